@@ -1,0 +1,145 @@
+"""The package's shape: who may import whom, what is imported where it is defined, and what opens without torch."""
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tricks import ROOT
+
+LAYERS = (  # a module imports only from layers above its own
+    {"tricks"},
+    {"recipe", "schedules", "paper"},
+    {"runs", "targets", "distill", "parameters", "models", "data", "augment", "metrics", "process"},
+    {"train", "studies", "figures"},
+    {"notebook", "__main__"},
+)
+NEIGHBOURS = {  # exceptions within a layer
+    ("schedules", "recipe"),
+    ("data", "augment"),
+    ("data", "process"),
+    ("studies", "train"),
+}
+WITHOUT_TORCH = ("recipe", "schedules", "paper", "runs", "figures")
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {name_of(path): path for path in sorted((ROOT / "tricks").rglob("*.py"))}
+TREES = {name: ast.parse(path.read_text(encoding="utf8")) for name, path in MODULES.items()}
+
+
+def part_of(module: str) -> str:
+    """'tricks.data.loader' -> 'data'; the package itself is 'tricks'."""
+    return module.split(".")[1] if "." in module else module
+
+
+def layer_of(module: str) -> int:
+    found = [index for index, layer in enumerate(LAYERS) if part_of(module) in layer]
+    assert found, f"{module}: say in tests/test_layers.py which layer it belongs to"
+    return found[0]
+
+
+def imports(tree: ast.Module) -> Iterator[tuple[str, str | None]]:
+    """(module, name) of every import of our own, also those inside functions; name None for `import tricks.x`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: a relative import does not say where to look"
+            for alias in node.names:
+                if f"{node.module}.{alias.name}" in MODULES:
+                    yield f"{node.module}.{alias.name}", None
+                elif (node.module or "").split(".")[0] == "tricks":
+                    yield str(node.module), alias.name
+        elif isinstance(node, ast.Import):
+            yield from ((alias.name, None) for alias in node.names if alias.name.split(".")[0] == "tricks")
+
+
+def defined(tree: ast.Module) -> set[str]:
+    """Names that a module defines itself at its top level."""
+    names = set()
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names |= {leaf.id for target in targets for leaf in ast.walk(target) if isinstance(leaf, ast.Name)}
+    return names
+
+
+def test_all_modules_are_seen():
+    assert {"tricks.recipe", "tricks.train", "tricks.data.loader", "tricks.models.resnet"} <= set(MODULES)
+    assert len(MODULES) >= 18
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_only_from_layers_above(module):
+    for target, _ in imports(TREES[module]):
+        here, there = part_of(module), part_of(target)
+        allowed = here == there or layer_of(target) < layer_of(module) or (here, there) in NEIGHBOURS
+        assert allowed, f"{module} imports {target}"
+
+
+def test_no_cycles():
+    edges = {name: {target for target, _ in imports(tree)} - {name, "tricks"} for name, tree in TREES.items()}
+    while leaves := [name for name, targets in edges.items() if not targets]:
+        for name in leaves:
+            del edges[name]
+        edges = {name: targets - set(leaves) for name, targets in edges.items()}
+    assert edges == {}
+
+
+def test_every_exception_is_used():
+    used = {(part_of(name), part_of(target)) for name, tree in TREES.items() for target, _ in imports(tree)}
+    assert NEIGHBOURS - used == set()
+
+
+def test_names_are_imported_from_where_they_are_defined():
+    """No re-exports: the import line says in which file to look. Lessons, tests and tools are held to it as well."""
+    others = [path for folder in ("tests", "tools", "notebooks/src") for path in (ROOT / folder).rglob("*.py")]
+    trees = {**TREES, **{str(path.relative_to(ROOT)): ast.parse(path.read_text(encoding="utf8")) for path in others}}
+    checked = 0
+    for file, tree in trees.items():
+        for module, name in imports(tree):
+            if name is not None:
+                assert module in MODULES, f"{file} imports {module}, which does not exist"
+                assert name in defined(TREES[module]), f"{file}: {name} is not defined in {module}"
+                checked += 1
+    assert checked > 50
+
+
+def test_packages_import_nothing_of_ours():
+    packages = [name for name, path in MODULES.items() if path.name == "__init__.py"]
+    assert len(packages) >= 3
+    for name in packages:
+        assert list(imports(TREES[name])) == [], f"{name}/__init__.py re-exports"
+
+
+def test_no_star_imports_and_no_changed_path():
+    """Names can be found by reading; the package is installed, so nobody edits sys.path."""
+    files = [path for folder in ("tricks", "tests", "tools", "notebooks/src") for path in (ROOT / folder).rglob("*.py")]
+    assert len(files) > 20
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf8"))):
+            if isinstance(node, ast.ImportFrom):
+                assert all(alias.name != "*" for alias in node.names), f"{path}:{node.lineno}"
+            if isinstance(node, ast.Attribute) and node.attr == "path":
+                assert getattr(node.value, "id", "") != "sys", f"{path}:{node.lineno}"
+
+
+def test_no_torch_where_only_numbers_and_pictures_are_needed():
+    """Lessons about schedules and records open at once: importing torch alone takes seconds."""
+    code = (
+        f"import sys, json, {', '.join(f'tricks.{name}' for name in WITHOUT_TORCH)}\n"
+        "print(json.dumps([name for name in sys.modules if name.split('.')[0] in ('tricks', 'torch', 'torchvision')]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = json.loads(done.stdout)
+    assert {f"tricks.{name}" for name in WITHOUT_TORCH} <= set(loaded)
+    assert [name for name in loaded if not name.startswith("tricks")] == []

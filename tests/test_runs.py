@@ -1,0 +1,130 @@
+"""Records and their statistics: found by value, paired by seed, whole or not there."""
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+from scipy import stats
+
+from tricks.recipe import BASELINE
+from tricks.runs import Run, caption, compare, find, load_all, load_run, recorded, t_interval, write_atomic
+
+RECIPE = replace(BASELINE, epochs=1)
+
+
+def make(accuracy, seed=0, recipe=RECIPE, name="baseline", **final):
+    meta = {"train_images": 100, "test_images": 50, "source": "test data", "device": "cpu", "train_version": 1}
+    return Run(name, recipe, seed, [{"epoch": 1.0, "test_accuracy": accuracy}], {"accuracy": accuracy, **final}, meta)
+
+
+def test_a_record_survives_the_round_trip(tmp_path):
+    run = make(71.23456789012345, nll=1 / 3)
+    path = run.save(tmp_path)
+    assert load_run(path) == run
+    assert path.name == f"baseline-{RECIPE.hash}-seed0.json" and path.parent.name == "cifar10"
+
+
+def test_runs_are_found_by_the_recipes_value_not_by_their_name(tmp_path):
+    smooth = replace(RECIPE, label_smoothing=0.1)
+    make(70, 1).save(tmp_path)
+    make(71, 0).save(tmp_path)
+    make(72, 0, smooth, name="anything").save(tmp_path)
+    assert [r.accuracy for r in find(RECIPE, tmp_path)] == [71, 70]
+    assert [r.accuracy for r in recorded(replace(RECIPE, label_smoothing=0.1), folder=tmp_path)] == [72]
+
+
+def test_a_recipe_changed_after_recording_is_an_error_with_the_differing_fields(tmp_path):
+    make(70).save(tmp_path)
+    with pytest.raises(LookupError, match=r"records of 'baseline' are of another recipe.*lr = 0\.2 \(recorded: 0\.1\)"):
+        recorded(replace(RECIPE, lr=0.2), "baseline", tmp_path)
+    with pytest.raises(LookupError, match=r"nearest is 'baseline'.*label_smoothing = 0\.3 \(recorded: 0\.0\)"):
+        recorded(replace(RECIPE, label_smoothing=0.3), folder=tmp_path)
+    with pytest.raises(LookupError, match="no run on imagenette is recorded yet"):
+        recorded(replace(RECIPE, dataset="imagenette"), folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda text: text[: len(text) // 2], "not a readable record"),
+        (lambda text: text.replace('"lr": 0.1', '"lr": 0.3'), "do not belong together"),
+        (lambda text: text.replace("70.5", "79.5"), "do not belong together"),
+        (lambda text: text.replace('"lr": 0.1', '"lr": -1.0'), r"Recipe.lr = -1.0"),
+        (lambda text: text.replace('"momentum"', '"momentun"'), "no field 'momentun'. Nearest: 'momentum'"),
+        (lambda text: text.replace('"digest"', '"digestion"'), "digest"),
+    ],
+)
+def test_a_record_edited_by_hand_or_cut_short_is_named(tmp_path, damage, message):
+    path = make(70.5).save(tmp_path)
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(ValueError, match=message) as caught:
+        load_run(path)
+    assert str(path) in str(caught.value)
+
+
+def test_writing_leaves_no_half_file_when_the_disk_is_full(tmp_path, monkeypatch):
+    target = tmp_path / "record.json"
+    write_atomic(target, b"old")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomic(target, b"new")
+    assert target.read_bytes() == b"old" and list(tmp_path.iterdir()) == [target]
+
+
+def test_t_interval_against_scipy():
+    values = [71.2, 70.4, 72.9, 71.8, 70.1]
+    low, high = stats.t.interval(0.95, 4, loc=stats.tmean(values), scale=stats.sem(values))
+    mean, half = t_interval(values)
+    assert (mean - half, mean + half) == (pytest.approx(low), pytest.approx(high))
+    assert t_interval([1.0]) == (1.0, math.inf)
+
+
+def test_differences_are_paired_by_seed_and_match_scipys_paired_test():
+    old = [make(a, s) for s, a in enumerate([70.0, 71.0, 69.5, 70.6])]
+    new = [make(a, s) for s, a in ((3, 71.0), (1, 71.8), (0, 70.9), (9, 99.0))]  # seed 9 has no partner
+    result = compare(new, old)
+    assert sorted(result.seeds) == [0, 1, 3]
+    reference = stats.ttest_rel([71.0, 71.8, 70.9], [70.6, 71.0, 70.0]).confidence_interval()
+    assert (result.mean - result.half, result.mean + result.half) == (pytest.approx(reference[0]), pytest.approx(reference[1]))
+
+
+def test_arms_without_a_common_seed_cannot_be_compared():
+    with pytest.raises(ValueError, match=r"nothing to pair: seeds \[0\] against \[1\]"):
+        compare([make(70, 0)], [make(70, 1)])
+
+
+def test_the_sentence_says_no_clear_difference_when_the_interval_holds_0():
+    old = [make(70, s) for s in range(3)]
+    unclear = compare([make(70 + d, s) for s, d in enumerate((1.0, -1.2, 0.8))], old)
+    assert str(unclear).startswith("no clear difference at this budget (+0.20 ± ") and "2 of 3 seeds" in str(unclear)
+    assert unclear.against(0.4) == "no clear difference"
+    clear = compare([make(70 + d, s) for s, d in enumerate((-1.0, -1.2, -0.8))], old)
+    assert str(clear).startswith("-1.00 ± 0.50 points, higher for 0 of 3 seeds")
+    assert clear.against(0.4) == "opposite sign" and clear.against(-0.4) == "same sign"
+
+
+def test_a_nested_metric_has_a_dotted_name():
+    old = [make(70, s, gap={"mean": 6.0}) for s in range(2)]
+    new = [make(70, s, gap={"mean": 4.0 + s}) for s in range(2)]
+    assert compare(new, old, "gap.mean", "logits").mean == -1.5
+
+
+def test_caption_says_n_budget_data_and_device():
+    text = caption([make(70, s) for s in range(3)])
+    for part in ("n = 3 seeds", "resnet8", "100 images × 1 epochs", "test data, 50 test images", "cpu"):
+        assert part in text
+    with pytest.raises(ValueError, match="at least one run"):
+        caption([])
+
+
+def test_committed_records_load_and_are_complete():
+    runs = load_all()
+    assert runs, "no committed record was found"
+    for run in runs:
+        assert run.rows[-1]["test_accuracy"] == pytest.approx(run.accuracy)
+        assert run.meta["train_version"] >= 1

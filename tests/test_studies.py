@@ -1,0 +1,123 @@
+"""Studies as views over records: what is missing, who records it, and what the summary says."""
+
+import csv
+import io
+import multiprocessing
+import re
+from dataclasses import replace
+
+import pytest
+from filelock import FileLock
+
+from tricks import runs, studies, train
+from tricks.recipe import BASELINE
+from tricks.runs import Run, find, load_all
+from tricks.studies import ARMS, STUDIES, Study, missing, study, summary_text, work
+
+TWO = Study("two", "Does it work?", "§0", ("off", "on"), "off", (0, 1))
+
+
+def fake_run(recipe, seed, *, name, progress):
+    meta = {"train_images": 8, "test_images": 4, "source": "test", "device": "cpu", "train_version": 1}
+    accuracy = 70.0 + seed + 10 * recipe.label_smoothing
+    made = Run(name, recipe, seed, [{"test_accuracy": accuracy}], {"accuracy": accuracy}, meta)
+    with open(runs.RUNS.parent / "made.txt", "a") as log:
+        log.write(f"{name} {seed}\n")
+    made.save()
+    return made
+
+
+@pytest.fixture
+def two(tmp_path, monkeypatch):
+    arms = {"off": replace(BASELINE, epochs=1), "on": replace(BASELINE, epochs=1, label_smoothing=0.1)}
+    monkeypatch.setattr(studies, "ARMS", arms)
+    monkeypatch.setattr(studies, "STUDIES", {"two": TWO})
+    monkeypatch.setattr(studies, "LOCKS", tmp_path / "locks")
+    monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr(train, "run", fake_run)
+    return tmp_path
+
+
+def made(folder):
+    return (folder / "made.txt").read_text().split("\n")[:-1]
+
+
+def test_work_records_what_is_missing_seed_by_seed_and_only_once(two):
+    assert work(TWO) == 4
+    assert made(two) == ["off 0", "on 0", "off 1", "on 1"]
+    assert work(TWO) == 0 and missing(TWO) == []
+
+
+def test_shards_split_the_study_without_overlap(two):
+    cells = [missing(TWO, (i, 3)) for i in range(3)]
+    assert sorted(sum(cells, [])) == sorted(TWO.cells)
+    with pytest.raises(ValueError, match="shard 3/3: the first number must be in 0..2"):
+        missing(TWO, (3, 3))
+
+
+def test_a_run_that_another_process_holds_is_left_to_it(two):
+    recipe = studies.ARMS["off"]
+    studies.LOCKS.mkdir()
+    with FileLock(studies.LOCKS / f"cifar10-{recipe.hash}-seed0.lock"):
+        assert work(TWO) == 3
+    assert "off 0" not in made(two)
+    assert work(TWO) == 1
+
+
+def _work_in_a_process(folder):
+    studies.LOCKS, runs.RUNS, train.run = folder / "locks", folder / "runs", fake_run
+    studies.ARMS.update({"off": replace(BASELINE, epochs=1), "on": replace(BASELINE, epochs=1, label_smoothing=0.1)})
+    many = Study("many", "Does it work?", "§0", ("off", "on"), "off", tuple(range(20)))
+    work(many)
+
+
+def test_two_processes_never_record_the_same_run_twice(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=_work_in_a_process, args=(tmp_path,)) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+        assert worker.exitcode == 0
+    lines = made(tmp_path)
+    assert len(lines) == 40 and len(set(lines)) == 40
+
+
+def test_unknown_names_say_the_nearest():
+    with pytest.raises(ValueError, match="no study 'smothing'. Nearest: 'smoothing'"):
+        study("smothing")
+    with pytest.raises(ValueError, match="no arm 'smoothing-0.3'. Nearest: 'smoothing-0"):
+        studies.arm("smoothing-0.3")
+
+
+def test_status_and_summary_pair_by_seed(two):
+    work(TWO)
+    text = studies.status(TWO)
+    assert re.search(r"off +2 of 2 seeds", text) and "+1.00 ± 0.00 points" in text
+    rows = list(csv.DictReader(io.StringIO(summary_text())))
+    assert [row["arm"] for row in rows] == ["off", "on"]
+    assert rows[1]["difference"] == "1.000" and rows[1]["seeds"] == "2" and rows[0]["difference"] == ""
+
+
+def test_every_study_has_its_reference_among_its_arms_and_a_recipe_for_each():
+    for one in STUDIES.values():
+        assert one.reference in one.arms and set(one.arms) <= set(ARMS), one.name
+        assert len(one.seeds) == len(set(one.seeds)) >= 3 or one.name == "pilot"
+
+
+def test_arms_have_different_recipes():
+    assert len({recipe.hash for recipe in ARMS.values()}) == len(ARMS)
+
+
+def test_committed_summary_says_what_the_records_say():
+    assert load_all(), "no committed record was found"
+    assert studies.SUMMARY.read_text() == summary_text()
+
+
+def test_committed_records_are_of_a_study_and_carry_its_arms_name():
+    counted = 0
+    for name, recipe in ARMS.items():
+        for run in find(recipe):
+            assert run.name == name
+            counted += 1
+    assert counted == len(load_all()) > 0

@@ -1,0 +1,315 @@
+"""The loop: each trick changes what it should, an interrupted run continues identically, faults are named."""
+
+import inspect
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tricks import ROOT, process, runs, train
+from tricks.data.sets import Dataset, Split
+from tricks.recipe import BASELINE
+from tricks.targets import one_hot, smooth, soft_cross_entropy
+from tricks.train import epochs, prepare
+
+TINY = replace(BASELINE, epochs=3, batch_size=16, train_images=64, lr=0.05)
+
+
+def dataset(train=96, test=48, seed=0):
+    """Noise whose brightness tells the class, so that a net can learn it."""
+    rng = np.random.default_rng(seed)
+
+    def split(n):
+        y = np.arange(n) % 10
+        images = rng.integers(0, 120, (n, 32, 32, 3)) + 13 * y[:, None, None, None]
+        return Split(images.astype(np.uint8), y.astype(np.int64))
+
+    return Dataset("cifar10", "made up for a test", tuple(f"class {k}" for k in range(10)), split(train), split(test), "")
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def train_rows(recipe, seed=0, **kwargs):
+    return list(epochs(recipe, prepare(recipe, seed, dataset()), seed=seed, **kwargs))
+
+
+def test_it_learns_and_reports_every_epoch():
+    rows = train_rows(replace(TINY, epochs=8))
+    assert [row["epoch"] for row in rows] == list(range(1, 9))
+    assert rows[-1]["train_loss"] < rows[0]["train_loss"]
+    assert rows[-1]["train_accuracy"] > 30  # chance is 10
+    assert set(rows[0]) == {"epoch", "lr", "train_loss", "train_accuracy", "test_accuracy", "test_nll"}
+
+
+def test_one_step_equals_torchs_sgd_on_torchs_loss():
+    """One step of the loop against torch's own cross-entropy, SGD with Nesterov momentum and weight decay."""
+    recipe = replace(TINY, epochs=1, batch_size=64, label_smoothing=0.1)
+    parts = prepare(recipe, 0, dataset())
+    reference = prepare(recipe, 0, dataset()).model
+    (x, y), = parts.train.epoch(0)
+    list(epochs(recipe, parts, seed=0))
+    optimizer = torch.optim.SGD(reference.parameters(), lr=recipe.lr, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    reference.train()
+    nn.functional.cross_entropy(reference(x), y, label_smoothing=0.1 * 10 / 9).backward()
+    optimizer.step()
+    for ours, theirs in zip(parts.model.parameters(), reference.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"label_smoothing": 0.1},
+        {"mixup_alpha": 0.2},
+        {"zero_gamma": True},
+        {"no_bias_decay": True},
+        {"schedule": "cosine"},
+        {"first_decay": 0.5},
+        {"warmup_epochs": 1.0},
+        {"linear_scaling": True},
+        {"amp": True},
+        {"tweak_c": True},
+        {"tweak_d": True},
+        {"net": "bottleneck14", "tweak_b": True},
+        {"weight_decay": 0.0},
+        {"momentum": 0.5},
+        {"augment": "paper"},
+        {"augment": "none"},
+        {"label_noise": 0.3},
+    ],
+    ids=lambda change: next(iter(change)) + "=" + str(next(iter(change.values()))),
+)
+def test_each_knob_alone_changes_the_run_and_stays_finite(change):
+    baseline = train_rows(TINY)
+    changed = train_rows(replace(TINY, **change))
+    assert [r["train_loss"] for r in changed] != [r["train_loss"] for r in baseline]
+    assert all(np.isfinite(list(row.values())).all() for row in changed)
+
+
+def test_every_knob_above_is_a_field_and_no_trick_is_missing():
+    (mark,) = (m for m in test_each_knob_alone_changes_the_run_and_stays_finite.pytestmark if m.name == "parametrize")
+    tried = {name for change in mark.args[1] for name in change}
+    elsewhere = {"dataset", "image_size", "train_images", "split", "epochs", "batch_size", "lr", "lr_batch"}
+    distillation = {"teacher", "temperature", "distill_weight"}
+    assert tried | elsewhere | distillation == {name for name in BASELINE.to_dict()}
+
+
+def test_same_seed_means_same_crops_with_and_without_mixup():
+    plain, mixed = (prepare(replace(TINY, mixup_alpha=a), 3, dataset()) for a in (0.0, 0.2))
+    for (x, y), (mixed_x, mixed_y) in zip(plain.train.epoch(1), mixed.train.epoch(1), strict=True):
+        assert torch.equal(x, mixed_x) and torch.equal(y, mixed_y)
+    for ours, theirs in zip(plain.model.parameters(), mixed.model.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_seeds_differ_and_a_seed_repeats():
+    assert train_rows(TINY, 0) == train_rows(TINY, 0) != train_rows(TINY, 1)
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr(train, "load", lambda *_: dataset())
+    return tmp_path
+
+
+def test_the_teacher_is_trained_once_with_the_students_tricks_and_changes_the_student(own_cache):
+    student = replace(TINY, epochs=2, teacher="resnet14", temperature=4.0, label_smoothing=0.1)
+    messages = []
+    parts = prepare(student, 0, dataset(), messages.append)
+    assert any("training the teacher resnet14" in m for m in messages)
+    assert parts.teacher is not None and not any(p.requires_grad for p in parts.teacher.parameters())
+    again = []
+    prepare(student, 1, dataset(), again.append)
+    assert again == []
+    distilled = list(epochs(student, parts))
+    assert distilled != train_rows(replace(TINY, epochs=2, label_smoothing=0.1))
+    weighted = replace(student, distill_weight=0.0)  # no weight on the teacher: the student's own run, pixel for pixel
+    without = list(epochs(weighted, prepare(weighted, 0, dataset())))
+    assert without == train_rows(replace(TINY, epochs=2, label_smoothing=0.1))
+    # the teacher's own run, reproduced without distillation
+    recipe = replace(TINY, epochs=2, net="resnet14", label_smoothing=0.1)
+    own = prepare(recipe, 0, dataset())
+    list(epochs(recipe, own))
+    for ours, theirs in zip(parts.teacher.parameters(), own.model.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("stop_after", [1, 2])
+def test_resumed_equals_uninterrupted(tmp_path, stop_after):
+    recipe = replace(TINY, mixup_alpha=0.2, label_smoothing=0.1, schedule="cosine", warmup_epochs=1.0, no_bias_decay=True)
+    whole_parts = prepare(recipe, 0, dataset())
+    whole = list(epochs(recipe, whole_parts))
+    checkpoint = tmp_path / "run.safetensors"
+    first = epochs(recipe, prepare(recipe, 0, dataset()), checkpoint=checkpoint)
+    for _ in range(stop_after):
+        next(first)
+    first.close()
+    parts = prepare(recipe, 0, dataset())
+    assert list(epochs(recipe, parts, checkpoint=checkpoint)) == whole
+    for ours, theirs in zip(parts.model.state_dict().values(), whole_parts.model.state_dict().values(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_kill_9_loses_at_most_the_epoch_in_progress_and_leaves_no_half_file(tmp_path):
+    """A process trains and dies by SIGKILL at several moments; what it leaves continues to the uninterrupted curve."""
+    recipe = replace(TINY, epochs=4)
+    whole = train_rows(recipe)
+    checkpoint = tmp_path / "run.safetensors"
+    script = (
+        "import sys; sys.path.insert(0, 'tests')\n"
+        "from pathlib import Path\nfrom dataclasses import replace\nimport torch\n"
+        "torch.set_num_threads(1)\n"
+        "from test_train import TINY, dataset\nfrom tricks.train import epochs, prepare\n"
+        "recipe = replace(TINY, epochs=4)\n"
+        f"for row in epochs(recipe, prepare(recipe, 0, dataset()), checkpoint=Path({str(checkpoint)!r})):\n"
+        "    print(int(row['epoch']), flush=True)\n"
+    )
+    seen = 0
+    for extra in (0.0, 0.02, 0.05):
+        worker = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        assert worker.stdout is not None
+        seen = int(worker.stdout.readline())
+        time.sleep(extra)
+        os.kill(worker.pid, signal.SIGKILL)
+        worker.wait()
+        assert seen >= 1
+        leftovers = [p for p in tmp_path.iterdir() if p != checkpoint and not p.name.startswith(".")]
+        assert leftovers == []
+    assert train_rows(recipe, checkpoint=checkpoint) == whole
+
+
+def test_a_loss_that_is_not_finite_names_step_lr_and_checkpoint(tmp_path):
+    recipe = replace(TINY, epochs=2, lr=100.0, momentum=0.99, weight_decay=1.0)
+    parts = prepare(recipe, 0, dataset())
+    with torch.no_grad():
+        parts.model.head.weight.fill_(3e38)  # the first forward pass overflows
+    with pytest.raises(FloatingPointError, match=r"not finite from step 0 on \(epoch 1, learning rate 100\).*Lower lr"):
+        list(epochs(recipe, parts, checkpoint=tmp_path / "run.safetensors"))
+
+
+def test_a_later_divergence_says_what_was_kept(tmp_path):
+    parts = prepare(TINY, 0, dataset())
+    checkpoint = tmp_path / "run.safetensors"
+    rows = epochs(TINY, parts, checkpoint=checkpoint)
+    next(rows)
+    with torch.no_grad():
+        parts.model.head.weight.fill_(3e38)
+    with pytest.raises(FloatingPointError, match="step 4 on .*state after epoch 1 is in run.safetensors"):
+        next(rows)
+    assert len(train_rows(TINY, checkpoint=checkpoint)) == 3
+
+
+def test_run_records_once_and_removes_its_checkpoint(own_cache):
+    messages = []
+    first = train.run(TINY, 5, name="tiny", progress=messages.append)
+    assert messages[-1].startswith("tiny, seed 5: epoch 3") and "min left" in messages[-1]
+    assert not list((own_cache / "cache").rglob("*.safetensors"))
+    assert runs.find(TINY, own_cache / "runs") == [first]
+    again = train.run(TINY, 5, name="tiny", progress=messages.append)
+    assert again == first and "already recorded" in messages[-1]
+    assert first.meta["train_images"] == 64 and first.meta["source"] == "made up for a test"
+    assert first.rows[-1]["test_accuracy"] == pytest.approx(first.accuracy)
+    assert first.rows[-1]["test_nll"] == pytest.approx(first.final["nll"])
+
+
+def test_evaluation_is_plain_cross_entropy_on_clean_pictures():
+    recipe = replace(TINY, epochs=1, label_smoothing=0.3, mixup_alpha=0.5, augment="paper")
+    parts = prepare(recipe, 0, dataset())
+    (row,) = epochs(recipe, parts)
+    images = torch.from_numpy(dataset().test.images).permute(0, 3, 1, 2).float()
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in ((123.68, 116.779, 103.939), (58.393, 57.12, 57.375)))
+    with torch.no_grad():
+        logits = parts.model.eval()((images - mean) / std)
+    y = torch.from_numpy(dataset().test.labels)
+    assert row["test_nll"] == pytest.approx(float(nn.functional.cross_entropy(logits, y)), rel=1e-4)
+    assert row["test_accuracy"] == pytest.approx(float((logits.argmax(1) == y).float().mean()) * 100)
+
+
+def test_the_loop_is_short_and_names_each_trick():
+    source = inspect.getsource(epochs)
+    assert len(source.splitlines()) <= 65
+    for trick in ("mixed precision", "no bias decay", "warm-up", "label smoothing", "mixup", "distillation", "linear scaling"):
+        assert f"# {trick}" in source or f", {trick}" in source, trick
+    model_source = inspect.getsource(train.model_for)
+    assert "# zero γ" in model_source and "# model tweaks" in model_source
+
+
+WORKER = """
+import json, sys
+sys.path.insert(0, "tests")
+from dataclasses import replace
+import torch
+torch.set_num_threads(1)
+from test_train import TINY, dataset, parts_without_bn
+from tricks import process
+from tricks.train import epochs, plain, prepare
+kind = sys.argv[1]
+with process.group():
+    recipe = replace(TINY, epochs=2, label_smoothing=0.1)
+    parts = parts_without_bn(recipe) if kind == "plain" else prepare(recipe, 0, dataset())
+    rows = list(epochs(recipe, parts))
+    if process.world()[0] == 0:
+        weights = [float(p.double().sum()) for p in plain(parts.model).parameters()]
+        print("RESULT" + json.dumps([rows, weights]))
+"""
+
+
+def parts_without_bn(recipe):
+    """The recipe's data with a net that has no batch norm, whose statistics would differ between processes."""
+    parts = prepare(recipe, 0, dataset())
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 8, 3, stride=4), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 64, 10))
+    if process.world()[1] > 1:
+        net = nn.parallel.DistributedDataParallel(net)
+    return parts._replace(model=net)
+
+
+def two_processes(kind, tmp_path):
+    import json
+
+    script = tmp_path / "worker.py"
+    script.write_text(WORKER)
+    out = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script), kind],
+        cwd=ROOT, capture_output=True, text=True, timeout=240, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    lines = [line for line in out.stdout.splitlines() if "RESULT" in line]
+    assert len(lines) == 1, out.stderr[-2000:]
+    return json.loads(lines[0].split("RESULT")[1])
+
+
+def test_two_processes_equal_one_on_a_net_without_batch_norm(tmp_path):
+    rows, weights = two_processes("plain", tmp_path)
+    recipe = replace(TINY, epochs=2, label_smoothing=0.1)
+    parts = parts_without_bn(recipe)
+    alone = list(epochs(recipe, parts))
+    assert weights == pytest.approx([float(p.detach().double().sum()) for p in parts.model.parameters()], rel=1e-4, abs=1e-5)
+    for ours, theirs in zip(rows, alone, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4)
+
+
+def test_two_processes_train_a_net_with_batch_norm(tmp_path):
+    rows, _ = two_processes("bn", tmp_path)
+    assert [row["epoch"] for row in rows] == [1, 2] and all(np.isfinite(row["test_nll"]) for row in rows)
+
+
+def test_gradient_of_the_papers_smoothed_loss_is_softmax_minus_target():
+    z = torch.randn(4, 10, requires_grad=True)
+    targets = smooth(one_hot(torch.arange(4), 10), 0.1)
+    soft_cross_entropy(z, targets).backward()
+    torch.testing.assert_close(z.grad, (z.detach().softmax(1) - targets) / 4)

@@ -1,0 +1,1 @@
+"""Data sets: found, verified, decoded once, cached, and fed to the device."""

@@ -1,0 +1,168 @@
+"""Pictures in class folders, `<class>/<picture>` or `<split>/<class>/<picture>`, in a folder or an archive."""
+
+import hashlib
+import io
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from PIL import Image, ImageOps
+from tqdm import tqdm
+
+from tricks.data.archive import DataError, digest, members
+
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+TEST_NAMES = ("test", "val", "valid", "validation")  # in the order of preference
+CHUNK = 512  # pictures decoded ahead of the file that they go to
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture: its name below the folder or in the archive, the encoded bytes or a path to them, and its class."""
+
+    name: str
+    data: bytes | Path
+    label: int = -1
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Class folders as read: class names in alphabetical order, pictures in the order of their class, then of their name."""
+
+    classes: tuple[str, ...]
+    train: list[Picture]
+    test: list[Picture]
+
+
+def fingerprint(path: Path) -> str:
+    """Hex digits that change with the content: of an archive's bytes, or of the names, sizes and dates in a folder."""
+    if path.is_file():
+        return digest(path)
+    stats = ((picture.name, Path(path, picture.name).stat()) for picture in _in_folder(path))
+    listing = "\n".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats)
+    return hashlib.sha256(listing.encode()).hexdigest()
+
+
+def read_tree(path: Path) -> Tree:
+    """The class folders in a folder or an archive.
+
+    `train/` may stand beside `test/`, `val/`, `valid/` or `validation/`; otherwise a fixed fifth of each class becomes the test
+    set. DataError for fewer than two classes, a class without a picture in either split, and a picture in no class folder.
+    """
+    splits: dict[str, dict[str, list[Picture]]] = {}
+    for picture in _in_folder(path) if path.is_dir() else _in_archive(path):
+        *folders, _ = PurePosixPath(picture.name).parts
+        if not folders:
+            raise DataError(f"{path}: {picture.name} lies in no class folder. Wanted: <class>/<picture> or train/<class>/<picture>")
+        split = folders[-2].lower() if len(folders) > 1 else ""
+        split = split if split in ("train", *TEST_NAMES) else ""
+        splits.setdefault(split, {}).setdefault(folders[-1], []).append(picture)
+    test_name = next((name for name in TEST_NAMES if name in splits), "")
+    if "train" in splits and test_name:
+        train, test = splits["train"], splits[test_name]
+    elif len(splits) == 1 and not test_name:
+        train, test = _split(path, *splits.values())
+    elif not splits:
+        raise DataError(f"{path} holds no pictures ({', '.join(PICTURES)}) in class folders")
+    else:
+        found = ", ".join(repr(name or "class folders beside them") for name in splits)
+        raise DataError(f"{path} holds {found}. Wanted: train/ and test/, or class folders alone")
+    classes = tuple(sorted({*train, *test} | (_class_folders(path) if path.is_dir() else set())))
+    if len(classes) < 2:
+        raise DataError(f"{path} has one class, {classes[0]!r}: classification needs at least two class folders")
+    for name in classes:
+        for part, pictures in (("training", train), ("test", test)):
+            if not pictures.get(name):
+                raise DataError(f"{path}: class {name!r} has no {part} picture. Add pictures, or remove the class folder")
+    return Tree(classes, _labelled(train, classes), _labelled(test, classes))
+
+
+def _labelled(by_class: dict[str, list[Picture]], classes: Sequence[str]) -> list[Picture]:
+    return [
+        Picture(picture.name, picture.data, label)
+        for label, name in enumerate(classes)
+        for picture in sorted(by_class[name], key=lambda picture: picture.name)
+    ]
+
+
+def _split(path: Path, by_class: dict[str, list[Picture]]) -> tuple[dict[str, list[Picture]], dict[str, list[Picture]]]:
+    """Four fifths and one fifth of each class, the same ones every time."""
+    train, test = {}, {}
+    for name, pictures in by_class.items():
+        if len(pictures) < 2:
+            raise DataError(f"{path}: class {name!r} has 1 picture: at least 2 are needed, one to train on and one to test on")
+        pictures = sorted(pictures, key=lambda picture: picture.name)
+        shuffled = [pictures[i] for i in np.random.RandomState(0).permutation(len(pictures))]
+        fifth = max(1, len(pictures) // 5)
+        train[name], test[name] = shuffled[fifth:], shuffled[:fifth]
+    return train, test
+
+
+def _in_archive(path: Path) -> Iterator[Picture]:
+    for name, data in members(path, _is_picture):
+        yield Picture(str(PurePosixPath(name.replace("\\", "/"))), data)
+
+
+def _in_folder(path: Path) -> Iterator[Picture]:
+    for folder, subfolders, files in os.walk(path, followlinks=True):
+        subfolders.sort()
+        for file in sorted(files):
+            name = Path(folder, file).relative_to(path).as_posix()
+            if _is_picture(name):
+                yield Picture(name, Path(folder, file))
+
+
+def _is_picture(name: str) -> bool:
+    """Whether the name is a picture's, and not of the hidden copies that some systems put into folders and archives."""
+    parts = PurePosixPath(name).parts
+    return name.lower().endswith(PICTURES) and not any(part.startswith((".", "__MACOSX")) for part in parts)
+
+
+def _class_folders(path: Path) -> set[str]:
+    """Names of the class folders below `path` or its `train/`, empty ones too, which no picture would tell of."""
+    parent = next((path / name for name in ("train", "Train") if (path / name).is_dir()), path)
+    return {folder.name for folder in parent.iterdir() if folder.is_dir() and not folder.name.startswith(".")}
+
+
+def decode(picture: Picture, side: int) -> np.ndarray:
+    """The picture with its shorter edge resized to `side` and its middle cut out: uint8 (side, side, 3)."""
+    with Image.open(io.BytesIO(picture.data) if isinstance(picture.data, bytes) else picture.data) as image:
+        image.draft("RGB", (2 * side, 2 * side))  # lets JPEG decode large photos at a fraction of their size
+        image = ImageOps.exif_transpose(image).convert("RGB")
+    if image.size != (side, side):
+        image = ImageOps.fit(image, (side, side), Image.Resampling.BILINEAR)
+    return np.asarray(image)
+
+
+def write_pictures(file: Path, pictures: list[Picture], side: int, title: str) -> None:
+    """All pictures, decoded, as one array uint8 (N, side, side, 3) in .npy format. DataError names those that do not decode."""
+    broken = []
+    with file.open("wb") as out, ThreadPoolExecutor() as pool, tqdm(total=len(pictures), desc=title, unit=" pictures") as bar:
+        shape = (len(pictures), side, side, 3)
+        # written through a file, not a memory map: on a full disk that is an error and not a crash
+        np.lib.format.write_array_header_1_0(out, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        for start in range(0, len(pictures), CHUNK):
+            chunk = pictures[start : start + CHUNK]
+            for picture, result in zip(chunk, pool.map(partial(_try_decode, side=side), chunk), strict=True):
+                if isinstance(result, Exception):
+                    broken.append(f"{picture.name} ({result})")
+                else:
+                    out.write(result.tobytes())
+            bar.update(len(chunk))
+    if broken:
+        more = f", and {len(broken) - 10} more" if len(broken) > 10 else ""
+        raise DataError(
+            f"{len(broken)} of {len(pictures)} pictures do not decode: {', '.join(broken[:10])}{more}. "
+            "Repair or remove them; no picture is left out silently"
+        )
+
+
+def _try_decode(picture: Picture, side: int) -> np.ndarray | Exception:
+    try:
+        return decode(picture, side)
+    except Exception as error:  # Pillow's decoders raise nearly every kind on damaged files
+        return error

@@ -1,0 +1,85 @@
+"""Where a run happens: device, precision, random streams, and the other processes of a `torchrun`."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+
+def device() -> torch.device:
+    """The accelerator of this process if there is one, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def amp_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 on the CPU and on GPUs that have it in hardware, else float16, which needs loss scaling (§3.2)."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
+    return torch.bfloat16 if device.type == "cpu" else torch.float16
+
+
+def generator(*key: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """A random stream of its own for this key, such as (seed, epoch, purpose).
+
+    Streams that share nothing let two recipes see the same crops although only one of them draws for mixup, and let a
+    resumed run continue with the draws that the uninterrupted one would have made.
+    """
+    state = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    return torch.Generator(device).manual_seed(state)
+
+
+def world() -> tuple[int, int]:
+    """(rank, number of processes): (0, 1) outside `torchrun`."""
+    return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+
+
+@contextmanager
+def group() -> Iterator[None]:
+    """The process group of a `torchrun`: NCCL on GPUs, gloo on CPUs. Does nothing when this process is alone."""
+    if world()[1] == 1:
+        yield
+        return
+    where = device()
+    if where.type == "cuda":
+        torch.cuda.set_device(where)
+    dist.init_process_group("nccl" if where.type == "cuda" else "gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def all_reduce(tensor: torch.Tensor) -> torch.Tensor:
+    """The sum of `tensor` over all processes; the tensor itself when this process is alone."""
+    if world()[1] > 1:
+        dist.all_reduce(tensor)
+    return tensor
+
+
+def gather(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensors of all processes, one after another along the first axis. They may differ in length."""
+    rank, size = world()
+    if size == 1:
+        return tensor
+    lengths = torch.zeros(size, dtype=torch.int64, device=tensor.device)
+    lengths[rank] = len(tensor)
+    longest = int(all_reduce(lengths).max())
+    padded = tensor.new_zeros((longest, *tensor.shape[1:]))
+    padded[: len(tensor)] = tensor
+    parts = [torch.empty_like(padded) for _ in range(size)]
+    dist.all_gather(parts, padded)
+    return torch.cat([part[: int(n)] for part, n in zip(parts, lengths, strict=True)])
+
+
+def share_buffers(model: torch.nn.Module) -> None:
+    """Give every process the first one's buffers: batch norm's running statistics differ between processes."""
+    if world()[1] > 1:
+        for buffer in model.buffers():
+            dist.broadcast(buffer, 0)

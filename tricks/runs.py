@@ -1,0 +1,198 @@
+"""Recorded runs: one JSON file each, found by the recipe's value, compared pair by pair."""
+
+import difflib
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from scipy.special import stdtrit
+
+from tricks import ROOT
+from tricks.recipe import Recipe, changes
+
+RUNS = ROOT / "data" / "runs"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one training run was and what came out. Accuracies are in per cent, losses in nats."""
+
+    name: str  # of the arm, for people; a run is found by its recipe
+    recipe: Recipe
+    seed: int
+    rows: list[dict[str, float]]  # one per epoch
+    final: dict[str, Any]  # metrics.summary of the evaluated images after the last epoch
+    meta: dict[str, Any] = field(default_factory=dict)  # source and sizes of the data, device, versions, seconds
+
+    @property
+    def accuracy(self) -> float:
+        """Per cent right after the last epoch. Never the best epoch: choosing it would need the test set."""
+        return self.final["accuracy"]
+
+    def path(self, folder: Path | None = None) -> Path:
+        """Where the record lies: <data set>/<name>-<recipe's hash>-seed<k>.json below `folder` (data/runs)."""
+        dataset = Path(self.recipe.dataset).name
+        return (folder or RUNS) / dataset / f"{self.name}-{self.recipe.hash}-seed{self.seed}.json"
+
+    def save(self, folder: Path | None = None) -> Path:
+        """Write the record whole or not at all."""
+        path = self.path(folder)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        values = asdict(self)
+        write_atomic(path, (json.dumps({**values, "digest": digest(values)}, indent=1) + "\n").encode())
+        return path
+
+
+def digest(values: dict[str, Any]) -> str:
+    """Twelve hex digits of a record's content, kept in the file so that an edit by hand shows."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write a file so that a reader, a full disk or a killed process never sees half of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_run(path: Path) -> Run:
+    """Read one record. ValueError names the file and says what is wrong with it: cut short, edited, or misnamed."""
+    mend = "Records are not edited by hand: restore it with git, or delete it and run the study again"
+    try:
+        values = json.loads(path.read_text(encoding="utf8"))
+        kept = values.pop("digest")
+        run = Run(**{**values, "recipe": Recipe.from_dict(values["recipe"])})
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: not a readable record ({error}). {mend}") from error
+    if digest(values) != kept or path.name != run.path().name:
+        raise ValueError(f"{path}: content, digest and file name do not belong together. {mend}")
+    return run
+
+
+def load_all(folder: Path | None = None) -> list[Run]:
+    """Every record, sorted by path."""
+    return [load_run(path) for path in sorted((folder or RUNS).glob("*/*.json"))]
+
+
+def find(recipe: Recipe, folder: Path | None = None) -> list[Run]:
+    """The recorded runs of exactly this recipe, by seed; an empty list when there are none."""
+    paths = (folder or RUNS).glob(f"{Path(recipe.dataset).name}/*-{recipe.hash}-seed*.json")
+    return sorted((run for run in map(load_run, paths) if run.recipe == recipe), key=lambda run: run.seed)
+
+
+def recorded(recipe: Recipe, name: str = "", folder: Path | None = None) -> list[Run]:
+    """The recorded runs of exactly this recipe, by seed.
+
+    LookupError when there are none. If records of the arm `name` exist, their recipe was changed after recording, and
+    the error prints the fields that differ; otherwise it names the nearest recorded recipe.
+    """
+    if found := find(recipe, folder):
+        return found
+    others = [run for run in load_all(folder) if run.recipe.dataset == recipe.dataset]
+    same_name = [run for run in others if run.name == name]
+    if not others:
+        raise LookupError(f"no run on {recipe.dataset} is recorded yet. `./course study --list` shows what can be recorded")
+    nearest = min(same_name or others, key=lambda run: len(changes(recipe, run.recipe)))
+    fields = ", ".join(f"{k} = {v!r} (recorded: {getattr(nearest.recipe, k)!r})" for k, v in changes(recipe, nearest.recipe).items())
+    if same_name:
+        raise LookupError(f"the records of {name!r} are of another recipe. Asked for: {fields}. Record it again, or undo the change")
+    raise LookupError(f"no run of this recipe is recorded. The nearest is {nearest.name!r}; asked for: {fields}")
+
+
+def nearest_name(name: str, names: Iterable[str]) -> str:
+    """The most similar of some names, for error messages."""
+    return difflib.get_close_matches(name, list(names), n=1, cutoff=0.0)[0]
+
+
+def t_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
+    """(mean, half-width) of Student's t-interval for the mean; the half-width is infinite for a single value."""
+    n = len(values)
+    mean = math.fsum(values) / n
+    if n < 2:
+        return mean, math.inf
+    sd = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1))
+    return mean, float(stdtrit(n - 1, (1 + level) / 2)) * sd / math.sqrt(n)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Paired differences `new − old`, one per seed that both arms have."""
+
+    seeds: tuple[int, ...]
+    differences: tuple[float, ...]
+    unit: str
+
+    @property
+    def mean(self) -> float:
+        """Mean difference."""
+        return t_interval(self.differences)[0]
+
+    @property
+    def half(self) -> float:
+        """Half-width of the 95 % t-interval of the mean difference."""
+        return t_interval(self.differences)[1]
+
+    @property
+    def clear(self) -> bool:
+        """Whether the interval excludes 0."""
+        return abs(self.mean) > self.half
+
+    def __str__(self) -> str:
+        up = sum(d > 0 for d in self.differences)
+        digits = 2 if self.unit == "points" else 3
+        text = f"{self.mean:+.{digits}f} ± {self.half:.{digits}f} {self.unit}, higher for {up} of {len(self.differences)} seeds"
+        return text if self.clear else f"no clear difference at this budget ({text})"
+
+    def against(self, paper_delta: float) -> str:
+        """The verdict beside the paper's difference: same sign, opposite sign, or no clear difference."""
+        if not self.clear:
+            return "no clear difference"
+        return "same sign" if self.mean * paper_delta > 0 else "opposite sign"
+
+
+def compare(new: Sequence[Run], old: Sequence[Run], metric: str = "accuracy", unit: str = "points") -> Comparison:
+    """Differences of a final metric, paired by seed. ValueError if the arms share no seed.
+
+    `metric` is a key of `Run.final`, such as accuracy, nll or ece, or "gap.mean" for a value one level down.
+    """
+    before = {run.seed: value(run, metric) for run in old}
+    pairs = [(run.seed, value(run, metric) - before[run.seed]) for run in new if run.seed in before]
+    if not pairs:
+        raise ValueError(f"nothing to pair: seeds {[r.seed for r in new]} against {[r.seed for r in old]}")
+    return Comparison(tuple(s for s, _ in pairs), tuple(d for _, d in pairs), unit)
+
+
+def value(run: Run, metric: str) -> float:
+    """A number out of `Run.final` by its dotted name."""
+    found: Any = run.final
+    for key in metric.split("."):
+        found = found[key]
+    return float(found)
+
+
+def caption(runs: Sequence[Run]) -> str:
+    """n, budget, data and device of some runs, for the line under a figure. ValueError when there are none."""
+    if not runs:
+        raise ValueError("a caption needs at least one run")
+
+    def each(values: Iterable[Any]) -> str:
+        return " / ".join(dict.fromkeys(str(v) for v in values))
+
+    counts = {sum(other.recipe == run.recipe for other in runs) for run in runs}
+    n = "–".join(str(count) for count in sorted({min(counts), max(counts)}))
+    images = each(f"{run.meta['train_images']:,}" for run in runs)
+    tested = each(f"{run.meta['test_images']:,} {run.recipe.split}" for run in runs)
+    return (
+        f"n = {n} seeds · {each(run.recipe.net for run in runs)} · "
+        f"{images} images × {each(run.recipe.epochs for run in runs)} epochs · "
+        f"{each(run.meta['source'] for run in runs)}, {tested} images · "
+        f"{each(run.meta['device'] for run in runs)} · code v{each(run.meta['train_version'] for run in runs)}"
+    )

@@ -1,0 +1,272 @@
+"""The training loop, with every trick of the paper on one visible line."""
+
+import json
+import platform
+import subprocess
+import time
+from collections.abc import Callable, Generator
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from tricks import ROOT, metrics, process
+from tricks.data.loader import DeviceLoader as Loader
+from tricks.data.loader import loaders
+from tricks.data.sets import Dataset, load
+from tricks.distill import distill_loss
+from tricks.models import resnet
+from tricks.parameters import decay_groups, xavier_init_, zero_last_gamma_
+from tricks.recipe import Recipe, teacher_of
+from tricks.runs import Run, find, write_atomic
+from tricks.schedules import lr_at
+from tricks.targets import mixup, one_hot, smooth, soft_cross_entropy
+
+TRAIN_VERSION = 1  # raised whenever a change alters the numbers that a recipe and a seed give
+CACHE = ROOT / "data" / "cache"
+MIXUP, MODEL = 1, 2  # purposes of random streams; data/loader.py has its own
+Row = dict[str, float]
+
+
+class Parts(NamedTuple):
+    """What `epochs` needs beside the recipe: see `prepare`."""
+
+    model: nn.Module
+    train: Loader
+    clean_train: Loader
+    test: Loader
+    teacher: nn.Module | None = None
+
+
+def epochs(recipe: Recipe, parts: Parts, *, seed: int = 0, checkpoint: Path | None = None) -> Generator[Row, None, None]:
+    """Train `parts.model` as `recipe` says and yield one row of numbers per epoch (§2.1, Algorithm 1).
+
+    With `checkpoint`, the state after each epoch is written there, and a run that finds one yields its rows and goes on
+    from it as if it had never stopped. FloatingPointError, with the step, when the loss is not finite.
+    """
+    model, train, clean_train, test, teacher = parts
+    device = next(model.parameters()).device
+    dtype = process.amp_dtype(device)
+    autocast = partial(torch.autocast, device.type, dtype, enabled=recipe.amp)  # mixed precision
+    scaler = torch.amp.GradScaler(device.type, enabled=recipe.amp and dtype == torch.float16)  # loss scaling
+    groups = decay_groups(model, recipe.weight_decay, recipe.no_bias_decay)  # no bias decay
+    optimizer = torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=True)
+    rows = resume(checkpoint, model, optimizer, scaler)
+    yield from rows
+    for epoch in range(len(rows), recipe.epochs):
+        model.train()
+        draws = np.random.default_rng([seed, epoch, MIXUP])  # its own stream: the crops stay those of the run without mixup
+        pairs = process.generator(seed, epoch, MIXUP, process.world()[0])
+        losses = torch.zeros(len(train), device=device)
+        for batch, (x, y) in enumerate(train.epoch(epoch)):
+            lr = lr_at(recipe, epoch * len(train) + batch, len(train))  # linear scaling, warm-up, step or cosine decay
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+
+            targets = smooth(one_hot(y, train.num_classes), recipe.label_smoothing)  # label smoothing
+            if recipe.mixup_alpha:  # mixup
+                lam = draws.beta(recipe.mixup_alpha, recipe.mixup_alpha)
+                x, targets = mixup(x, targets, lam, torch.randperm(len(x), generator=pairs).to(device))
+
+            with autocast():
+                logits = model(x)
+            loss = soft_cross_entropy(logits.float(), targets)
+            if teacher is not None:  # distillation
+                with autocast(), torch.no_grad():
+                    teacher_logits = teacher(x)
+                loss = loss + recipe.distill_weight * distill_loss(logits.float(), teacher_logits.float(), recipe.temperature)
+
+            optimizer.zero_grad()
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+            losses[batch] = loss.detach()
+
+        check_finite(losses, epoch, recipe, checkpoint)
+        train_logits, train_y = predict(model, clean_train)
+        test_logits, test_y = predict(model, test)
+        rows.append(
+            {
+                "epoch": epoch + 1,
+                "lr": lr_at(recipe, (epoch + 1) * len(train) - 1, len(train)),
+                "train_loss": float(process.all_reduce(losses.mean())) / process.world()[1],
+                "train_accuracy": metrics.accuracy(train_logits, train_y),
+                "test_accuracy": metrics.accuracy(test_logits, test_y),
+                "test_nll": metrics.nll(test_logits, test_y),
+            }
+        )
+        save_checkpoint(checkpoint, model, optimizer, scaler, rows)
+        yield rows[-1]
+
+
+@torch.no_grad()
+def predict(model: nn.Module, loader: Loader) -> tuple[Tensor, Tensor]:
+    """Logits (N, K) and labels (N,) of a whole loader in float32, over all processes; the model is in eval mode."""
+    model = plain(model).eval()
+    process.share_buffers(model)
+    batches = [(model(x), y) for x, y in loader]
+    logits, labels = (torch.cat(part) for part in zip(*batches, strict=True))
+    return process.gather(logits), process.gather(labels)
+
+
+def plain(model: nn.Module) -> nn.Module:
+    """The model without its DistributedDataParallel wrapper."""
+    return model.module if isinstance(model, DistributedDataParallel) else model
+
+
+def check_finite(losses: Tensor, epoch: int, recipe: Recipe, checkpoint: Path | None) -> None:
+    """FloatingPointError naming the first step whose loss is not finite, and what to do."""
+    bad = (~losses.isfinite()).nonzero()
+    if len(bad):
+        step = epoch * len(losses) + int(bad[0])
+        kept = f"; the state after epoch {epoch} is in {checkpoint.name}" if checkpoint and epoch else ""
+        raise FloatingPointError(
+            f"the loss is not finite from step {step} on (epoch {epoch + 1}, learning rate "
+            f"{lr_at(recipe, step, len(losses)):.3g}){kept}. Lower lr, or raise warmup_epochs"
+        )
+
+
+def model_for(recipe: Recipe, num_classes: int, seed: int) -> nn.Module:
+    """The recipe's network with the paper's initialisation (§2.1), drawn from the seed's own stream."""
+    model = resnet.build(
+        recipe.net, num_classes, tweak_b=recipe.tweak_b, tweak_c=recipe.tweak_c, tweak_d=recipe.tweak_d  # model tweaks
+    )
+    xavier_init_(model, process.generator(seed, MODEL))
+    if recipe.zero_gamma:  # zero γ
+        zero_last_gamma_(model)
+    return model.to(process.device(), memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+
+def prepare(recipe: Recipe, seed: int = 0, dataset: Dataset | None = None, progress: Callable[[str], None] = print) -> Parts:
+    """Data, model and teacher of a run, so that `epochs(recipe, prepare(recipe, seed), seed=seed)` trains it.
+
+    The teacher is read from data/cache, or trained there first: the same recipe on the larger net (`teacher_of`).
+    """
+    torch.set_flush_denormal(True)  # denormal numbers slow a CPU down and change nothing
+    dataset = dataset or load(recipe.dataset, recipe.image_size)
+    rank, size = process.world()
+    device = process.device()
+    train, clean_train, test = loaders(recipe, dataset, seed=seed, device=device, rank=rank, world=size)
+    model = model_for(recipe, train.num_classes, seed)
+    if size > 1:
+        model = DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
+    teacher = teacher_for(recipe, dataset, progress) if recipe.teacher else None
+    return Parts(model, train, clean_train, test, teacher)
+
+
+def teacher_for(recipe: Recipe, dataset: Dataset, progress: Callable[[str], None] = print) -> nn.Module:
+    """The trained teacher, frozen: one for all students and seeds, as in §5.5. It is trained with seed 0 when missing."""
+    from filelock import FileLock
+
+    theirs = teacher_of(recipe)
+    path = CACHE / "teachers" / f"{Path(theirs.dataset).name}-{theirs.net}-{theirs.hash}-v{TRAIN_VERSION}.safetensors"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):  # several students may ask for it at once
+        if not path.exists():
+            progress(f"training the teacher {theirs.net} once, for all students")
+            parts = prepare(theirs, 0, dataset)
+            for row in epochs(theirs, parts, checkpoint=path.with_suffix(".checkpoint")):
+                progress(f"teacher {theirs.net}: epoch {row['epoch']} of {theirs.epochs}, test {row['test_accuracy']:.2f} %")
+            if process.world()[0] == 0:
+                write_atomic(path, save(contiguous(plain(parts.model).state_dict())))
+    teacher = model_for(theirs, len(dataset.classes), 0)
+    teacher.load_state_dict(load_file(path))
+    return teacher.eval().requires_grad_(False)
+
+
+def run(
+    recipe: Recipe, seed: int = 0, *, name: str = "run", record: bool = True, progress: Callable[[str], None] = print
+) -> Run:
+    """Train to the end and keep the record; a run that was interrupted goes on from its last finished epoch.
+
+    Returns the recorded run at once when there is one. Under `torchrun` every process trains and the first one records.
+    """
+    if record and (done := [r for r in find(recipe) if r.seed == seed]):
+        progress(f"{name}, seed {seed}: already recorded in {done[0].path()}")
+        return done[0]
+    with process.group():
+        main = process.world()[0] == 0
+        dataset = load(recipe.dataset, recipe.image_size)
+        parts = prepare(recipe, seed, dataset, progress)
+        checkpoint = CACHE / "checkpoints" / f"{Path(recipe.dataset).name}-{recipe.hash}-seed{seed}-v{TRAIN_VERSION}.safetensors"
+        rows: list[Row] = []
+        started = time.perf_counter()
+        for row in epochs(recipe, parts, seed=seed, checkpoint=checkpoint if record else None):
+            rows.append(row)
+            if main:
+                left = (time.perf_counter() - started) / len(rows) * (recipe.epochs - len(rows))
+                progress(
+                    f"{name}, seed {seed}: epoch {row['epoch']} of {recipe.epochs}, loss {row['train_loss']:.3f}, "
+                    f"{recipe.split} {row['test_accuracy']:.2f} %, about {left / 60:.1f} min left"
+                )
+        final = metrics.summary(*predict(parts.model, parts.test))
+        meta = describe(parts, dataset, time.perf_counter() - started)
+        finished = Run(name, recipe, seed, rows, final, meta)
+        if record and main:
+            finished.save()
+            checkpoint.unlink(missing_ok=True)
+        return finished
+
+
+def describe(parts: Parts, dataset: Dataset, seconds: float) -> dict[str, Any]:
+    """Where and on what a run was made, for its record."""
+    device = process.device()
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    return {
+        "source": dataset.source,
+        "train_images": len(parts.train.labels),
+        "test_images": len(parts.test.labels),
+        "parameters": resnet.parameter_count(plain(parts.model)),
+        "seconds": round(seconds, 1),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "threads": torch.get_num_threads(),
+        "processes": process.world()[1],
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "commit": commit.stdout.strip(),
+        "date": date.today().isoformat(),
+        "train_version": TRAIN_VERSION,
+    }
+
+
+def contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors as safetensors wants them: in plain order, each with its own memory."""
+    return {name: tensor.contiguous() for name, tensor in tensors.items()}
+
+
+def save_checkpoint(
+    path: Path | None, model: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler, rows: list[Row]
+) -> None:
+    """Write weights, momentum, loss scale and rows after an epoch, whole or not at all; `path` None keeps nothing."""
+    if path is None or process.world()[0]:
+        return
+    state = {f"model.{name}": tensor for name, tensor in plain(model).state_dict().items()}
+    for index, parameter in enumerate(p for group in optimizer.param_groups for p in group["params"]):
+        state[f"momentum.{index}"] = optimizer.state[parameter]["momentum_buffer"]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, save(contiguous(state), {"rows": json.dumps(rows), "scaler": json.dumps(scaler.state_dict())}))
+
+
+def resume(
+    path: Path | None, model: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler
+) -> list[Row]:
+    """Put a checkpoint's state back and return its rows; an empty list when there is no checkpoint."""
+    if path is None or not path.exists():
+        return []
+    device = next(model.parameters()).device
+    with safe_open(path, framework="pt", device=str(device)) as file:
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  a safe_open is no mapping
+        rows, scale = (json.loads(file.metadata()[name]) for name in ("rows", "scaler"))
+    plain(model).load_state_dict({name[6:]: tensor for name, tensor in state.items() if name.startswith("model.")})
+    for index, parameter in enumerate(p for group in optimizer.param_groups for p in group["params"]):
+        buffer = torch.empty_like(parameter).copy_(state[f"momentum.{index}"])  # in the parameter's memory format
+        optimizer.state[parameter]["momentum_buffer"] = buffer
+    scaler.load_state_dict(scale)
+    return rows
