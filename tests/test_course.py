@@ -5,7 +5,6 @@ are played with a pip that only notes what it was asked.
 """
 
 import ast
-import contextlib
 import importlib.machinery
 import importlib.util
 import json
@@ -13,7 +12,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 import tomllib
 from pathlib import Path
 from types import SimpleNamespace
@@ -39,16 +37,18 @@ backend-path = ["."]
 name = "stub"
 version = "1"
 """
-STUB_BACKEND = '''
+STUB_BACKEND = """
 import zipfile
+
+METADATA = "Metadata-Version: 2.1\\nName: stub\\nVersion: 1\\nProvides-Extra: dev\\n"
 
 def build_editable(folder, config_settings=None, metadata_directory=None):
     with zipfile.ZipFile(f"{folder}/stub-1-py3-none-any.whl", "w") as wheel:
-        wheel.writestr("stub-1.dist-info/METADATA", "Metadata-Version: 2.1\\nName: stub\\nVersion: 1\\nProvides-Extra: dev\\n")
+        wheel.writestr("stub-1.dist-info/METADATA", METADATA)
         wheel.writestr("stub-1.dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
         wheel.writestr("stub-1.dist-info/RECORD", "")
     return "stub-1-py3-none-any.whl"
-'''
+"""
 CLEAN = {key: value for key, value in os.environ.items() if not key.startswith(("COURSE_", "CONDA_", "PYTHONPATH"))}
 
 
@@ -60,6 +60,7 @@ def make_tree(folder: Path) -> Path:
     (folder / "backend.py").write_text(STUB_BACKEND)
     for package in ("tricks", "pytest", "jupyterlab"):
         (folder / package).mkdir()
+        (folder / package / "__init__.py").touch()
         (folder / package / "__main__.py").write_text(ECHO)
     return folder
 
@@ -72,7 +73,12 @@ def tree(tmp_path):
 def call(tree: Path, *arguments: str, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess:
     """Run ./course as a shell would."""
     return subprocess.run(
-        [sys.executable, str(tree / "course"), *arguments], cwd=cwd or tree, env={**CLEAN, **variables}, capture_output=True, text=True
+        [sys.executable, str(tree / "course"), *arguments],
+        cwd=cwd or tree,
+        env={**CLEAN, **variables},
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
 
 
@@ -93,7 +99,9 @@ def test_script_can_be_executed():
 def test_help_lists_the_commands_and_installs_nothing(tree, flag):
     done = call(tree, flag)
     assert done.returncode == 0
-    assert [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ") and "COURSE_" not in line] == list(COMMANDS)
+    assert [
+        line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ") and "COURSE_" not in line
+    ] == list(COMMANDS)
     assert not (tree / ".venv").exists()
 
 
@@ -173,7 +181,10 @@ def made(tmp_path_factory):
     tree = make_tree(tmp_path_factory.mktemp("made") / "course tree")
     command = [sys.executable, str(tree / "course"), "info"]
     environment = {**CLEAN, "PIP_NO_INDEX": "1"}
-    calls = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    calls = [
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
     outputs = [process.communicate(timeout=300) for process in calls]
     assert [process.returncode for process in calls] == [0, 0], outputs
     return tree, outputs
@@ -194,14 +205,12 @@ def test_first_call_says_how_much_it_downloads(made):
 
 
 def test_second_call_is_fast_and_silent(made):
-    tree, _ = made
-    seconds = []
-    for _ in range(3):
-        started = time.perf_counter()
-        done = call(tree, "info")
-        seconds.append(time.perf_counter() - started)
-        assert (done.returncode, done.stderr) == (0, "")
-    assert min(seconds) < 1
+    """Under a second of processor time, with the stand-in for tricks: a clock would also measure what else runs."""
+    before = os.times()
+    done = call(made[0], "info")
+    after = os.times()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert after.children_user + after.children_system - before.children_user - before.children_system < 1
 
 
 def test_changed_pyproject_is_installed_again_in_place(made):
@@ -341,8 +350,7 @@ def test_waits_while_another_call_installs(played, monkeypatch, capfd):
     def third_time(_):
         looks.append(1)
         if len(looks) == 3:
-            with contextlib.suppress(FileExistsError):
-                played.course.install("")
+            played.course.install("")
         return len(looks) == 3
 
     monkeypatch.setattr(played.course, "_try_lock", third_time)
@@ -413,5 +421,7 @@ def test_no_index_is_named():
 def test_packages_and_their_data_are_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))
     assert project["project"]["requires-python"] == ">=3.11"
-    assert {"torch>=2.9", "torchvision>=0.24", "jupyterlab>=4", "ipywidgets>=8"} <= set(project["project"]["dependencies"])
+    assert {"torch>=2.9", "torchvision>=0.24", "jupyterlab>=4", "ipywidgets>=8"} <= set(
+        project["project"]["dependencies"]
+    )
     assert project["tool"]["setuptools"]["package-data"] == {"tricks": ["*.csv"]}

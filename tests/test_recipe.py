@@ -150,11 +150,16 @@ def test_hash_stays_when_a_field_is_added(monkeypatch):
 
 def test_changes():
     assert changes(BASELINE, BASELINE) == {}
-    assert changes(replace(BASELINE, label_smoothing=0.1, epochs=10), BASELINE) == {"label_smoothing": 0.1, "epochs": 10}
+    assert changes(replace(BASELINE, label_smoothing=0.1, epochs=10), BASELINE) == {
+        "label_smoothing": 0.1,
+        "epochs": 10,
+    }
 
 
 def test_teacher_has_the_students_tricks_but_no_teacher():
-    student = replace(BASELINE, label_smoothing=0.1, mixup_alpha=0.2, teacher="resnet20", temperature=4.0, distill_weight=0.5)
+    student = replace(
+        BASELINE, label_smoothing=0.1, mixup_alpha=0.2, teacher="resnet20", temperature=4.0, distill_weight=0.5
+    )
     assert teacher_of(student) == replace(BASELINE, label_smoothing=0.1, mixup_alpha=0.2, net="resnet20")
 
 

@@ -64,7 +64,9 @@ def test_cosine_at_start_half_and_end():
 
 def test_step_decays_at_the_papers_epochs_as_pytorchs_multistep():
     theirs = curve_of(
-        lambda o: lr_scheduler.MultiStepLR(o, milestones=[30 * STEPS, 60 * STEPS, 90 * STEPS], gamma=0.1), 0.1, 120 * STEPS
+        lambda o: lr_scheduler.MultiStepLR(o, milestones=[30 * STEPS, 60 * STEPS, 90 * STEPS], gamma=0.1),
+        0.1,
+        120 * STEPS,
     )
     recipe = replace(BASELINE, epochs=120, schedule="step", lr=0.1)
     assert curve(recipe) == pytest.approx(theirs, rel=1e-9)
@@ -103,7 +105,14 @@ def test_warmup_then_cosine_equals_pytorchs_sequence():
 def test_figure_3a(series):
     """Fig. 3a draws one point per epoch and reaches the peak of 0.4 at epoch 4; digitised to four decimals."""
     recipe = replace(
-        BASELINE, epochs=120, warmup_epochs=4.0, schedule=series, lr=0.1, batch_size=1024, lr_batch=256, linear_scaling=True
+        BASELINE,
+        epochs=120,
+        warmup_epochs=4.0,
+        schedule=series,
+        lr=0.1,
+        batch_size=1024,
+        lr_batch=256,
+        linear_scaling=True,
     )
     steps_per_epoch = 1251  # 1,281,167 images in batches of 1,024
     epochs, rates = paper.curve("3a", series)

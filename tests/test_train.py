@@ -31,7 +31,9 @@ def dataset(train=96, test=48, seed=0):
         images = rng.integers(0, 120, (n, 32, 32, 3)) + 13 * y[:, None, None, None]
         return Split(images.astype(np.uint8), y.astype(np.int64))
 
-    return Dataset("cifar10", "made up for a test", tuple(f"class {k}" for k in range(10)), split(train), split(test), "")
+    return Dataset(
+        "cifar10", "made up for a test", tuple(f"class {k}" for k in range(10)), split(train), split(test), ""
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +61,7 @@ def test_one_step_equals_torchs_sgd_on_torchs_loss():
     recipe = replace(TINY, epochs=1, batch_size=64, label_smoothing=0.1)
     parts = prepare(recipe, 0, dataset())
     reference = prepare(recipe, 0, dataset()).model
-    (x, y), = parts.train.epoch(0)
+    ((x, y),) = parts.train.epoch(0)
     list(epochs(recipe, parts, seed=0))
     optimizer = torch.optim.SGD(reference.parameters(), lr=recipe.lr, momentum=0.9, nesterov=True, weight_decay=5e-4)
     reference.train()
@@ -151,7 +153,9 @@ def test_the_teacher_is_trained_once_with_the_students_tricks_and_changes_the_st
 
 @pytest.mark.parametrize("stop_after", [1, 2])
 def test_resumed_equals_uninterrupted(tmp_path, stop_after):
-    recipe = replace(TINY, mixup_alpha=0.2, label_smoothing=0.1, schedule="cosine", warmup_epochs=1.0, no_bias_decay=True)
+    recipe = replace(
+        TINY, mixup_alpha=0.2, label_smoothing=0.1, schedule="cosine", warmup_epochs=1.0, no_bias_decay=True
+    )
     whole_parts = prepare(recipe, 0, dataset())
     whole = list(epochs(recipe, whole_parts))
     checkpoint = tmp_path / "run.safetensors"
@@ -179,18 +183,15 @@ def test_kill_9_loses_at_most_the_epoch_in_progress_and_leaves_no_half_file(tmp_
         f"for row in epochs(recipe, prepare(recipe, 0, dataset()), checkpoint=Path({str(checkpoint)!r})):\n"
         "    print(int(row['epoch']), flush=True)\n"
     )
-    seen = 0
     for extra in (0.0, 0.02, 0.05):
         worker = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True)
         assert worker.stdout is not None
-        seen = int(worker.stdout.readline())
+        assert int(worker.stdout.readline()) >= 1
         time.sleep(extra)
         os.kill(worker.pid, signal.SIGKILL)
         worker.wait()
-        assert seen >= 1
-        leftovers = [p for p in tmp_path.iterdir() if p != checkpoint and not p.name.startswith(".")]
-        assert leftovers == []
     assert train_rows(recipe, checkpoint=checkpoint) == whole
+    assert list(tmp_path.iterdir()) == [checkpoint]  # a part that a killed process left is gone, too
 
 
 def test_a_loss_that_is_not_finite_names_step_lr_and_checkpoint(tmp_path):
@@ -214,6 +215,20 @@ def test_a_later_divergence_says_what_was_kept(tmp_path):
     assert len(train_rows(TINY, checkpoint=checkpoint)) == 3
 
 
+def test_out_of_memory_says_which_knob_to_turn():
+    class Hungry(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(1))
+
+        def forward(self, x):
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    parts = prepare(TINY, 0, dataset())._replace(model=Hungry())
+    with pytest.raises(MemoryError, match=r"lower batch_size \(now 16\) or image_size \(now 32\), or switch on amp"):
+        list(epochs(TINY, parts))
+
+
 def test_run_records_once_and_removes_its_checkpoint(own_cache):
     messages = []
     first = train.run(TINY, 5, name="tiny", progress=messages.append)
@@ -223,7 +238,7 @@ def test_run_records_once_and_removes_its_checkpoint(own_cache):
     again = train.run(TINY, 5, name="tiny", progress=messages.append)
     assert again == first and "already recorded" in messages[-1]
     assert first.meta["train_images"] == 64 and first.meta["source"] == "made up for a test"
-    assert first.rows[-1]["test_accuracy"] == pytest.approx(first.accuracy)
+    assert first.rows[-1]["test_accuracy"] == pytest.approx(first.accuracy)  # the sample is all of a set this small
     assert first.rows[-1]["test_nll"] == pytest.approx(first.final["nll"])
 
 
@@ -231,7 +246,9 @@ def test_evaluation_is_plain_cross_entropy_on_clean_pictures():
     recipe = replace(TINY, epochs=1, label_smoothing=0.3, mixup_alpha=0.5, augment="paper")
     parts = prepare(recipe, 0, dataset())
     (row,) = epochs(recipe, parts)
-    images = torch.from_numpy(dataset().test.images).permute(0, 3, 1, 2).float()
+    images = torch.from_numpy(
+        dataset().test.images
+    )  # fewer than a sample, so the sample is all of them.permute(0, 3, 1, 2).float()
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in ((123.68, 116.779, 103.939), (58.393, 57.12, 57.375)))
     with torch.no_grad():
         logits = parts.model.eval()((images - mean) / std)
@@ -241,9 +258,17 @@ def test_evaluation_is_plain_cross_entropy_on_clean_pictures():
 
 
 def test_the_loop_is_short_and_names_each_trick():
-    source = inspect.getsource(epochs)
+    source = inspect.getsource(inspect.unwrap(epochs))
     assert len(source.splitlines()) <= 65
-    for trick in ("mixed precision", "no bias decay", "warm-up", "label smoothing", "mixup", "distillation", "linear scaling"):
+    for trick in (
+        "mixed precision",
+        "no bias decay",
+        "warm-up",
+        "label smoothing",
+        "mixup",
+        "distillation",
+        "linear scaling",
+    ):
         assert f"# {trick}" in source or f", {trick}" in source, trick
     model_source = inspect.getsource(train.model_for)
     assert "# zero γ" in model_source and "# model tweaks" in model_source
@@ -286,7 +311,11 @@ def two_processes(kind, tmp_path):
     script.write_text(WORKER)
     out = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script), kind],
-        cwd=ROOT, capture_output=True, text=True, timeout=240, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     lines = [line for line in out.stdout.splitlines() if "RESULT" in line]
     assert len(lines) == 1, out.stderr[-2000:]
@@ -298,7 +327,9 @@ def test_two_processes_equal_one_on_a_net_without_batch_norm(tmp_path):
     recipe = replace(TINY, epochs=2, label_smoothing=0.1)
     parts = parts_without_bn(recipe)
     alone = list(epochs(recipe, parts))
-    assert weights == pytest.approx([float(p.detach().double().sum()) for p in parts.model.parameters()], rel=1e-4, abs=1e-5)
+    assert weights == pytest.approx(
+        [float(p.detach().double().sum()) for p in parts.model.parameters()], rel=1e-4, abs=1e-5
+    )
     for ours, theirs in zip(rows, alone, strict=True):
         assert ours == pytest.approx(theirs, rel=1e-4)
 

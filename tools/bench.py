@@ -1,6 +1,6 @@
 """The course's speed and memory, measured in one run and printed as ratios: `python tools/bench.py`, about ten minutes.
 
-Run it on a machine that does nothing else. `--write` puts the table into docs/performance.md, which says what each row is.
+Run it on a machine that does nothing else. `--write` puts the table into docs/performance.md, which explains its rows.
 """
 
 import argparse
@@ -23,9 +23,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchvision import transforms
 
-from tricks import ROOT, augment, runs, train
-from tricks.data.loader import Augment, DeviceLoader
+from tricks import ROOT, augment, figures, process, runs, train
+from tricks.data.loader import DeviceLoader, Loader
 from tricks.data.sets import Split, load
+from tricks.notebook import sliders
 from tricks.recipe import BASELINE, Recipe
 
 PAGE = ROOT / "docs" / "performance.md"
@@ -43,30 +44,35 @@ class Result:
     kept: bool = True
 
 
-# The loops that are compared: iterators whose every step trains one epoch -----------------------------------------------
+# The loops that are compared: iterators whose every step trains one epoch ---------------------------------------------
 
 
-def our_loop(recipe: Recipe, loader: "DeviceLoader | OneBatch", few: DeviceLoader) -> Iterator[object]:
-    """`train.epochs`, with an evaluation of a single small batch: what is timed is training."""
+def our_loop(recipe: Recipe, loader: Loader, few: Loader) -> Iterator[object]:
+    """`train.epochs`, evaluating on a single small batch, so that what is timed is training."""
     model = train.model_for(recipe, loader.num_classes, seed=0)
-    return train.epochs(recipe, train.Parts(model, loader, few, few))  # pyright: ignore[reportArgumentType]
+    return train.epochs(recipe, train.Parts(model, loader, clean_sample=few, test_sample=few, test=few))
 
 
 class OneBatch:
-    """The limit: a loader that hands out one batch that is already there."""
+    """The limit: a loader that hands out its first batch again and again, so that no work is left in it."""
 
     def __init__(self, loader: DeviceLoader) -> None:
-        self.batches, self.num_classes, self.batch = len(loader), loader.num_classes, next(iter(loader))
+        self.batches, self.labels, self.num_classes = len(loader), loader.labels, loader.num_classes
+        self.batch = next(iter(loader))
 
     def __len__(self) -> int:
         return self.batches
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return self.epoch(0)
 
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         return itertools.repeat(self.batch, self.batches)
 
 
-def usual_loop(recipe: Recipe, loader: DataLoader, num_classes: int) -> Iterator[None]:
+def usual_loop(recipe: Recipe, loader: DataLoader, num_classes: int) -> Iterator[float]:
     """The training loop of most tutorials, on the same network with the same optimiser."""
+    device = process.device()
     model = train.model_for(recipe, num_classes, seed=0)
     optimizer = torch.optim.SGD(
         model.parameters(),
@@ -77,13 +83,15 @@ def usual_loop(recipe: Recipe, loader: DataLoader, num_classes: int) -> Iterator
     )
     while True:
         model.train()
+        total = torch.zeros((), device=device)
         for x, y in loader:
-            x = x.to(memory_format=torch.channels_last)
+            x, y = x.to(device, memory_format=torch.channels_last), y.to(device)
             loss = F.cross_entropy(model(x), y)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-        yield
+            total += loss.detach()
+        yield total.item()  # waits for the device
 
 
 class Pictures(torch.utils.data.Dataset):
@@ -118,11 +126,11 @@ def usual_transform(kind: str, side: int) -> transforms.Compose:
     return transforms.Compose([crop, flip, jitter, to_tensor, PcaNoise(), normalise])
 
 
-# Measurements -----------------------------------------------------------------------------------------------------------
+# Measurements ---------------------------------------------------------------------------------------------------------
 
 
 def epoch_seconds(loops: dict[str, Iterator[object]], repeats: int) -> dict[str, list[float]]:
-    """Seconds of each epoch after the first. The loops take turns, so that a slow moment of the machine meets them all."""
+    """Seconds of each epoch after the first. The loops take turns, so that a slow moment of the machine hits all."""
     for loop in loops.values():
         next(loop)
     seconds: dict[str, list[float]] = {name: [] for name in loops}
@@ -140,7 +148,7 @@ def training_speed(images: int, batch_size: int, repeats: int) -> list[Result]:
     split = Split(dataset.train.images[:images], dataset.train.labels[:images])
     num_classes, side = len(dataset.classes), BASELINE.image_size
 
-    def loader(split: Split, batch_size: int, kind: Augment, training: bool) -> DeviceLoader:
+    def loader(split: Split, batch_size: int, kind: str, training: bool) -> DeviceLoader:
         return DeviceLoader(
             split.images,
             split.labels,
@@ -149,13 +157,12 @@ def training_speed(images: int, batch_size: int, repeats: int) -> list[Result]:
             batch_size=batch_size,
             augment=kind,
             train=training,
-            device="cpu",
+            device=process.device(),
         )
 
     few = loader(Split(split.images[:32], split.labels[:32]), 32, "none", False)
     results = []
-    targets: dict[Augment, float] = {"crop_flip": 1.3, "paper": 2.0}
-    for kind, least in targets.items():
+    for kind, least in (("crop_flip", 1.3), ("paper", 2.0)):
         recipe = replace(BASELINE, batch_size=batch_size, augment=kind, epochs=repeats + 1, lr=0.01)
         ours = loader(split, batch_size, kind, True)
         loops: dict[str, Iterator[object]] = {
@@ -192,12 +199,13 @@ def ratio(what: str, theirs: list[float], ours: list[float], least: float) -> Re
 
 
 def peak_memory(images: int) -> Result:
-    """Resident memory of a process that trains the default recipe for one epoch on `images` pictures and evaluates it."""
+    """Resident memory of a process that trains the default recipe for an epoch on `images` pictures and evaluates."""
     code = (
         "import resource, sys\n"
         "from dataclasses import replace\n"
         "from tricks import recipe, train\n"
-        f"train.run(replace(recipe.BASELINE, train_images={images}, epochs=1), record=False, progress=lambda line: None)\n"
+        f"short = replace(recipe.BASELINE, train_images={images}, epochs=1)\n"
+        "train.run(short, record=False, progress=lambda line: None)\n"
         "unit = 1 if sys.platform == 'darwin' else 1024\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)"
     )
@@ -219,6 +227,21 @@ def import_seconds() -> Result:
     return Result("import of tricks.figures and tricks.schedules", f"{seconds:.2f} s", "below 1.5 s", seconds < 1.5)
 
 
+def slider_redraw(moves: int = 50) -> Result:
+    """From a slider's new value to the new PNG, on the panel of the label-smoothing lesson; the median of all moves."""
+    panel = sliders(figures.optimal_gap, eps=(0.0, 0.9, 0.005), K=(2, 1000))
+    milliseconds = []
+    for move in range(moves):
+        before = panel.picture.value
+        started = time.perf_counter()
+        panel.controls["eps"].value = 0.015 * (move + 1)
+        milliseconds.append(1000 * (time.perf_counter() - started))
+        if panel.picture.value == before:
+            raise RuntimeError(f"the slider did not change the picture {panel.message.value}")
+    middle = statistics.median(milliseconds)
+    return Result("slider redraw", f"{middle:.0f} ms", "at most 60 ms", middle <= 60)
+
+
 def in_new_process(code: str) -> str:
     """What this program prints, run by itself."""
     return subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
@@ -238,7 +261,7 @@ def default_recipe(full: bool) -> list[Result]:
     ]
 
 
-# The table --------------------------------------------------------------------------------------------------------------
+# The table ------------------------------------------------------------------------------------------------------------
 
 
 def machine() -> str:
@@ -283,7 +306,7 @@ def main() -> int:
     torch.set_num_threads(args.threads)
     torch.set_flush_denormal(True)
     results = training_speed(args.images, args.batch_size, args.repeats)
-    results += [memory, import_seconds(), *default_recipe(args.full)]
+    results += [memory, import_seconds(), slider_redraw(), *default_recipe(args.full)]
     how = f"{args.images:,} images in an epoch, {args.repeats} epochs of each loop"
     text = f"{table(results)}\n\nMeasured on {date.today()}: {machine()}; {how}."
     print(text)

@@ -1,7 +1,7 @@
 """The commands: `python -m tricks run | data | study | train | info`, which is what `./course` calls.
 
-An expected failure, such as a bad value or a missing file, is one line on stderr and exit status 1; an interruption says
-what was kept and exits with 130.
+An expected failure, such as a bad value or a missing file, is a message on stderr and exit status 1; an interruption
+says what was kept and exits with 130.
 """
 
 import argparse
@@ -18,10 +18,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 
 from tricks import ROOT
+from tricks.data.archive import DataError
 from tricks.recipe import Recipe
 
 BUDGETS = ("smoke", "quick", "full")
-EXPECTED = (ValueError, OSError, FloatingPointError)  # OSError covers files, disks and connections
+EXPECTED = (ValueError, OSError, FloatingPointError, DataError)  # OSError covers files, disks and connections
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,35 +46,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parsers() -> tuple[dict[str, argparse.ArgumentParser], argparse.ArgumentParser]:
     """The parser of each command by its name, and the one above them."""
-    parser = argparse.ArgumentParser(prog="course", description="Bag of tricks for image classification: the commands.")
+    parser = argparse.ArgumentParser(
+        prog="./course", description="Bag of tricks for image classification: the commands."
+    )
     group = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands = {}
 
     def add(function: Callable[[argparse.Namespace], int | None], help: str, kept: str) -> argparse.ArgumentParser:
-        command = group.add_parser(function.__name__, help=help, description=inspect.getdoc(function), allow_abbrev=False)
-        command.set_defaults(function=function, kept=kept)
-        commands[function.__name__] = command
-        return command
+        name, text = function.__name__, inspect.getdoc(function)
+        commands[name] = group.add_parser(name, help=help, description=text, allow_abbrev=False)
+        commands[name].set_defaults(function=function, kept=kept)
+        return commands[name]
 
     command = add(run, "execute the lessons and write their outputs", "Lessons that had finished keep their outputs.")
     command.add_argument("lessons", nargs="*", metavar="LESSON", help="names such as 05_2_label_smoothing; all if none")
-    command.add_argument("--budget", choices=BUDGETS, default="quick", help="how long the live runs train (default: quick)")
+    command.add_argument("--budget", choices=BUDGETS, default="quick", help="of the live runs (default: quick)")
 
     command = add(data, "show which data sets are here, or fetch one", "Files that had arrived whole are kept.")
-    command.add_argument("name", nargs="?", metavar="NAME", help="cifar10, imagenette, shapes, or a path to class folders")
-    command.add_argument("--fetch", action="store_true", help="download it if it is not here, and verify it")
+    command.add_argument("name", nargs="?", metavar="NAME", help="cifar10, imagenette, shapes, or a path")
+    command.add_argument("--fetch", action="store_true", help="download it if it is not here")
 
-    command = add(study, "record the runs of a study that are missing", "Finished runs and epochs are kept; the same command goes on.")
+    kept = "Finished runs and epochs are kept; the same command goes on from there."
+    command = add(study, "record the runs of a study that are missing", kept)
     command.add_argument("name", nargs="?", metavar="NAME", help="a study, see --list")
     command.add_argument("--list", action="store_true", help="show all studies and their questions")
     command.add_argument("--status", action="store_true", help="show what is recorded, of one study or of all")
     command.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that train at once (default: 1)")
-    command.add_argument("--shard", type=shard, default=(0, 1), metavar="I/N", help="only share I of N, I from 0, for array jobs")
-    command.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)  # how `studies.fill` starts its processes
+    command.add_argument(
+        "--shard", type=shard, default=(0, 1), metavar="I/N", help="share I of N, I from 0: array jobs"
+    )
+    command.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)  # what `studies.fill` starts
 
-    command = add(train, "train one recipe", "Finished epochs are kept unless --no-save was given; the same command goes on.")
-    command.usage = "course train [--seed N] [--name NAME] [--no-save] [RECIPE OPTION ...]"
-    command.add_argument("--seed", type=int, default=0, metavar="N", help="of initialisation, order and augmentation (default: 0)")
+    kept = "Finished epochs are kept unless --no-save was given; the same command goes on from there."
+    command = add(train, "train one recipe", kept)
+    command.usage = "./course train [--seed N] [--name NAME] [--no-save] [RECIPE OPTION ...]"
+    command.add_argument("--seed", type=int, default=0, metavar="N", help="of all that is drawn (default: 0)")
     command.add_argument("--name", default="run", help="of the record, for people (default: run)")
     command.add_argument("--no-save", action="store_true", help="keep neither a record nor a checkpoint")
     add_recipe(command)
@@ -92,9 +99,9 @@ def add_recipe(parser: argparse.ArgumentParser) -> None:
         if field.type is bool:
             group.add_argument(option, action="store_true", help=note)
         else:
-            group.add_argument(
-                option, type=field.type, default=field.default, metavar=field.type.__name__, help=f"{note} (default: %(default)r)"
-            )
+            note = f"{note} (default: %(default)r)"
+            kind = type(field.default)
+            group.add_argument(option, type=kind, default=field.default, metavar=kind.__name__, help=note)
 
 
 def shard(text: str) -> tuple[int, int]:
@@ -112,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def data(args: argparse.Namespace) -> None:
-    """Show which data sets are here; with a name, look at that one, and with --fetch download and verify it."""
+    """Show which data sets are here. With a name, verify and read that one; with --fetch, download it if it is not."""
     from tricks.data import sets
 
     if args.name is None:
@@ -120,9 +127,11 @@ def data(args: argparse.Namespace) -> None:
             raise ValueError("--fetch needs the name of a data set: ./course data cifar10 --fetch")
         print(sets.status())
         return
-    dataset = sets.load(args.name, fetch=args.fetch)
-    print(f"{dataset.name}: {len(dataset.classes)} classes, {len(dataset.train.labels):,} training and "
-          f"{len(dataset.test.labels):,} test images of {dataset.train.images.shape[1]} px, from {dataset.source}")
+    if args.name in sets.KNOWN and not args.fetch and sets.find(args.name) is None:
+        raise FileNotFoundError(f"{args.name} is not here; ./course data {args.name} --fetch gets it")
+    dataset = sets.load(args.name)
+    train, test, classes = len(dataset.train.labels), len(dataset.test.labels), len(dataset.classes)
+    print(f"{dataset.name}: {train:,} training and {test:,} test images of {classes} classes, from {dataset.source}")
     if dataset.note:
         print(dataset.note)
 
@@ -156,11 +165,18 @@ def train(args: argparse.Namespace) -> None:
     On several devices or machines: torchrun --nproc-per-node=N -m tricks train ... (docs/scale.md).
     """
     recipe = Recipe(**{field.name: getattr(args, field.name) for field in fields(Recipe)})
+    import torch
+
     from tricks import process, train
 
-    finished = train.run(recipe, args.seed, name=args.name, record=not args.no_save, progress=say)
+    try:
+        finished = train.run(recipe, args.seed, name=args.name, record=not args.no_save, progress=say)
+    except train.Busy as error:
+        sys.exit(f"error: {error}")
+    except torch.OutOfMemoryError:
+        sys.exit("error: the device's memory is full. Lower --batch-size or --image-size, or add --amp")
     if process.world()[0] == 0:
-        print(f"{finished.name}, seed {finished.seed}: {finished.accuracy:.2f} % on {finished.recipe.split} after the last epoch")
+        print(f"{args.name}, seed {args.seed}: {recipe.split} accuracy {finished.accuracy:.2f} % after the last epoch")
 
 
 def info(args: argparse.Namespace) -> None:

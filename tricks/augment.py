@@ -18,8 +18,8 @@ ASPECT = (3 / 4, 4 / 3)  # width / height of that crop
 JITTER = (0.6, 1.4)  # coefficients of hue, saturation and brightness (step 4)
 PCA_SD = 0.1  # standard deviation of the PCA coefficients (step 5)
 
-# Principal components of ImageNet's RGB values on the 0-255 scale, as AlexNet's noise is commonly implemented. The paper
-# names the noise but prints neither values nor vectors. Row: R, G, B; column: component.
+# Principal components of ImageNet's RGB values on the 0-255 scale, as AlexNet's noise is commonly implemented. The
+# paper names the noise but prints neither values nor vectors. Row: R, G, B; column: component.
 PCA_VALUES = (55.46, 4.794, 1.148)
 PCA_VECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
 
@@ -43,8 +43,8 @@ def draw_flips(n: int, generator: torch.Generator) -> Tensor:
 def draw_boxes(n: int, side: int, generator: torch.Generator, tries: int = 10) -> Tensor:
     """Random area and aspect (step 2): int64 (n, 4), (top, left, height, width) inside a square picture.
 
-    Area uniform in [8 %, 100 %], aspect log-uniform in [3/4, 4/3], position uniform. A box that does not fit is drawn again;
-    after `tries` the whole picture is taken.
+    Area uniform in [8 %, 100 %], aspect log-uniform in [3/4, 4/3], position uniform. A box that does not fit is drawn
+    again; after `tries` the whole picture is taken.
     """
     u = torch.rand(n, tries, 2, generator=generator)
     area = (AREA[0] + (AREA[1] - AREA[0]) * u[..., 0]) * side**2
@@ -98,10 +98,10 @@ def centre_crop(images: Tensor, index: Tensor, image_size: int) -> Tensor:
 
 
 def resized_crop(x: Tensor, boxes: Tensor, flips: Tensor, image_size: int) -> Tensor:
-    """Cut a box out of each picture, resize it to S × S, mirror it: float (B, 3, H, W) to (B, 3, S, S) (steps 2 and 3).
+    """Cut a box out of each picture, resize it to S × S, mirror it (steps 2, 3): float (B, 3, H, W) to (B, 3, S, S).
 
-    Bilinear, without antialiasing; `boxes` (B, 4) as from `draw_boxes`. A box's edge pixels are continued beyond it, as if it
-    had been cut out before it was resized.
+    Bilinear, without antialiasing; `boxes` (B, 4) as from `draw_boxes`. A box's edge pixels are continued beyond it, as
+    if it had been cut out before it was resized.
     """
     top, left, height, width = boxes.to(x.dtype)[:, :, None].unbind(dim=1)  # (B, 1) each
     centres = (torch.arange(image_size, device=x.device) + 0.5) / image_size
@@ -123,7 +123,7 @@ def brightness(c: Tensor) -> Tensor:
 
 
 def saturation(c: Tensor) -> Tensor:
-    """Matrices (B, 3, 3) that blend each pixel with its grey: c · rgb + (1 − c) · grey, grey = 0.299 R + 0.587 G + 0.114 B."""
+    """Matrices (B, 3, 3) for c · rgb + (1 − c) · grey, grey = 0.299 R + 0.587 G + 0.114 B in all three channels."""
     grey = torch.tensor(RGB_TO_YIQ[0], device=c.device).expand(3, 3)
     return brightness(c) + (1 - c)[:, None, None] * grey
 
@@ -131,8 +131,8 @@ def saturation(c: Tensor) -> Tensor:
 def hue(c: Tensor) -> Tensor:
     """Matrices (B, 3, 3) that turn the colours by (c − 1) · π in the I-Q plane of YIQ; grey stays as it is.
 
-    The paper scales "hue" by c without saying what that means. This linear form is the one that its authors' framework used;
-    scaling the hue angle of HSV would depend on which colour is called 0.
+    The paper scales "hue" by c without saying what that means. This linear form is the one that its authors' framework
+    used; scaling the hue angle of HSV would depend on which colour is called 0.
     """
     angle = (c - 1) * math.pi
     cos, sin, zero, one = angle.cos(), angle.sin(), torch.zeros_like(c), torch.ones_like(c)
@@ -150,8 +150,8 @@ def pca_noise(alphas: Tensor) -> Tensor:
 def colour_map(coefficients: Tensor, alphas: Tensor) -> tuple[Tensor, Tensor]:
     """Steps 4 and 5 as one affine map per picture: matrices (B, 3, 3) and offsets (B, 3).
 
-    `coefficients` (B, 3) of hue, saturation, brightness; `alphas` (B, 3). The three matrices commute: turning the colours leaves
-    grey alone, blending with grey leaves their angle alone.
+    `coefficients` (B, 3) of hue, saturation, brightness; `alphas` (B, 3). The three matrices commute: turning the
+    colours leaves grey alone, and blending with grey leaves their angle alone.
     """
     h, s, b = coefficients.unbind(dim=1)
     return brightness(b) @ saturation(s) @ hue(h), pca_noise(alphas)
@@ -171,16 +171,20 @@ def normalise(x: Tensor) -> Tensor:
     return rows.view(b, height, width, 3).permute(0, 3, 1, 2)
 
 
+def with_normalise(matrix: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
+    """A colour map (B, 3, 3), (B, 3) followed by step 6, as one map."""
+    mean, std = torch.tensor(MEAN, device=matrix.device), torch.tensor(STD, device=matrix.device)
+    return matrix / std[:, None], (offset - mean) / std
+
+
 # The pipeline -------------------------------------------------------------------------------------------------------
 
 
 def paper(
     images: Tensor, index: Tensor, boxes: Tensor, flips: Tensor, coefficients: Tensor, alphas: Tensor, image_size: int
 ) -> Tensor:
-    """All six steps in the paper's order: uint8 (N, H, W, 3) and indices (B,) to float32 (B, 3, S, S), channels last."""
+    """All six steps in order: uint8 (N, H, W, 3) and indices (B,) to float32 (B, 3, S, S), channels last in memory."""
     x = images.index_select(0, index).permute(0, 3, 1, 2).float()  # 1: a view that is channels last in memory
     x = resized_crop(x, boxes, flips, image_size)  # 2, 3
-    mean, std = torch.tensor(MEAN, device=x.device), torch.tensor(STD, device=x.device)
-    matrix, offset = colour_map(coefficients, alphas)  # 4, 5
-    x = recolour(x, matrix / std[:, None], (offset - mean) / std)  # with 6 in the same map
+    x = recolour(x, *with_normalise(*colour_map(coefficients, alphas)))  # 4, 5 and 6 as one map
     return x.contiguous(memory_format=torch.channels_last)

@@ -13,13 +13,14 @@ import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
-from itertools import pairwise
+from itertools import cycle
 from pathlib import Path
 from typing import Any, ParamSpec
 
 import matplotlib
 import matplotlib.figure
 import numpy as np
+from cycler import cycler
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -39,7 +40,7 @@ SCREEN_DPI = 100  # one pixel of the picture is one of the page
 PRINT_DPI = 144  # still pictures: sharp on a dense screen, shown at the same size
 SLIDE_DPI = 240  # 8 x 4.5 inches are 1920 x 1080 pixels
 
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture on every machine
     "font.size": 11,
     "text.color": INK,
@@ -51,7 +52,7 @@ STYLE: dict[str, Any] = {
     "axes.spines.right": False,
     "axes.axisbelow": True,
     "axes.grid": True,
-    "axes.prop_cycle": matplotlib.cycler(color=COLOURS),
+    "axes.prop_cycle": cycler(color=COLOURS),
     "grid.color": "#E8E8E8",
     "xtick.color": GREY,
     "ytick.color": GREY,
@@ -88,26 +89,25 @@ class Figure(matplotlib.figure.Figure):
 
     redraw: Callable[..., None] | None = None
     caption: str = ""
-    _background: Any = None
+    _background: Any = None  # all but the animated artists, as drawn
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         FigureCanvasAgg(self)  # attaches itself
 
     def png(self, dpi: int = PRINT_DPI, compress_level: int = 9) -> bytes:
-        """The picture as PNG bytes: the same bytes for the same figure.
+        """The picture as PNG: the same bytes for the same figure.
 
-        `stale` is matplotlib's own record of a change outside the animated artists; while it is not set, the picture
-        without them is still right and only they are drawn.
+        `stale` is matplotlib's own record of a change outside the animated artists. While it is not set, all that was
+        drawn without them is still right, and only they are drawn again.
         """
         canvas: Any = self.canvas
         if self.dpi != dpi:
             self.set_dpi(dpi)
         if self.stale or self._background is None:
+            self.reset_layout()
             canvas.draw()
             self._background = canvas.copy_from_bbox(self.bbox)
-            if self.redraw:
-                self.set_layout_engine("none")  # solved once: axes must not move under a dragged slider
         else:
             canvas.restore_region(self._background)
         for artist in self._animated_artists():
@@ -116,6 +116,13 @@ class Figure(matplotlib.figure.Figure):
         file = io.BytesIO()
         picture.save(file, "png", compress_level=compress_level)
         return file.getvalue()
+
+    def reset_layout(self) -> None:
+        """Put the axes back on their grid: solved from anywhere else, the layout would come out a little different."""
+        for axes in self.axes:
+            if spec := axes.get_subplotspec():
+                axes.set_position(spec.get_position(self))
+                axes.set_in_layout(True)  # set_position takes it out
 
     def _animated_artists(self) -> list[Artist]:
         artists = [artist for axes in self.axes for artist in axes.get_children() if artist.get_animated()]
@@ -127,8 +134,9 @@ class Figure(matplotlib.figure.Figure):
         panels = []
         for axes in self.axes:
             labels = " against ".join(filter(None, (axes.get_ylabel(), axes.get_xlabel())))
-            panels.append(": ".join(filter(None, (axes.get_title("left"), labels))))
-        return "Plot. " + "; ".join(dict.fromkeys(filter(None, panels))) + (f". {self.caption}" if self.caption else "")
+            panels.append(": ".join(filter(None, ((axes.get_title("left") or axes.get_title()).strip(), labels))))
+        text = "; ".join(filter(None, panels)).replace("\n", " ")
+        return re.sub(r"[${}]", "", f"Plot. {text}. {self.caption}".rstrip(". "))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, str], dict[str, Any]]:
         width, height = (round(inches * SCREEN_DPI) for inches in self.get_size_inches())
@@ -147,7 +155,9 @@ def styled(plot: Callable[P, Figure]) -> Callable[P, Figure]:
     return in_style
 
 
-def canvas(columns: int = 1, rows: int = 1, *, height: float = SIZE[1], caption: str = "", **grid: Any) -> tuple[Figure, Any]:
+def canvas(
+    columns: int = 1, rows: int = 1, *, height: float = SIZE[1], caption: str = "", **grid: Any
+) -> tuple[Figure, Any]:
     """(figure, axes) with `rows` x `columns` axes, to be called in a `styled` function; one axes comes as itself.
 
     `caption` (n, budget, data, device; `tricks.runs.caption` makes it) stands in small grey letters below the axes.
@@ -157,7 +167,7 @@ def canvas(columns: int = 1, rows: int = 1, *, height: float = SIZE[1], caption:
     axes = fig.subplots(rows, columns, **grid)
     if caption:
         fig.caption = caption
-        fig.supxlabel(textwrap.fill(caption, 125), x=0.01, ha="left", fontsize=8, color=GREY)
+        fig.supxlabel(textwrap.fill(caption, 135), x=0.01, ha="left", fontsize=8, color=GREY)
     return fig, axes
 
 
@@ -166,9 +176,13 @@ def canvas(columns: int = 1, rows: int = 1, *, height: float = SIZE[1], caption:
 
 @styled
 def schedule(
-    recipes: Mapping[str, Recipe] | Iterable[Recipe], steps_per_epoch: int = 100, *, log: bool = False, caption: str = ""
+    recipes: Mapping[str, Recipe] | Iterable[Recipe],
+    steps_per_epoch: int = 100,
+    *,
+    log: bool = False,
+    caption: str = "",
 ) -> Figure:
-    """Learning rate against epochs for several recipes (Fig. 3a). `redraw(recipes)` takes new ones with the same labels."""
+    """Learning rate against epochs (Fig. 3a). `redraw(recipes)` takes other recipes with the same labels."""
     recipes = _by_label(recipes)
     fig, ax = canvas(caption=caption)
     lines = {label: ax.plot([], [], label=label, animated=True)[0] for label in recipes}
@@ -187,8 +201,8 @@ def schedule(
         peak = max(max(line.get_ydata()) for line in lines.values())
         if log:
             _set(ax, ylim=(peak / 1e4, 2 * peak))
-        elif not 0.4 <= peak / ax.get_ylim()[1] <= 0.96:  # rescale rarely: the curve should move, not the axis
-            _set(ax, ylim=(0, 1.15 * peak))
+        else:
+            _set(ax, ylim=(0, _ceiling(peak)))
 
     return _live(fig, redraw, recipes)
 
@@ -196,12 +210,12 @@ def schedule(
 def _by_label(recipes: Mapping[str, Recipe] | Iterable[Recipe]) -> dict[str, Recipe]:
     """Recipes without labels get their changes to the baseline as one."""
     if isinstance(recipes, Mapping):
-        return dict(recipes)
+        return {str(label): recipe for label, recipe in recipes.items()}
     return {", ".join(f"{k} = {v}" for k, v in changes(r, BASELINE).items()) or "baseline": r for r in recipes}
 
 
 def theoretical_gap(eps: float, K: int) -> float:
-    """log((K−1)(1−ε)/ε), how far the true logit stands above each other one at the smoothed loss's optimum (§5.2, eq. 5).
+    """log((K−1)(1−ε)/ε): the true logit minus any other one where the smoothed loss is smallest (§5.2, eq. 5).
 
     Infinite at ε = 0, zero at ε = (K−1)/K. ValueError unless 0 ≤ ε < 1 and K ≥ 2.
     """
@@ -212,14 +226,16 @@ def theoretical_gap(eps: float, K: int) -> float:
 
 @styled
 def optimal_gap(eps: float = 0.1, K: int = 10, *, caption: str = "") -> Figure:
-    """Left: the smoothed target and the softmax that reaches it; right: the optimal logit gap against ε (§5.2, Fig. 4a).
+    """The smoothed target and the softmax that reaches it, beside the optimal logit gap against ε (§5.2, Fig. 4a).
 
     `redraw(eps, K)` moves both.
     """
     shown = 10  # classes: those beyond look like the last
     fig, (left, right) = canvas(2, caption=caption)
     bars = left.bar(range(shown), [0.0] * shown, color=COLOURS[0], animated=True, label="smoothed target")
-    (dots,) = left.plot([], [], "o", color=COLOURS[1], markersize=8, animated=True, label="softmax of the optimal logits")
+    (dots,) = left.plot(
+        [], [], "o", color=COLOURS[1], markersize=8, animated=True, label="softmax of the optimal logits"
+    )
     numbers = left.text(0.98, 0.55, "", transform=left.transAxes, ha="right", va="top", linespacing=1.5, animated=True)
     left.set(xlabel="class (0 is the true one; at most ten are drawn)", ylabel="probability", title="Target")
     left.set(xlim=(-0.7, shown - 0.3), xticks=range(shown), ylim=(0, 1.3), yticks=np.linspace(0, 1, 6))
@@ -230,10 +246,11 @@ def optimal_gap(eps: float = 0.1, K: int = 10, *, caption: str = "") -> Figure:
     (curve,) = right.plot([], [], color=COLOURS[0], animated=True, label="this K")
     (point,) = right.plot([], [], "o", color=COLOURS[1], markersize=9, animated=True)
     value = right.text(0, 0, "", color=COLOURS[1], fontweight="bold", va="bottom", animated=True)
+    value.set_bbox({"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1})
     right.axhline(0, color=GREY, linewidth=1)
-    right.set(xlabel="smoothing ε", ylabel="gap $z^*_y - z^*_i$, nats", title="Optimal logit gap")
+    right.set(xlabel="smoothing ε", ylabel="true logit − any other one", title="Optimal logit gap")
     right.set(xlim=(0, 1), ylim=(-5, 17))
-    right.legend(loc="upper right")
+    right.legend(loc="lower left")
 
     def redraw(eps: float = eps, K: int = K) -> None:
         gap = theoretical_gap(eps, K)
@@ -247,28 +264,28 @@ def optimal_gap(eps: float = 0.1, K: int = 10, *, caption: str = "") -> Figure:
         curve.set_data(grid, [theoretical_gap(e, K) for e in grid])
         height = min(gap, 16.5)
         point.set_data([eps], [height])
-        value.set(position=(min(eps + 0.03, 0.8), height + 0.2), text=f"{gap:.2f}" if eps else "∞")
+        value.set(position=(min(eps + 0.03, 0.8), height + 0.5), text=f"{gap:.2f}".replace("-", "−") if eps else "∞")
 
     return _live(fig, redraw, eps, K)
 
 
 @styled
 def reliability(runs: Mapping[str, Runs] | Runs, *, caption: str = "") -> Figure:
-    """Reliability diagram: accuracy against confidence, the seeds of each arm pooled, beside how many pictures are where.
+    """Reliability diagram, all seeds of an arm pooled, beside the share of test images at each confidence.
 
-    A dot's area is its share of the pictures. The legend has the ECE, mean ± 95 % t-interval over seeds.
+    A dot's area grows with that share. The legend has the ECE, mean ± 95 % t-interval over seeds.
     """
     fig, (left, right) = canvas(2, caption=caption)
     left.plot([0, 100], [0, 100], color=LIGHT, linestyle="--", label="honest: accuracy = confidence")
-    for (label, finals), colour in zip(_finals(runs).items(), _colours(), strict=False):
+    for (label, finals), colour in zip(_finals(runs).items(), cycle(COLOURS), strict=False):
         diagrams = [final["reliability"] for final in finals]
-        counts = np.array([diagram["count"] for diagram in diagrams], float)  # (seeds, bins)
-        total = counts.sum(0)
-        filled = total > 0
-        confidence, accuracy = (
-            100 * sum(n * np.array(diagram[key], float) for n, diagram in zip(counts, diagrams, strict=True))[filled] / total[filled]
-            for key in ("confidence", "accuracy")
+        hits, sure, count = (
+            np.array([diagram[key] for diagram in diagrams]) for key in ("accuracy", "confidence", "count")
         )
+        total = count.sum(0)  # the arrays are (seeds, bins)
+        filled = total > 0
+        accuracy = 100 * (hits * count).sum(0)[filled] / total[filled]
+        confidence = 100 * (sure * count).sum(0)[filled] / total[filled]
         share = 100 * total / total.sum()
         ece = _plus_minus([100 * final["ece"] for final in finals])
         left.plot(confidence, accuracy, color=colour, label=f"{label}{': ' if label else ''}ECE {ece} points")
@@ -276,8 +293,9 @@ def reliability(runs: Mapping[str, Runs] | Runs, *, caption: str = "") -> Figure
         edges = np.linspace(0, 100, len(total) + 1)
         right.stairs(share, edges, color=colour, linewidth=2)
         right.stairs(share, edges, color=colour, alpha=0.15, fill=True)
-    left.set(xlabel="confidence, %", ylabel="accuracy, %", title="Is it right as often as it says?", xlim=(0, 102), ylim=(0, 102))
-    left.legend(loc="upper left", fontsize=9, borderpad=0)
+    left.set(xlabel="confidence, %", ylabel="accuracy, %", title="Is it right as often as it says?")
+    left.set(xlim=(0, 102), ylim=(0, 102))
+    left.legend(loc="lower right", fontsize=9)
     right.set(xlabel="confidence, %", ylabel="test images, %", title="How sure is it?", xlim=(0, 102), ylim=(0, None))
     return fig
 
@@ -295,8 +313,9 @@ def gap_histogram(
     `paper` adds digitised curves, label -> (gap, density); `theory` the gap of eq. 5 that an arm of that label aims at.
     """
     theory = theory or {}
+    seen: list[float] = []  # where something can be seen
     fig, ax = canvas(caption=caption)
-    for (label, finals), colour in zip(_finals(runs).items(), _colours(), strict=False):
+    for (label, finals), colour in zip(_finals(runs).items(), cycle(COLOURS), strict=False):
         gaps = [final["gap"] for final in finals]
         edges = gaps[0]["edges"]
         if any(gap["edges"] != edges for gap in gaps):
@@ -305,21 +324,17 @@ def gap_histogram(
         mean = np.mean([gap["mean"] for gap in gaps])
         ax.stairs(density.mean(0), edges, color=colour, linewidth=2, label=f"{label}: mean {mean:.1f}".lstrip(": "))
         ax.stairs(density.max(0), edges, baseline=density.min(0), color=colour, alpha=0.25, fill=True)
+        seen += [edge for edge, height in zip(edges[1:], density.mean(0), strict=True) if height > 1e-3]
         if label in theory:
-            ax.axvline(theory[label], color=colour, linestyle="--", label=f"{label}: eq. 5 asks for {theory[label]:.1f}")
-    for (label, (gap, density)), style in zip((paper or {}).items(), ((0, (1, 1.5)), (0, (5, 2))) * 8, strict=False):
+            aim = theory[label]
+            ax.axvline(aim, color=colour, linestyle="--", label=f"{label}: eq. 5 asks for {aim:.1f}")
+    for (label, (gap, density)), style in zip((paper or {}).items(), cycle((":", "-.")), strict=False):
         ax.plot(gap, density, color=GREY, linewidth=1.5, linestyle=style, label=f"paper: {label}")
-    ax.set(xlabel="largest logit − mean of the other logits", ylabel="density of images", ylim=(0, None))
-    ax.set_xlim(0, _last_edge(ax))
+        seen += [x for x, height in zip(gap, density, strict=True) if height > 1e-3]
+    ax.set(xlabel="largest logit − mean of the other logits", ylabel="density of images")
+    ax.set(xlim=(0, max(seen)), ylim=(0, None))
     ax.legend(loc="upper right")
     return fig
-
-
-def _last_edge(ax: Axes) -> float:
-    """Where the last bar or curve that can be seen ends."""
-    ends = [patch.get_data().edges[1:][patch.get_data().values > 1e-3] for patch in ax.patches if hasattr(patch, "get_data")]  # pyright: ignore
-    ends += [np.asarray(line.get_xdata())[np.asarray(line.get_ydata()) > 1e-3] for line in ax.lines]
-    return max((float(end[-1]) for end in ends if len(end)), default=1.0)
 
 
 # Evidence
@@ -342,12 +357,13 @@ def response(
     series = y if isinstance(y, Mapping) else {"": y}
     fig, ax = canvas(caption=caption)
     span = (max(x) - min(x)) or 1.0
-    for i, ((label, groups), colour) in enumerate(zip(series.items(), _colours(), strict=False)):
+    for i, ((label, groups), colour) in enumerate(zip(series.items(), cycle(COLOURS), strict=False)):
         at = np.array(x, float) + (i - (len(series) - 1) / 2) * 0.012 * span  # series side by side
         means, halves = zip(*(t_interval(values) for values in groups), strict=True)
         for centre, values in zip(at, groups, strict=True):
             ax.plot([centre] * len(values), values, "o", color=colour, alpha=0.35, markersize=5, markeredgewidth=0)
-        _errorbar(ax, at, means, halves, colour, label=label or None, line="-")
+        bars = [half if math.isfinite(half) else 0 for half in halves]  # a single seed has no interval
+        ax.errorbar(at, means, yerr=bars, fmt="o-", color=colour, capsize=4, linewidth=1.5, label=label or None)
     for label, level in (reference or {}).items():
         ax.axhline(level, color=GREY, linestyle="--", linewidth=1.5, label=label)
     ax.set(xlabel=xlabel, ylabel=ylabel, xticks=x)
@@ -357,47 +373,47 @@ def response(
     return fig
 
 
-def _errorbar(ax: Axes, x: Any, mean: Any, half: Any, colour: str, label: str | None = None, line: str = "", **kwargs: Any) -> None:
-    half = [value if math.isfinite(value) else 0 for value in half]  # one seed has no interval
-    ax.errorbar(x, mean, yerr=half, fmt="o" + line, color=colour, capsize=4, linewidth=1.5, label=label, **kwargs)
-
-
 @styled
 def curves(
-    runs: Mapping[str, Sequence[Run] | Sequence[list[dict[str, float]]]], metric: str = "test_accuracy", *, caption: str = ""
+    runs: Mapping[str, Sequence[Run] | Sequence[list[dict[str, float]]]],
+    metric: str = "test_accuracy",
+    *,
+    caption: str = "",
 ) -> Figure:
     """A metric of the rows against epochs: mean over seeds, its 95 % t-interval as a band, each seed a thin line."""
     fig, ax = canvas(caption=caption)
-    for (label, group), colour in zip(runs.items(), _colours(), strict=False):
+    for (label, group), colour in zip(runs.items(), cycle(COLOURS), strict=False):
         rows = [run.rows if isinstance(run, Run) else run for run in group]
         values = np.array([[row[metric] for row in run] for run in rows])  # (seeds, epochs)
-        epochs = np.array([row["epoch"] + 1 for row in rows[0]])
+        epochs = np.array([row["epoch"] for row in rows[0]])
         ax.plot(epochs, values.T, color=colour, linewidth=0.8, alpha=0.35)
         ax.plot(epochs, values.mean(0), color=colour, label=label)
         if len(values) > 1:
             half = np.array([t_interval(column)[1] for column in values.T.tolist()])
             ax.fill_between(epochs, values.mean(0) - half, values.mean(0) + half, color=colour, alpha=0.15, linewidth=0)
-    ax.set(xlabel="epochs done", ylabel=LABELS.get(metric, metric))
+    ax.set(xlabel="epoch", ylabel=LABELS.get(metric, metric))
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.legend()
     return fig
 
 
 @styled
-def against_paper(results: Mapping[str, tuple[Comparison, float]], *, unit: str = "points of top-1 accuracy", caption: str = "") -> Figure:
-    """The paper's difference beside ours with its 95 % t-interval and the verdict: label -> (comparison, paper's delta)."""
+def against_paper(
+    results: Mapping[str, tuple[Comparison, float]], *, unit: str = "points of top-1 accuracy", caption: str = ""
+) -> Figure:
+    """Our difference with its 95 % t-interval beside the paper's, and the verdict: label -> (comparison, paper's)."""
     fig, ax = canvas(height=1.7 + 0.55 * len(results), caption=caption)
     places = range(len(results) - 1, -1, -1)
-    ours = [comparison for comparison, _ in results.values()]
+    ours, papers = [comparison for comparison, _ in results.values()], [delta for _, delta in results.values()]
+    bars = [c.half if math.isfinite(c.half) else 0 for c in ours]  # a single seed has no interval
     ax.axvline(0, color=GREY, linewidth=1)
-    half = [c.half if math.isfinite(c.half) else 0 for c in ours]
-    ax.errorbar([c.mean for c in ours], places, xerr=half, fmt="o", markersize=8, color=COLOURS[0], capsize=5, label="ours")
-    ax.plot([paper for _, paper in results.values()], places, "D", markersize=9, color=COLOURS[1], fillstyle="none", label="paper")
+    ax.errorbar([c.mean for c in ours], places, xerr=bars, fmt="o", markersize=8, capsize=5, label="ours")
+    ax.plot(papers, places, "D", markersize=9, color=COLOURS[1], fillstyle="none", label="paper")
     ax.set_yticks(places, list(results))
     ax.set(xlabel=f"difference, {unit}", ylim=(-0.6, len(results) - 0.4))
     ax.grid(axis="y", visible=False)
     verdicts = ax.secondary_yaxis("right")
-    verdicts.set_yticks(places, [comparison.against(paper) for comparison, paper in results.values()])
+    verdicts.set_yticks(places, [comparison.against(delta) for comparison, delta in results.values()])
     verdicts.tick_params(length=0)
     verdicts.spines["right"].set_visible(False)
     fig.legend(loc="outside upper left", ncols=2)
@@ -405,34 +421,30 @@ def against_paper(results: Mapping[str, tuple[Comparison, float]], *, unit: str 
 
 
 @styled
-def progress(rows: Sequence[Mapping[str, float]] = (), title: str = "", total: int | None = None, *, caption: str = "") -> Figure:
+def progress(
+    rows: Sequence[Mapping[str, float]] = (), title: str = "", total: int | None = None, *, caption: str = ""
+) -> Figure:
     """A run as it goes: loss on the left, accuracies on the right. `redraw(rows, title)` takes all rows so far."""
     fig, (left, right) = canvas(2, height=3.6, caption=caption)
-    (loss,) = left.plot([], [], "o-", markersize=4, color=COLOURS[0], animated=True)
-    accuracies = {
-        "test_accuracy": right.plot([], [], "o-", markersize=4, color=COLOURS[0], animated=True, label="test")[0],
-        "train_accuracy": right.plot([], [], "o--", markersize=4, color=COLOURS[4], animated=True, label="training, clean")[0],
-    }
-    left.set(xlabel="epochs done", ylabel=LABELS["train_loss"], xlim=(0, total or 1), ylim=(0, 1))
-    right.set(xlabel="epochs done", ylabel="accuracy, %", xlim=(0, total or 1), ylim=(0, 100))
+    moving = {"marker": "o", "markersize": 4, "animated": True}
+    (loss,) = left.plot([], [], **moving)
+    (test,) = right.plot([], [], label="test", **moving)
+    (train,) = right.plot([], [], "--", color=COLOURS[4], label="training, clean", **moving)
+    heading = left.text(0, 1.04, "", transform=left.transAxes, fontsize=12, animated=True)
+    left.set(xlabel="epoch", ylabel=LABELS["train_loss"], xlim=(0, total or 1), ylim=(0, 1), title=" ")
+    right.set(xlabel="epoch", ylabel="accuracy, %", xlim=(0, total or 1), ylim=(0, 100))
     for ax in (left, right):
         ax.xaxis.get_major_locator().set_params(integer=True)
     right.legend(loc="lower right")
-    left.set_title(" ")  # keeps the line's height free
-    left.title.set_animated(True)
-    left._left_title.set_animated(True)
 
     def redraw(rows: Sequence[Mapping[str, float]], title: str = "") -> None:
-        left.set_title(title)
-        epochs = [row["epoch"] + 1 for row in rows]
-        loss.set_data(epochs, [row.get("train_loss", math.nan) for row in rows])
-        for metric, line in accuracies.items():
+        heading.set_text(title)
+        epochs = [row["epoch"] for row in rows]
+        for line, metric in ((loss, "train_loss"), (test, "test_accuracy"), (train, "train_accuracy")):
             line.set_data(epochs, [row.get(metric, math.nan) for row in rows])
         for ax in (left, right):
             _set(ax, xlim=(0, max([total or 1, *epochs])))
-        finite = [y for y in loss.get_ydata() if math.isfinite(y)]
-        if finite and not 0.4 <= max(finite) / left.get_ylim()[1] <= 1:
-            _set(left, ylim=(0, 1.1 * max(finite)))
+        _set(left, ylim=(0, _ceiling(max(filter(math.isfinite, loss.get_ydata()), default=1.0))))
 
     return _live(fig, redraw, rows, title)
 
@@ -445,7 +457,7 @@ def images_grid(images: Sequence[Any], titles: Sequence[str] = (), *, columns: i
     """Pictures in a grid: (H, W, 3) uint8, or floats in [0, 1]. ValueError on anything else."""
     images = [np.asarray(image) for image in images]
     for image in images:
-        ok = image.dtype == np.uint8 or (image.dtype.kind == "f" and 0 <= image.min() and image.max() <= 1)
+        ok = image.dtype == np.uint8 or (image.dtype.kind == "f" and image.min() >= 0 and image.max() <= 1)
         if image.ndim != 3 or image.shape[2] != 3 or not ok:
             raise ValueError(f"a picture is (H, W, 3) uint8 or floats in [0, 1]; got {image.shape} {image.dtype}")
     columns = min(columns, len(images))
@@ -457,6 +469,7 @@ def images_grid(images: Sequence[Any], titles: Sequence[str] = (), *, columns: i
         ax.axis("off")
         if i < len(images):
             ax.imshow(images[i], interpolation="nearest")
+            ax.set_anchor("N")  # titles in one line though pictures differ in height
             ax.set_title(titles[i] if titles else "", fontsize=10, loc="center")
     return fig
 
@@ -464,30 +477,37 @@ def images_grid(images: Sequence[Any], titles: Sequence[str] = (), *, columns: i
 def preprocessing(steps: Sequence[tuple[str, Any]], *, columns: int = 6, caption: str = "") -> Figure:
     """The steps of §2.1 on one picture, numbered from 0 (the picture as it is): (what was done, picture after it)."""
     titles = [f"{n}. {name}\n{np.shape(image)[1]} × {np.shape(image)[0]} px" for n, (name, image) in enumerate(steps)]
-    return images_grid([image for _, image in steps], titles, columns=min(columns, math.ceil(len(steps) / math.ceil(len(steps) / columns))), caption=caption)
+    rows = math.ceil(len(steps) / columns)
+    return images_grid([image for _, image in steps], titles, columns=math.ceil(len(steps) / rows), caption=caption)
 
 
 @styled
 def colour_clouds(before: Any, after: Any, *, caption: str = "") -> Figure:
-    """The pixels of a picture in RGB before (grey) and after (in their colour) a colour change; an arrow joins the means.
+    """The pixels of a picture in RGB, before (grey) and after (in their colour) a change; an arrow joins the means.
 
-    Both (N, 3), in 0..255.
+    Both are (N, 3), in 0..255. `redraw(after)` moves the second.
     """
-    before, after = np.asarray(before, float), np.asarray(after, float)
+    before = np.asarray(before, float)
+    arrow = {"arrowstyle": "-|>", "color": INK, "linewidth": 2, "mutation_scale": 16, "shrinkA": 0, "shrinkB": 0}
     fig, axes = canvas(2, caption=caption)
+    moving = []
     for ax, channel, name in zip(axes, (1, 2), ("green", "blue"), strict=True):
-        ax.scatter(before[:, 0], before[:, channel], s=6, color=LIGHT, linewidth=0, label="before")
-        ax.scatter(after[:, 0], after[:, channel], s=6, c=np.clip(after / 255, 0, 1), linewidth=0, label="after")
-        start, end = before.mean(0), after.mean(0)
-        ax.annotate(
-            "",
-            xytext=(start[0], start[channel]),
-            xy=(end[0], end[channel]),
-            arrowprops={"arrowstyle": "-|>", "color": INK, "linewidth": 2, "mutation_scale": 16, "shrinkA": 0, "shrinkB": 0},
-        )
-        ax.set(xlabel="red, 0 to 255", ylabel=f"{name}, 0 to 255", aspect="equal")
+        ax.scatter(before[:, 0], before[:, channel], s=6, color=LIGHT, linewidth=0)
+        cloud = ax.scatter(before[:, 0], before[:, channel], s=6, linewidth=0, animated=True)
+        start = before.mean(0)[[0, channel]]
+        pointer = ax.annotate("", xytext=start, xy=start, arrowprops=arrow, animated=True)
+        ax.set(xlabel="red, 0 to 255", ylabel=f"{name}, 0 to 255", xlim=(-20, 275), ylim=(-20, 275), aspect="equal")
+        moving.append((channel, cloud, pointer))
     axes[0].set_title("Grey: before. In colour: after")
-    return fig
+
+    def redraw(after: Any) -> None:
+        after = np.asarray(after, float)
+        for channel, cloud, pointer in moving:
+            cloud.set_offsets(after[:, [0, channel]])
+            cloud.set_facecolor(np.clip(after / 255, 0, 1))
+            pointer.xy = after.mean(0)[[0, channel]]
+
+    return _live(fig, redraw, after)
 
 
 @styled
@@ -511,7 +531,8 @@ def contour_paths(
     levels = np.quantile(z, np.linspace(0, 1, 16) ** 1.5)
     ax.contourf(x, y, z, levels=levels, cmap="Greys_r", alpha=0.35)
     ax.contour(x, y, z, levels=levels, colors=LIGHT, linewidths=0.7)
-    lines = {label: ax.plot([], [], "o-", markersize=3.5, linewidth=1.5, animated=True, label=label)[0] for label in paths}
+    moving = {"marker": "o", "markersize": 3.5, "linewidth": 1.5, "animated": True}
+    lines = {label: ax.plot([], [], label=label, **moving)[0] for label in paths}
     ax.set(xlabel=xlabel, ylabel=ylabel, xlim=xlim, ylim=ylim)
     ax.grid(visible=False)
     fig.legend(loc="outside right upper")
@@ -528,15 +549,17 @@ def contour_paths(
 
 
 def export(fig: Figure, name: str, folder: Path | None = None) -> list[Path]:
-    """Write a figure for slides: PNG of 1920 x 1080, SVG and PDF, 16:9, into `folder` (figures/). Returns the three paths.
+    """Write a figure for slides, 16:9: PNG of 1920 x 1080, SVG and PDF. Returns the paths.
+
+    They go into `folder`, by default figures/ of the course, or TRICKS_FIGURES (tests set it).
 
     The same figure gives the same bytes. The figure itself stays as it was. ValueError on a name that is not made of
     letters, digits, "_" and "-"; OSError with the path if it cannot be written.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
         raise ValueError(f"export name {name!r}: letters, digits, _ and - only, as in '05_2_optimal_gap'")
-    folder = folder or ROOT / "figures"
-    size, engine, positions = fig.get_size_inches().copy(), fig.get_layout_engine(), [ax.get_position() for ax in fig.axes]
+    folder = folder or Path(os.environ.get("TRICKS_FIGURES") or ROOT / "figures")
+    width, height = fig.get_size_inches()
     formats = {
         "png": {"dpi": SLIDE_DPI, "metadata": {"Software": None}},
         "svg": {"metadata": {"Date": None}},
@@ -545,7 +568,7 @@ def export(fig: Figure, name: str, folder: Path | None = None) -> list[Path]:
     paths = []
     try:
         fig.set_size_inches(SIZE, forward=False)
-        fig.set_layout_engine("constrained")
+        fig.reset_layout()
         folder.mkdir(parents=True, exist_ok=True)
         for suffix, options in formats.items():
             path = folder / f"{name}.{suffix}"
@@ -560,10 +583,7 @@ def export(fig: Figure, name: str, folder: Path | None = None) -> list[Path]:
     except OSError as error:
         raise OSError(f"cannot write the slide {name!r} to {folder}: {error}") from error
     finally:
-        fig.set_layout_engine(engine)
-        fig.set_size_inches(size, forward=False)
-        for ax, position in zip(fig.axes, positions, strict=True):
-            ax.set_position(position)
+        fig.set_size_inches((width, height), forward=False)
         fig.stale = True
     return paths
 
@@ -585,12 +605,14 @@ def _set(ax: Axes, **limits: tuple[float, float]) -> None:
             getattr(ax, f"set_{name}")(limit)
 
 
-def _colours() -> Iterable[str]:
-    return (COLOURS[i % len(COLOURS)] for i in range(100))
+def _ceiling(value: float) -> float:
+    """An axis limit with room above `value`, out of so few that a slider moves the curve and seldom the axis."""
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(step * power for step in (1.2, 2, 3, 5, 8, 12) if step * power >= 1.04 * value)
 
 
 def _finals(runs: Mapping[str, Runs] | Runs) -> dict[str, list[dict[str, Any]]]:
-    """label -> final metrics of each seed, from records or from their `final` dictionaries. ValueError if there are none."""
+    """label -> final metrics of each seed, from records or their `final` dictionaries. ValueError if there are none."""
     groups = dict(runs) if isinstance(runs, Mapping) else {"": runs}
     for label, group in groups.items():
         if not group:

@@ -9,14 +9,9 @@ from torch import Tensor
 GAP_EDGES = [0.5 * i for i in range(61)]  # 0 to 30, Fig. 4b's range
 
 
-def correct(logits: Tensor, y: Tensor) -> int:
-    """How many pictures have their largest logit at the label."""
-    return int((logits.argmax(1) == y).sum())
-
-
 def accuracy(logits: Tensor, y: Tensor) -> float:
     """Share of pictures whose largest logit is at the label, in percent."""
-    return 100 * correct(logits, y) / len(y)
+    return 100 * int((logits.argmax(1) == y).sum()) / len(y)
 
 
 def nll(logits: Tensor, y: Tensor) -> float:

@@ -40,5 +40,7 @@ def curve(figure: str, series: str) -> tuple[list[float], list[float]]:
             xs.append(float(point["x"]))
             ys.append(float(point["y"]))
     if (figure, series) not in curves:
-        raise KeyError(f"no curve {series!r} in figure {figure!r}; there are {', '.join(f'{f} {s}' for f, s in curves)}")
+        raise KeyError(
+            f"no curve {series!r} in figure {figure!r}; there are {', '.join(f'{f} {s}' for f, s in curves)}"
+        )
     return curves[figure, series]

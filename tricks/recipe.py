@@ -17,7 +17,7 @@ SPLITS = ("test", "validation")
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """One training run up to its seed. Sections are the paper's; ValueError names a bad field, its value and its range."""
+    """One training run up to its seed; sections are the paper's. ValueError names a bad field, its value, its range."""
 
     # data
     dataset: str = "cifar10"  # cifar10, imagenette, shapes, or a path to class folders
@@ -72,7 +72,7 @@ class Recipe:
 
     @property
     def hash(self) -> str:
-        """Eight hex digits of the fields that are not at their default, so that a field added later changes no hash."""
+        """Eight hex digits of the fields that are not at their default: a field added later changes no hash."""
         text = json.dumps(changes(self, Recipe()), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
@@ -82,7 +82,7 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Recipe":
-        """The recipe with these fields, others at their default. ValueError on an unknown field, with the nearest name."""
+        """The recipe with these fields, others at their default. ValueError names an unknown field and the nearest."""
         names = [field.name for field in fields(cls)]
         for name in values:
             if name not in names:
@@ -110,7 +110,7 @@ _RANGES = (  # field, lowest, highest value that makes sense
 )
 
 
-def _check_type(name: str, value: object, kind: type) -> None:
+def _check_type(name: str, value: object, kind: Any) -> None:
     """Refuse '0.1' for a number or 1 for a switch; an int passes as a float."""
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return
@@ -125,8 +125,10 @@ def changes(new: Recipe, old: Recipe) -> dict[str, Any]:
 
 
 def teacher_of(recipe: Recipe) -> Recipe:
-    """The teacher's own recipe: the student's, on the larger net and without a teacher (§5.5: trained with the same tricks)."""
-    return replace(recipe, net=recipe.teacher, teacher="", temperature=Recipe.temperature, distill_weight=Recipe.distill_weight)
+    """The teacher's own recipe: the student's, on the larger net, without a teacher (§5.5: it has the same tricks)."""
+    return replace(
+        recipe, net=recipe.teacher, teacher="", temperature=Recipe.temperature, distill_weight=Recipe.distill_weight
+    )
 
 
 BASELINE = Recipe()

@@ -25,8 +25,8 @@ class Run:
     name: str  # of the arm, for people; a run is found by its recipe
     recipe: Recipe
     seed: int
-    rows: list[dict[str, float]]  # one per epoch
-    final: dict[str, Any]  # metrics.summary of the evaluated images after the last epoch
+    rows: list[dict[str, float]]  # one per epoch, measured on samples of 2,000 images
+    final: dict[str, Any]  # metrics.summary of all evaluated images after the last epoch
     meta: dict[str, Any] = field(default_factory=dict)  # source and sizes of the data, device, versions, seconds
 
     @property
@@ -54,13 +54,17 @@ def digest(values: dict[str, Any]) -> str:
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file so that a reader, a full disk or a killed process never sees half of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    """Write a file so that a reader, a full disk or a killed process never sees half of it.
+
+    One process at a time may write a path: its callers hold a lock. What a killed process left is overwritten.
+    """
+    part = path.with_name(f".{path.name}.part")
     try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        part.write_bytes(content)
+        os.replace(part, path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def load_run(path: Path) -> Run:
@@ -99,11 +103,17 @@ def recorded(recipe: Recipe, name: str = "", folder: Path | None = None) -> list
     others = [run for run in load_all(folder) if run.recipe.dataset == recipe.dataset]
     same_name = [run for run in others if run.name == name]
     if not others:
-        raise LookupError(f"no run on {recipe.dataset} is recorded yet. `./course study --list` shows what can be recorded")
+        raise LookupError(
+            f"no run on {recipe.dataset} is recorded yet. `./course study --list` shows what can be recorded"
+        )
     nearest = min(same_name or others, key=lambda run: len(changes(recipe, run.recipe)))
-    fields = ", ".join(f"{k} = {v!r} (recorded: {getattr(nearest.recipe, k)!r})" for k, v in changes(recipe, nearest.recipe).items())
+    fields = ", ".join(
+        f"{k} = {v!r} (recorded: {getattr(nearest.recipe, k)!r})" for k, v in changes(recipe, nearest.recipe).items()
+    )
     if same_name:
-        raise LookupError(f"the records of {name!r} are of another recipe. Asked for: {fields}. Record it again, or undo the change")
+        raise LookupError(
+            f"the records of {name!r} are of another recipe. Asked for: {fields}. Record it again, or undo the change"
+        )
     raise LookupError(f"no run of this recipe is recorded. The nearest is {nearest.name!r}; asked for: {fields}")
 
 
@@ -148,7 +158,8 @@ class Comparison:
     def __str__(self) -> str:
         up = sum(d > 0 for d in self.differences)
         digits = 2 if self.unit == "points" else 3
-        text = f"{self.mean:+.{digits}f} ± {self.half:.{digits}f} {self.unit}, higher for {up} of {len(self.differences)} seeds"
+        interval = f"{self.mean:+.{digits}f} ± {self.half:.{digits}f} {self.unit}".rstrip()
+        text = f"{interval}, higher for {up} of {len(self.differences)} seeds"
         return text if self.clear else f"no clear difference at this budget ({text})"
 
     def against(self, paper_delta: float) -> str:

@@ -1,9 +1,10 @@
 """The course's studies as data: a question, its arms, its seeds; and the runner that records what is missing.
 
-An arm is a named recipe. The same arm may stand in several studies and is trained once, because a record is found by its
-recipe. Choices such as a learning rate are made on `split="validation"`; the arms below are evaluated on the test set.
+An arm is a named recipe. The same arm may stand in several studies and is trained once, because a record is found by
+its recipe. Choices such as a learning rate are made on `split="validation"`; the other arms are tested on the test set.
 """
 
+import contextlib
 import csv
 import io
 import os
@@ -12,20 +13,18 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from tricks import ROOT
 from tricks.recipe import BASELINE, Recipe
 from tricks.runs import RUNS, Run, compare, find, nearest_name, recorded, t_interval, write_atomic
 
 SUMMARY = RUNS / "summary.csv"
-LOCKS = ROOT / "data" / "cache" / "locks"
 
-# 20,000 images and 12 epochs: about six minutes on one CPU core. docs/pilot.md says how the budget and lr were chosen.
-SHORT = replace(BASELINE, train_images=20_000)
-EFFICIENT = replace(SHORT, warmup_epochs=1.0, zero_gamma=True, no_bias_decay=True, tweak_c=True, tweak_d=True)
+# 10,000 images and 12 epochs: five minutes on one CPU core. docs/evidence.md says how the budget and lr were chosen.
+SHORT = replace(BASELINE, train_images=10_000)
+EFFICIENT = replace(SHORT, warmup_epochs=1.0, zero_gamma=True, no_bias_decay=True, tweak_d=True)
 COSINE = replace(EFFICIENT, schedule="cosine")
 
 ARMS: dict[str, Recipe] = {
@@ -51,7 +50,7 @@ class Study:
 
     @property
     def cells(self) -> list[tuple[str, int]]:
-        """Every (arm, seed), seed by seed, so that an interrupted study has complete seeds rather than complete arms."""
+        """Every (arm, seed), seed by seed: an interrupted study has complete seeds rather than complete arms."""
         return [(arm, seed) for seed in self.seeds for arm in self.arms]
 
 
@@ -86,7 +85,7 @@ def study(name: str) -> Study:
 
 
 def arm(name: str) -> list[Run]:
-    """The recorded runs of an arm. ValueError on an unknown arm; LookupError, with the differing fields, when it has none."""
+    """The recorded runs of an arm. ValueError on an unknown one; LookupError, as from `recorded`, when it has none."""
     if name not in ARMS:
         raise ValueError(f"no arm {name!r}. Nearest: {nearest_name(name, ARMS)!r}")
     return recorded(ARMS[name], name)
@@ -101,27 +100,19 @@ def missing(study: Study, shard: tuple[int, int] = (0, 1)) -> list[tuple[str, in
     return [cell for cell in study.cells[index::count] if cell not in have]
 
 
-def work(study: Study, shard: tuple[int, int] = (0, 1), progress: Callable[[str], None] = print) -> int:
-    """Record what is missing, one run after another, in this process; return how many it recorded.
+def work(study: Study, shard: tuple[int, int] = (0, 1), progress: Callable[[str], None] = print) -> None:
+    """Record what is missing, one run after another, in this process.
 
-    A lock that the system drops when a process dies lets several processes, also on several machines with one file
-    system, share a study: each run is made once, and a run that was killed is resumed by whoever comes next.
+    Several processes, also on several machines with one file system, may share a study: each run is made once, and one
+    that was killed is resumed by whoever comes next.
     """
-    from tricks.train import run  # torch, only where something is trained
+    from tricks.train import Busy, run  # torch, only where something is trained
 
-    done = 0
-    LOCKS.mkdir(parents=True, exist_ok=True)
     for name, seed in missing(study, shard):
-        recipe = ARMS[name]
-        try:
-            with FileLock(LOCKS / f"{Path(recipe.dataset).name}-{recipe.hash}-seed{seed}.lock", timeout=0):
-                if any(r.seed == seed for r in find(recipe)):
-                    continue  # another process recorded it since we looked
-                run(recipe, seed, name=name, progress=progress)
-                done += 1
-        except Timeout:
-            continue  # another process is at it
-    return done
+        if any(recorded.seed == seed for recorded in find(ARMS[name])):
+            continue  # by another process, since we looked
+        with contextlib.suppress(Busy):
+            run(ARMS[name], seed, name=name, progress=progress)
 
 
 def fill(study: Study, jobs: int = 1, shard: tuple[int, int] = (0, 1)) -> None:
@@ -136,7 +127,9 @@ def fill(study: Study, jobs: int = 1, shard: tuple[int, int] = (0, 1)) -> None:
     tuned = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "-1", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1", **tuned}
     command = [sys.executable, "-m", "tricks", "study", study.name, "--worker", "--shard", f"{shard[0]}/{shard[1]}"]
-    workers = [subprocess.Popen(command, cwd=ROOT, env=environment) for _ in range(min(jobs, len(missing(study, shard))))]
+    workers = [
+        subprocess.Popen(command, cwd=ROOT, env=environment) for _ in range(min(jobs, len(missing(study, shard))))
+    ]
     try:
         codes = [worker.wait() for worker in workers]
     finally:
@@ -144,7 +137,9 @@ def fill(study: Study, jobs: int = 1, shard: tuple[int, int] = (0, 1)) -> None:
             if worker.poll() is None:
                 worker.terminate()
     if any(codes):
-        raise RuntimeError(f"{sum(map(bool, codes))} of {len(codes)} processes failed; see their messages above. Run it again to go on")
+        raise RuntimeError(
+            f"{sum(map(bool, codes))} of {len(codes)} processes failed; see their messages above. Run it again to go on"
+        )
     write_summary()
 
 
@@ -165,7 +160,7 @@ def status(study: Study) -> str:
 
 
 def summary_text() -> str:
-    """`summary.csv` as the records say it: a line per study and arm, differences paired by seed with 95 % t-intervals."""
+    """What `summary.csv` must say: a line per study and arm, differences paired by seed with 95 % t-intervals."""
     out = io.StringIO()
     columns = ["study", "arm", "dataset", "seeds", "accuracy_mean", "accuracy_sd", "difference", "low", "high"]
     writer = csv.DictWriter(out, columns, lineterminator="\n")
@@ -196,5 +191,6 @@ def summary_text() -> str:
 
 def write_summary() -> None:
     """Bring `data/runs/summary.csv` up to date with the records."""
-    RUNS.mkdir(parents=True, exist_ok=True)
-    write_atomic(SUMMARY, summary_text().encode())
+    SUMMARY.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{SUMMARY}.lock"):
+        write_atomic(SUMMARY, summary_text().encode())

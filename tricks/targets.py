@@ -1,6 +1,5 @@
 """What the network is asked to say. Dense targets (N, K) are the one currency, so the tricks on them commute."""
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -34,5 +33,5 @@ def mixup(x: Tensor, targets: Tensor, lam: float, perm: Tensor) -> tuple[Tensor,
 
 
 def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """−Σ_i p_i log q_i, q = softmax(logits), averaged over the N rows (§5.2, eq. 3 with its arguments the right way round)."""
+    """−Σ_i p_i log q_i with q = softmax(logits), averaged over the N rows (§5.2; eq. 3 as printed swaps p and q)."""
     return -(targets * F.log_softmax(logits, dim=1)).sum(dim=1).mean()

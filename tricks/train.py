@@ -6,20 +6,20 @@ import subprocess
 import time
 from collections.abc import Callable, Generator
 from datetime import date
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, ParamSpec, cast
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from tricks import ROOT, metrics, process
-from tricks.data.loader import DeviceLoader as Loader
-from tricks.data.loader import loaders
+from tricks.data.loader import Loader, loaders
 from tricks.data.sets import Dataset, load
 from tricks.distill import distill_loss
 from tricks.models import resnet
@@ -33,6 +33,7 @@ TRAIN_VERSION = 1  # raised whenever a change alters the numbers that a recipe a
 CACHE = ROOT / "data" / "cache"
 MIXUP, MODEL = 1, 2  # purposes of random streams; data/loader.py has its own
 Row = dict[str, float]
+P = ParamSpec("P")
 
 
 class Parts(NamedTuple):
@@ -40,18 +41,38 @@ class Parts(NamedTuple):
 
     model: nn.Module
     train: Loader
-    clean_train: Loader
-    test: Loader
+    clean_sample: Loader  # of the training images, for the curves
+    test_sample: Loader  # of the evaluated images, for the curves
+    test: Loader  # all of them, for the result
     teacher: nn.Module | None = None
 
 
-def epochs(recipe: Recipe, parts: Parts, *, seed: int = 0, checkpoint: Path | None = None) -> Generator[Row, None, None]:
+def names_the_knob(loop: Callable[P, Generator[Row, None, None]]) -> Callable[P, Generator[Row, None, None]]:
+    """Decorator of `epochs`: when the device runs out of memory, a MemoryError says which fields to lower."""
+
+    @wraps(loop)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> Generator[Row, None, None]:
+        try:
+            yield from loop(*args, **kwargs)
+        except torch.OutOfMemoryError as error:
+            recipe = cast(Recipe, args[0])
+            advice = f"lower batch_size (now {recipe.batch_size}) or image_size (now {recipe.image_size})"
+            more = "" if recipe.amp else ", or switch on amp"
+            raise MemoryError(f"the device is out of memory: {advice}{more}. Finished epochs are kept") from error
+
+    return guarded
+
+
+@names_the_knob
+def epochs(
+    recipe: Recipe, parts: Parts, *, seed: int = 0, checkpoint: Path | None = None
+) -> Generator[Row, None, None]:
     """Train `parts.model` as `recipe` says and yield one row of numbers per epoch (§2.1, Algorithm 1).
 
     With `checkpoint`, the state after each epoch is written there, and a run that finds one yields its rows and goes on
     from it as if it had never stopped. FloatingPointError, with the step, when the loss is not finite.
     """
-    model, train, clean_train, test, teacher = parts
+    model, train, clean_sample, test_sample, _, teacher = parts
     device = next(model.parameters()).device
     dtype = process.amp_dtype(device)
     autocast = partial(torch.autocast, device.type, dtype, enabled=recipe.amp)  # mixed precision
@@ -62,7 +83,7 @@ def epochs(recipe: Recipe, parts: Parts, *, seed: int = 0, checkpoint: Path | No
     yield from rows
     for epoch in range(len(rows), recipe.epochs):
         model.train()
-        draws = np.random.default_rng([seed, epoch, MIXUP])  # its own stream: the crops stay those of the run without mixup
+        draws = np.random.default_rng([seed, epoch, MIXUP])  # a stream of its own: mixup does not change the crops
         pairs = process.generator(seed, epoch, MIXUP, process.world()[0])
         losses = torch.zeros(len(train), device=device)
         for batch, (x, y) in enumerate(train.epoch(epoch)):
@@ -81,7 +102,8 @@ def epochs(recipe: Recipe, parts: Parts, *, seed: int = 0, checkpoint: Path | No
             if teacher is not None:  # distillation
                 with autocast(), torch.no_grad():
                     teacher_logits = teacher(x)
-                loss = loss + recipe.distill_weight * distill_loss(logits.float(), teacher_logits.float(), recipe.temperature)
+                soft_loss = distill_loss(logits.float(), teacher_logits.float(), recipe.temperature)
+                loss = loss + recipe.distill_weight * soft_loss
 
             optimizer.zero_grad()
             scaler.scale(loss).backward()
@@ -90,20 +112,22 @@ def epochs(recipe: Recipe, parts: Parts, *, seed: int = 0, checkpoint: Path | No
             losses[batch] = loss.detach()
 
         check_finite(losses, epoch, recipe, checkpoint)
-        train_logits, train_y = predict(model, clean_train)
-        test_logits, test_y = predict(model, test)
-        rows.append(
-            {
-                "epoch": epoch + 1,
-                "lr": lr_at(recipe, (epoch + 1) * len(train) - 1, len(train)),
-                "train_loss": float(process.all_reduce(losses.mean())) / process.world()[1],
-                "train_accuracy": metrics.accuracy(train_logits, train_y),
-                "test_accuracy": metrics.accuracy(test_logits, test_y),
-                "test_nll": metrics.nll(test_logits, test_y),
-            }
-        )
+        last_lr = lr_at(recipe, (epoch + 1) * len(train) - 1, len(train))
+        rows.append({"epoch": epoch + 1, "lr": last_lr, **measure(model, losses, clean_sample, test_sample)})
         save_checkpoint(checkpoint, model, optimizer, scaler, rows)
         yield rows[-1]
+
+
+def measure(model: nn.Module, losses: Tensor, clean_sample: Loader, test_sample: Loader) -> Row:
+    """An epoch's numbers: its mean training loss, and accuracy (%) and NLL (nats) on samples, without augmentation."""
+    train_logits, train_y = predict(model, clean_sample)
+    test_logits, test_y = predict(model, test_sample)
+    return {
+        "train_loss": float(process.all_reduce(losses.mean())) / process.world()[1],
+        "train_accuracy": metrics.accuracy(train_logits, train_y),
+        "test_accuracy": metrics.accuracy(test_logits, test_y),
+        "test_nll": metrics.nll(test_logits, test_y),
+    }
 
 
 @torch.no_grad()
@@ -136,7 +160,11 @@ def check_finite(losses: Tensor, epoch: int, recipe: Recipe, checkpoint: Path | 
 def model_for(recipe: Recipe, num_classes: int, seed: int) -> nn.Module:
     """The recipe's network with the paper's initialisation (§2.1), drawn from the seed's own stream."""
     model = resnet.build(
-        recipe.net, num_classes, tweak_b=recipe.tweak_b, tweak_c=recipe.tweak_c, tweak_d=recipe.tweak_d  # model tweaks
+        recipe.net,
+        num_classes,
+        tweak_b=recipe.tweak_b,
+        tweak_c=recipe.tweak_c,
+        tweak_d=recipe.tweak_d,  # model tweaks
     )
     xavier_init_(model, process.generator(seed, MODEL))
     if recipe.zero_gamma:  # zero γ
@@ -144,7 +172,9 @@ def model_for(recipe: Recipe, num_classes: int, seed: int) -> nn.Module:
     return model.to(process.device(), memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
-def prepare(recipe: Recipe, seed: int = 0, dataset: Dataset | None = None, progress: Callable[[str], None] = print) -> Parts:
+def prepare(
+    recipe: Recipe, seed: int = 0, dataset: Dataset | None = None, progress: Callable[[str], None] = print
+) -> Parts:
     """Data, model and teacher of a run, so that `epochs(recipe, prepare(recipe, seed), seed=seed)` trains it.
 
     The teacher is read from data/cache, or trained there first: the same recipe on the larger net (`teacher_of`).
@@ -153,18 +183,16 @@ def prepare(recipe: Recipe, seed: int = 0, dataset: Dataset | None = None, progr
     dataset = dataset or load(recipe.dataset, recipe.image_size)
     rank, size = process.world()
     device = process.device()
-    train, clean_train, test = loaders(recipe, dataset, seed=seed, device=device, rank=rank, world=size)
+    train, clean_sample, test_sample, test = loaders(recipe, dataset, seed=seed, device=device, rank=rank, world=size)
     model = model_for(recipe, train.num_classes, seed)
     if size > 1:
         model = DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
     teacher = teacher_for(recipe, dataset, progress) if recipe.teacher else None
-    return Parts(model, train, clean_train, test, teacher)
+    return Parts(model, train, clean_sample, test_sample, test, teacher)
 
 
 def teacher_for(recipe: Recipe, dataset: Dataset, progress: Callable[[str], None] = print) -> nn.Module:
-    """The trained teacher, frozen: one for all students and seeds, as in §5.5. It is trained with seed 0 when missing."""
-    from filelock import FileLock
-
+    """The trained teacher, frozen: one for all students and seeds (§5.5). It is trained, with seed 0, when missing."""
     theirs = teacher_of(recipe)
     path = CACHE / "teachers" / f"{Path(theirs.dataset).name}-{theirs.net}-{theirs.hash}-v{TRAIN_VERSION}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -173,7 +201,9 @@ def teacher_for(recipe: Recipe, dataset: Dataset, progress: Callable[[str], None
             progress(f"training the teacher {theirs.net} once, for all students")
             parts = prepare(theirs, 0, dataset)
             for row in epochs(theirs, parts, checkpoint=path.with_suffix(".checkpoint")):
-                progress(f"teacher {theirs.net}: epoch {row['epoch']} of {theirs.epochs}, test {row['test_accuracy']:.2f} %")
+                progress(
+                    f"teacher {theirs.net}: epoch {row['epoch']} of {theirs.epochs}, test {row['test_accuracy']:.2f} %"
+                )
             if process.world()[0] == 0:
                 write_atomic(path, save(contiguous(plain(parts.model).state_dict())))
     teacher = model_for(theirs, len(dataset.classes), 0)
@@ -181,38 +211,56 @@ def teacher_for(recipe: Recipe, dataset: Dataset, progress: Callable[[str], None
     return teacher.eval().requires_grad_(False)
 
 
+class Busy(OSError):
+    """Another process is making this run."""
+
+
 def run(
     recipe: Recipe, seed: int = 0, *, name: str = "run", record: bool = True, progress: Callable[[str], None] = print
 ) -> Run:
     """Train to the end and keep the record; a run that was interrupted goes on from its last finished epoch.
 
-    Returns the recorded run at once when there is one. Under `torchrun` every process trains and the first one records.
+    Returns the recorded run at once when there is one. `Busy` when another process is at it: the system drops the lock
+    when a process dies, so this needs no cleaning up. Under `torchrun` every process trains and the first one records.
     """
-    if record and (done := [r for r in find(recipe) if r.seed == seed]):
-        progress(f"{name}, seed {seed}: already recorded in {done[0].path()}")
-        return done[0]
-    with process.group():
-        main = process.world()[0] == 0
-        dataset = load(recipe.dataset, recipe.image_size)
-        parts = prepare(recipe, seed, dataset, progress)
-        checkpoint = CACHE / "checkpoints" / f"{Path(recipe.dataset).name}-{recipe.hash}-seed{seed}-v{TRAIN_VERSION}.safetensors"
-        rows: list[Row] = []
-        started = time.perf_counter()
-        for row in epochs(recipe, parts, seed=seed, checkpoint=checkpoint if record else None):
-            rows.append(row)
-            if main:
-                left = (time.perf_counter() - started) / len(rows) * (recipe.epochs - len(rows))
-                progress(
-                    f"{name}, seed {seed}: epoch {row['epoch']} of {recipe.epochs}, loss {row['train_loss']:.3f}, "
-                    f"{recipe.split} {row['test_accuracy']:.2f} %, about {left / 60:.1f} min left"
-                )
-        final = metrics.summary(*predict(parts.model, parts.test))
-        meta = describe(parts, dataset, time.perf_counter() - started)
-        finished = Run(name, recipe, seed, rows, final, meta)
+    identity = f"{Path(recipe.dataset).name}-{recipe.hash}-seed{seed}"
+    lock = FileLock(CACHE / "locks" / f"{identity}.lock", timeout=0)
+    main = process.world()[0] == 0
+    try:
         if record and main:
-            finished.save()
-            checkpoint.unlink(missing_ok=True)
-        return finished
+            Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        if record and (done := [run for run in find(recipe) if run.seed == seed]):
+            progress(f"{name}, seed {seed}: already recorded in {done[0].path()}")
+            return done[0]
+        with process.group():
+            checkpoint = CACHE / "checkpoints" / f"{identity}-v{TRAIN_VERSION}.safetensors" if record else None
+            return _run(recipe, seed, name, checkpoint, progress if main else lambda _: None)
+    except Timeout as error:
+        raise Busy(f"{name}, seed {seed}: another process is making this run") from error
+    finally:
+        lock.release()
+
+
+def _run(recipe: Recipe, seed: int, name: str, checkpoint: Path | None, progress: Callable[[str], None]) -> Run:
+    """The run itself, recorded when it has a checkpoint."""
+    dataset = load(recipe.dataset, recipe.image_size)
+    parts = prepare(recipe, seed, dataset, progress)
+    rows: list[Row] = []
+    started = time.perf_counter()
+    for row in epochs(recipe, parts, seed=seed, checkpoint=checkpoint):
+        rows.append(row)
+        left = (time.perf_counter() - started) / len(rows) * (recipe.epochs - len(rows))
+        progress(
+            f"{name}, seed {seed}: epoch {row['epoch']} of {recipe.epochs}, loss {row['train_loss']:.3f}, "
+            f"{recipe.split} {row['test_accuracy']:.2f} %, about {left / 60:.1f} min left"
+        )
+    final = metrics.summary(*predict(parts.model, parts.test))
+    finished = Run(name, recipe, seed, rows, final, describe(parts, dataset, time.perf_counter() - started))
+    if checkpoint and process.world()[0] == 0:
+        finished.save()
+        checkpoint.unlink(missing_ok=True)
+    return finished
 
 
 def describe(parts: Parts, dataset: Dataset, seconds: float) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Archives and files: read in place, checked, and replaced atomically. Nothing is ever extracted."""
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -33,9 +34,12 @@ def members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, by
     """
     try:
         yield from _zip(path, wanted) if path.name.lower().endswith(".zip") else _tar(path, wanted)
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+    except DataError:
+        raise
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0].rstrip(":")  # tarfile adds a line for every format it tried
         raise DataError(
-            f"{path} cannot be read to its end ({error}): it is truncated, damaged, or no archive. "
+            f"{path} cannot be read to its end ({reason}): it is truncated, damaged, or no archive. "
             "Delete it and fetch it again"
         ) from error
 
@@ -46,7 +50,7 @@ def _tar(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes
             _check_name(path, member.name)
             if member.isfile() and wanted(member.name) and (file := archive.extractfile(member)):
                 yield member.name, file.read()
-        # tarfile takes a damaged header for the end, and gzip checks its sum only there: read on, over what must be zeros
+        # tarfile takes a damaged header for the end, and gzip checks its sum only at the end: read on over the zeros
         while archive.fileobj and (block := archive.fileobj.read(1 << 20)):
             if block.strip(b"\0"):
                 raise tarfile.ReadError("damaged header")
@@ -63,8 +67,10 @@ def _zip(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes
 def _check_name(path: Path, name: str) -> None:
     pure = PurePosixPath(name.replace("\\", "/"))
     if pure.is_absolute() or ".." in pure.parts:
-        raise DataError(f"{path} holds the name {name!r}, which points outside the archive. Nothing was read or written: "
-                        "do not trust this file; pack the class folders again")
+        raise DataError(
+            f"{path} holds the name {name!r}, which points outside the archive; nothing was written. "
+            "Do not trust this file: pack the class folders again"
+        )
 
 
 def digest(path: Path, kind: str = "sha256") -> str:
@@ -83,9 +89,7 @@ def build_once(folder: Path, build: Callable[[Path], None]) -> Path:
     temporary = folder.with_name(f".{folder.name}-{uuid.uuid4().hex[:8]}")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        for abandoned in folder.parent.glob(".*"):  # of a process that was killed
-            if time.time() - abandoned.stat().st_mtime > DAY:
-                shutil.rmtree(abandoned, ignore_errors=True)
+        _remove_abandoned(folder.parent)
         temporary.mkdir()
         build(temporary)
         try:
@@ -100,10 +104,20 @@ def build_once(folder: Path, build: Callable[[Path], None]) -> Path:
     return folder
 
 
+def _remove_abandoned(parent: Path) -> None:
+    """Remove temporary folders that a killed process left here."""
+    for temporary in parent.glob(".*"):
+        with contextlib.suppress(OSError):  # its process may finish just now
+            if time.time() - temporary.stat().st_mtime > DAY:
+                shutil.rmtree(temporary)
+
+
 def write_error(path: Path, error: OSError) -> DataError:
     """What to do when `path` could not be written."""
     if error.errno == errno.ENOSPC:
-        return DataError(f"The disk is full: {path} was not written, and nothing half-written is left. Free some space and try again")
+        return DataError(f"The disk is full: {path} was not written and nothing is left of it. Free some space first")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return DataError(f"{path.parent} cannot be written to ({error.strerror}): make it writable, or move the course to a folder that is")
+        return DataError(
+            f"{path.parent} cannot be written to ({error.strerror}): make it writable, or copy the course elsewhere"
+        )
     return DataError(f"{path} was not written: {error}")

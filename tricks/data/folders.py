@@ -22,16 +22,16 @@ CHUNK = 512  # pictures decoded ahead of the file that they go to
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture: its name below the folder or in the archive, the encoded bytes or a path to them, and its class."""
+    """One picture: its name in the folder or archive; its encoded bytes, a path to them, or pixels; its class."""
 
     name: str
-    data: bytes | Path
+    data: bytes | Path | np.ndarray
     label: int = -1
 
 
 @dataclass(frozen=True)
 class Tree:
-    """Class folders as read: class names in alphabetical order, pictures in the order of their class, then of their name."""
+    """Class folders as read: class names in alphabetical order; pictures by class, then by name."""
 
     classes: tuple[str, ...]
     train: list[Picture]
@@ -42,7 +42,7 @@ def fingerprint(path: Path) -> str:
     """Hex digits that change with the content: of an archive's bytes, or of the names, sizes and dates in a folder."""
     if path.is_file():
         return digest(path)
-    stats = ((picture.name, Path(path, picture.name).stat()) for picture in _in_folder(path))
+    stats = ((name, (path / name).stat()) for name in _files(path))
     listing = "\n".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats)
     return hashlib.sha256(listing.encode()).hexdigest()
 
@@ -50,14 +50,15 @@ def fingerprint(path: Path) -> str:
 def read_tree(path: Path) -> Tree:
     """The class folders in a folder or an archive.
 
-    `train/` may stand beside `test/`, `val/`, `valid/` or `validation/`; otherwise a fixed fifth of each class becomes the test
-    set. DataError for fewer than two classes, a class without a picture in either split, and a picture in no class folder.
+    `train/` may stand beside `test/`, `val/`, `valid/` or `validation/`; otherwise a fixed fifth of each class becomes
+    the test set. DataError for fewer than two classes, a class without pictures in one of the splits, and a picture
+    that lies in no class folder.
     """
     splits: dict[str, dict[str, list[Picture]]] = {}
-    for picture in _in_folder(path) if path.is_dir() else _in_archive(path):
+    for picture in _pictures(path):
         *folders, _ = PurePosixPath(picture.name).parts
         if not folders:
-            raise DataError(f"{path}: {picture.name} lies in no class folder. Wanted: <class>/<picture> or train/<class>/<picture>")
+            raise DataError(f"{path}: {picture.name} lies in no class folder; wanted is <class>/<picture>")
         split = folders[-2].lower() if len(folders) > 1 else ""
         split = split if split in ("train", *TEST_NAMES) else ""
         splits.setdefault(split, {}).setdefault(folders[-1], []).append(picture)
@@ -69,15 +70,15 @@ def read_tree(path: Path) -> Tree:
     elif not splits:
         raise DataError(f"{path} holds no pictures ({', '.join(PICTURES)}) in class folders")
     else:
-        found = ", ".join(repr(name or "class folders beside them") for name in splits)
+        found = ", ".join(name or "class folders beside them" for name in sorted(splits, reverse=True))
         raise DataError(f"{path} holds {found}. Wanted: train/ and test/, or class folders alone")
     classes = tuple(sorted({*train, *test} | (_class_folders(path) if path.is_dir() else set())))
     if len(classes) < 2:
-        raise DataError(f"{path} has one class, {classes[0]!r}: classification needs at least two class folders")
+        raise DataError(f"{path} has one class, {''.join(classes)!r}: classification needs at least two class folders")
     for name in classes:
         for part, pictures in (("training", train), ("test", test)):
             if not pictures.get(name):
-                raise DataError(f"{path}: class {name!r} has no {part} picture. Add pictures, or remove the class folder")
+                raise DataError(f"{path}: class {name!r} has no {part} picture. Add some, or remove the class folder")
     return Tree(classes, _labelled(train, classes), _labelled(test, classes))
 
 
@@ -94,7 +95,7 @@ def _split(path: Path, by_class: dict[str, list[Picture]]) -> tuple[dict[str, li
     train, test = {}, {}
     for name, pictures in by_class.items():
         if len(pictures) < 2:
-            raise DataError(f"{path}: class {name!r} has 1 picture: at least 2 are needed, one to train on and one to test on")
+            raise DataError(f"{path}: class {name!r} has 1 picture; it takes 2, one to train on and one to test on")
         pictures = sorted(pictures, key=lambda picture: picture.name)
         shuffled = [pictures[i] for i in np.random.RandomState(0).permutation(len(pictures))]
         fifth = max(1, len(pictures) // 5)
@@ -102,18 +103,18 @@ def _split(path: Path, by_class: dict[str, list[Picture]]) -> tuple[dict[str, li
     return train, test
 
 
-def _in_archive(path: Path) -> Iterator[Picture]:
-    for name, data in members(path, _is_picture):
-        yield Picture(str(PurePosixPath(name.replace("\\", "/"))), data)
+def _pictures(path: Path) -> Iterator[Picture]:
+    if path.is_dir():
+        yield from (Picture(name, path / name) for name in _files(path) if _is_picture(name))
+    else:
+        yield from (Picture(str(PurePosixPath(name)), data) for name, data in members(path, _is_picture))
 
 
-def _in_folder(path: Path) -> Iterator[Picture]:
-    for folder, subfolders, files in os.walk(path, followlinks=True):
+def _files(folder: Path) -> Iterator[str]:
+    """Names of all files below a folder, in a fixed order."""
+    for parent, subfolders, files in os.walk(folder, followlinks=True):
         subfolders.sort()
-        for file in sorted(files):
-            name = Path(folder, file).relative_to(path).as_posix()
-            if _is_picture(name):
-                yield Picture(name, Path(folder, file))
+        yield from (Path(parent, file).relative_to(folder).as_posix() for file in sorted(files))
 
 
 def _is_picture(name: str) -> bool:
@@ -130,7 +131,11 @@ def _class_folders(path: Path) -> set[str]:
 
 def decode(picture: Picture, side: int) -> np.ndarray:
     """The picture with its shorter edge resized to `side` and its middle cut out: uint8 (side, side, 3)."""
-    with Image.open(io.BytesIO(picture.data) if isinstance(picture.data, bytes) else picture.data) as image:
+    if isinstance(picture.data, np.ndarray):
+        opened = Image.fromarray(picture.data)
+    else:
+        opened = Image.open(io.BytesIO(picture.data) if isinstance(picture.data, bytes) else picture.data)
+    with opened as image:
         image.draft("RGB", (2 * side, 2 * side))  # lets JPEG decode large photos at a fraction of their size
         image = ImageOps.exif_transpose(image).convert("RGB")
     if image.size != (side, side):
@@ -139,11 +144,12 @@ def decode(picture: Picture, side: int) -> np.ndarray:
 
 
 def write_pictures(file: Path, pictures: list[Picture], side: int, title: str) -> None:
-    """All pictures, decoded, as one array uint8 (N, side, side, 3) in .npy format. DataError names those that do not decode."""
+    """Decode pictures into one array uint8 (N, side, side, 3), as .npy. DataError names those that are broken."""
     broken = []
-    with file.open("wb") as out, ThreadPoolExecutor() as pool, tqdm(total=len(pictures), desc=title, unit=" pictures") as bar:
-        shape = (len(pictures), side, side, 3)
+    bar = tqdm(total=len(pictures), desc=title, unit=" pictures")
+    with file.open("wb") as out, ThreadPoolExecutor() as pool, bar:
         # written through a file, not a memory map: on a full disk that is an error and not a crash
+        shape = (len(pictures), side, side, 3)
         np.lib.format.write_array_header_1_0(out, {"descr": "|u1", "fortran_order": False, "shape": shape})
         for start in range(0, len(pictures), CHUNK):
             chunk = pictures[start : start + CHUNK]

@@ -1,7 +1,7 @@
 """From a data set in memory to batches on the device, and from a recipe to its three loaders."""
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -18,22 +18,48 @@ from tricks.augment import (
     normalise,
     paper,
 )
+from tricks.data.order import (
+    DRAWS,
+    NOISE,
+    SAMPLE_IMAGES,
+    balanced_order,
+    batch_count,
+    check,
+    epoch_order,
+    hold_out,
+    noisy_labels,
+    shares,
+)
 from tricks.data.sets import Dataset, Split
 from tricks.process import generator
 from tricks.recipe import Recipe
 
-Augment = Literal["none", "crop_flip", "paper"]
-ORDER, DRAWS, NOISE = 101, 102, 103  # the purposes of this module's random streams
-CLEAN_IMAGES = 2_000  # training images on which the clean training accuracy is measured
 EVAL_BATCH = 256
+
+
+class Loader(Protocol):
+    """The face of every loader: batches (x, y) on the device, as many per epoch as its length."""
+
+    labels: Tensor  # int64 (N,), of all processes together
+    num_classes: int
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Epoch 0."""
+        ...
+
+    def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of this epoch; they depend on the loader's seed and `epoch`, and on nothing else."""
+        ...
 
 
 class DeviceLoader:
     """Batches (x, y) of images that fit in memory, augmented per sample on the device.
 
-    x is float32 (B, 3, S, S), normalised, channels last in memory; y int64 (B,). In training the order is random and a short
-    last batch is dropped; otherwise the order is fixed, the picture's centre is taken and nothing is dropped. Process `rank` of
-    `world` gets its slice of each batch; random numbers are drawn for whole batches, so 2 processes see what 1 would.
+    x is float32 (B, 3, S, S), normalised, channels last in memory; y int64 (B,). In training the order is random and a
+    short last batch is dropped; otherwise the order is as stored and nothing is dropped. Process `rank` of `world` gets
+    its share of each batch; random numbers are drawn for all images, so that 2 processes see what 1 would.
     """
 
     def __init__(
@@ -44,14 +70,14 @@ class DeviceLoader:
         *,
         image_size: int,
         batch_size: int,
-        augment: Augment = "none",
+        augment: str = "none",
         train: bool,
         seed: int = 0,
         device: torch.device | str,
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        check_batch(batch_size, len(images), train=train, world=world)
+        check(len(images), batch_size=batch_size, augment=augment, train=train, world=world)
         if images.shape[1] < image_size:
             raise ValueError(
                 f"the images are {images.shape[1]} px wide, the net wants {image_size} px: "
@@ -64,20 +90,16 @@ class DeviceLoader:
         self.seed, self.rank, self.world = seed, rank, world
 
     def __len__(self) -> int:
-        whole, rest = divmod(len(self.images), self.batch_size)
-        return whole if self.train else whole + (rest > 0)
+        return batch_count(len(self.images), self.batch_size, train=self.train)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         return self.epoch(0)
 
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches of this epoch; they depend on (seed, epoch) and nothing else."""
         n, device = len(self.images), self.images.device
-        order = torch.randperm(n, generator=generator(self.seed, epoch, ORDER)) if self.train else torch.arange(n)
-        order = order.to(device)
+        order = epoch_order(n, train=self.train, seed=self.seed, epoch=epoch).to(device)
         draws = [draw.to(device) for draw in self._draw(n, generator(self.seed, epoch, DRAWS))]
-        for start in range(0, len(self) * self.batch_size, self.batch_size):
-            mine = _share(start, min(start + self.batch_size, n), self.rank, self.world)
+        for mine in shares(n, self.batch_size, train=self.train, rank=self.rank, world=self.world):
             index = order[mine]
             yield self._batch(index, [draw[mine] for draw in draws]), self.labels[index]
 
@@ -93,66 +115,21 @@ class DeviceLoader:
 
     def _batch(self, index: Tensor, draws: list[Tensor]) -> Tensor:
         if self.augment == "crop_flip":
-            return normalise(crop_flip(self.images, index, *draws, self.image_size))
+            return normalise(crop_flip(self.images, index, *draws, image_size=self.image_size))
         if self.augment == "paper":
-            return paper(self.images, index, *draws, self.image_size)
+            return paper(self.images, index, *draws, image_size=self.image_size)
         return normalise(centre_crop(self.images, index, self.image_size))
-
-
-def _share(start: int, stop: int, rank: int, world: int) -> slice:
-    """The part of batch [start, stop) that belongs to `rank`; shares differ by at most one image."""
-    size = stop - start
-    return slice(start + size * rank // world, start + size * (rank + 1) // world)
-
-
-def check_batch(batch_size: int, images: int, *, train: bool, world: int) -> None:
-    """ValueError when a batch cannot be filled or cannot be shared equally among `world` processes."""
-    if train and batch_size > images:
-        raise ValueError(
-            f"batch_size = {batch_size} is more than the {images} training images: use at most {images}, or more images"
-        )
-    if train and batch_size % world:
-        near = max(batch_size // world, 1) * world
-        raise ValueError(
-            f"batch_size = {batch_size} cannot be shared equally by {world} processes: use a multiple of {world}, such as {near}"
-        )
-
-
-def balanced_order(labels: np.ndarray) -> np.ndarray:
-    """A fixed random order of all images in which every beginning has the classes in their overall proportions.
-
-    int64 (N,). The k-th of a class's m images, in random order, stands at (k + ½) / m of the way.
-    """
-    shuffle = np.random.RandomState(0).permutation(len(labels))  # RandomState's numbers are frozen for ever, Generator's not
-    place = np.empty(len(labels))
-    for label in np.unique(labels):
-        members = shuffle[labels[shuffle] == label]
-        place[members] = (np.arange(len(members)) + 0.5) / len(members)
-    return np.lexsort((labels, place))  # by place; classes in turn where places are equal
-
-
-def hold_out(images: int) -> int:
-    """How many training images `split="validation"` sets aside: 5,000, or a tenth of a set that has fewer than 50,000."""
-    return 5_000 if images >= 50_000 else images // 10
-
-
-def noisy_labels(labels: np.ndarray, share: float, num_classes: int, stream: torch.Generator) -> np.ndarray:
-    """Labels of which round(share · N), drawn at random, are replaced by another class, each other class alike."""
-    chosen = torch.randperm(len(labels), generator=stream)[: round(share * len(labels))].numpy()
-    shift = torch.randint(1, num_classes, (len(chosen),), generator=stream).numpy()
-    labels = labels.copy()
-    labels[chosen] = (labels[chosen] + shift) % num_classes
-    return labels
 
 
 def loaders(
     recipe: Recipe, dataset: Dataset, *, seed: int, device: torch.device | str, rank: int = 0, world: int = 1
-) -> tuple[DeviceLoader, DeviceLoader, DeviceLoader]:
-    """What a recipe trains on, a clean sample of that, and what it is evaluated on.
+) -> tuple[Loader, Loader, Loader, Loader]:
+    """What a recipe trains on, a clean sample of that, a sample of what it is evaluated on, and all of that.
 
-    The training images are the first `train_images` of a fixed class-balanced order; the order's end is the hold-out that
-    `split="validation"` evaluates on, and then never trains on. `clean_train` is the first 2,000 of the training images with
-    their true labels and without augmentation. ValueError if there are fewer images than asked for, or a batch does not fit.
+    The training images are the first `train_images` of a fixed class-balanced order; the end of that order is the
+    hold-out that `split="validation"` evaluates on, and then never trains on. The samples are the first
+    2,000 of a class-balanced order; the training one has its true labels and no augmentation. ValueError if there are
+    fewer images than asked for, or if a batch does not fit.
     """
     labels = dataset.train.labels
     order = balanced_order(labels)
@@ -161,31 +138,25 @@ def loaders(
         order, held = np.split(order, [len(order) - hold_out(len(order))])
         test = _subset(dataset.train, np.sort(held))
     if recipe.train_images > len(order):
-        raise ValueError(f"train_images = {recipe.train_images}: {dataset.source} has {len(order)} to train on; 0 takes all")
+        have = f"{dataset.source} has {len(order):,} to train on"
+        raise ValueError(f"train_images = {recipe.train_images}: {have}; 0 takes all of them")
     order = order[: recipe.train_images or len(order)]
     train = _subset(dataset.train, np.sort(order))
-    clean = _subset(dataset.train, order[:CLEAN_IMAGES])
+    clean = _subset(dataset.train, order[:SAMPLE_IMAGES])
+    sample = _subset(test, np.sort(balanced_order(test.labels)[:SAMPLE_IMAGES]))
     noisy = noisy_labels(train.labels, recipe.label_noise, len(dataset.classes), generator(seed, NOISE))
 
-    def loader(split: Split, labels: np.ndarray, batch_size: int, augment: str, train: bool) -> DeviceLoader:
-        return DeviceLoader(
-            split.images,
-            labels,
-            len(dataset.classes),
-            image_size=recipe.image_size,
-            batch_size=batch_size,
-            augment=augment,
-            train=train,
-            seed=seed,
-            device=device,
-            rank=rank,
-            world=world,
-        )
-
+    if train.images.ndim == 1:  # paths
+        from tricks.data.stream import StreamLoader as Kind  # here, because torchvision takes seconds to import
+    else:
+        Kind = DeviceLoader
+    size, classes = recipe.image_size, len(dataset.classes)
+    common: dict[str, Any] = {"image_size": size, "seed": seed, "device": device, "rank": rank, "world": world}
     return (
-        loader(train, noisy, recipe.batch_size, recipe.augment, True),
-        loader(clean, clean.labels, EVAL_BATCH, "none", False),
-        loader(test, test.labels, EVAL_BATCH, "none", False),
+        Kind(train.images, noisy, classes, batch_size=recipe.batch_size, augment=recipe.augment, train=True, **common),
+        Kind(clean.images, clean.labels, classes, batch_size=EVAL_BATCH, train=False, **common),
+        Kind(sample.images, sample.labels, classes, batch_size=EVAL_BATCH, train=False, **common),
+        Kind(test.images, test.labels, classes, batch_size=EVAL_BATCH, train=False, **common),
     )
 
 

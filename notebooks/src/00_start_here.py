@@ -1,0 +1,297 @@
+# %% [markdown]
+# # Start here
+#
+# **Claim.** Train one recipe several times, change nothing but the seed, and you get several accuracies. A trick is worth
+# believing when its gain stands clear of that spread. Below, the spread is measured, and an interval is put around it.
+#
+# The course follows *Bag of Tricks for Image Classification with Convolutional Neural Networks* (He et al., 2018) section by
+# section: each trick built by hand, read in the code that trains with it, moved with a slider, measured over several seeds
+# beside the paper's number, and trained live.
+#
+# After this lesson you can
+# 1. find your way through a lesson, and check that your machine is ready for the others;
+# 2. change one thing in a recipe, and train it;
+# 3. tell a live run from a recorded one;
+# 4. compute a 95 % interval from a handful of seeds, and say what it covers and what it does not.
+#
+# *Time:* 20 minutes to read and drag, 1 minute of training on two CPU cores. *Paper:* §2.1 and §5.1, for the example.
+#
+# In JupyterLab, Shift+Enter runs a cell and goes to the next; *Run → Run All Cells* runs the whole lesson.
+
+# %%
+import math
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from scipy.special import stdtrit
+
+from tricks import ROOT, metrics, process
+from tricks.data.sets import load
+from tricks.figures import COLOURS, GREY, canvas, curves, export, images_grid, schedule, styled
+from tricks.notebook import budget, check, live, predict, show, sliders, table
+from tricks.recipe import BASELINE, changes
+from tricks.runs import caption, load_all, t_interval
+from tricks.schedules import cosine_lr, lr_at, warmup
+from tricks.studies import COSINE, arm
+from tricks.train import epochs, prepare
+from tricks.train import predict as logits_of
+
+# %% [markdown]
+# ## Is everything here?
+#
+# The course runs on whatever it finds. With a GPU, live runs use mixed precision; without one they are small. Without CIFAR-10
+# it draws pictures of its own, and says so here and wherever they are used.
+
+# %%
+device = process.device()
+dataset = load("auto")  # CIFAR-10 if it is here or can be fetched, else shapes
+python = Path(sys.executable)
+print("python  ", python.relative_to(ROOT) if python.is_relative_to(ROOT) else python)
+print("device  ", device, "with", str(process.amp_dtype(device)).removeprefix("torch."), "for mixed precision")
+print("data    ", f"{dataset.source}: {len(dataset.train.labels):,} training and {len(dataset.test.labels):,} test images")
+print("budget  ", budget(), "(TRICKS_BUDGET is", f"{os.environ.get('TRICKS_BUDGET', 'not set')}; smoke, quick or full)")
+print("records ", len(load_all()), "recorded runs in data/runs")
+print(dataset.note)
+
+# %% [markdown]
+# One training picture of each class. They are small: 32 × 32 pixels is what the network gets, and all that you get here.
+
+# %%
+first = [int(np.flatnonzero(dataset.train.labels == k)[0]) for k in range(len(dataset.classes))]
+images_grid(dataset.train.images[first], dataset.classes, columns=5, caption=dataset.source)
+
+# %% [markdown]
+# ## How a lesson works
+#
+# | part | what you do |
+# | --- | --- |
+# | **Predict** | set a slider to your own guess, before you see the number; it is held against the measurement later |
+# | **By hand** | compute the trick on numbers small enough to check |
+# | **Show** | read the source that trains with it, then see that it agrees with yours |
+# | **Slider** | move the trick's knob; the picture follows. For readers without a kernel, still pictures come next |
+# | **Evidence** | recorded runs over several seeds, with an interval, beside the paper's number |
+# | **Live** | train a small run yourself; it is labelled and never mixed with the records |
+# | **Exercises** | write a line or two; a `check` tells you *not yet*, *close* or *exact* |
+#
+# This lesson goes through them once, with a single trick: the learning rate falls along a cosine instead of in steps (§5.1).
+#
+# ## Predict
+#
+# Our records hold the same recipe trained with several seeds. The seed sets the first weights, the order of the pictures and
+# the crops, nothing else. How far apart are the best and the worst of these runs on the test set?
+
+# %%
+guess = predict("Best minus worst seed, test accuracy", low=0, high=5, unit="points")
+
+# %% [markdown]
+# ## A recipe
+#
+# A recipe and a seed are the whole experiment. `BASELINE` has every trick switched off, and a trick is one changed field. A
+# recipe cannot be modified, only replaced, and it refuses a value that makes no sense:
+
+# %%
+cosine = replace(BASELINE, schedule="cosine")
+print("one trick:", changes(cosine, BASELINE))
+print("§5's reference recipe:", changes(COSINE, BASELINE))
+try:
+    replace(BASELINE, label_smoothing=1.5)
+except ValueError as error:
+    print("refused:", error)
+
+# %% [markdown]
+# ## By hand
+#
+# The cosine schedule is ½ (1 + cos(π t / T)) η (eq. 1): step t of T, peak η. For T = 1200 steps and η = 0.1:
+
+# %%
+for step in (0, 300, 600, 900, 1200):
+    by_hand = 0.5 * (1 + math.cos(math.pi * step / 1200)) * 0.1
+    assert by_hand == cosine_lr(step, total=1200, peak=0.1)
+    print(f"step {step:4d}   lr = {by_hand:.4f}")
+
+# %% [markdown]
+# `assert` stops the lesson if the two ever differ. Here is the library's version, and the function that puts it behind a
+# warm-up. The training loop calls it at every step.
+
+# %%
+show(cosine_lr)
+show(lr_at)
+show(epochs, around="lr_at(recipe, epoch *", context=3)
+
+# %% [markdown]
+# ## Slider
+#
+# Both schedules over the recipe's epochs. Move the peak and the length of the warm-up. What does the cosine do with a longer
+# warm-up, and what do the steps do?
+
+# %%
+def both(lr=0.1, warmup_epochs=1.0):
+    step = replace(BASELINE, lr=lr, warmup_epochs=warmup_epochs)
+    return {"step decay (§2.1)": step, "cosine decay (§5.1)": replace(step, schedule="cosine")}
+
+
+sliders(schedule, both, lr=(0.01, 0.4), warmup_epochs=(0.0, 6.0, 0.5))
+
+# %% [markdown]
+# The cosine starts where the warm-up ends and is squeezed into what is left. The steps stay at their epochs. Warm-ups of 0, 1
+# and 4 epochs, as a still picture:
+
+# %%
+schedule({f"cosine, warm-up {m} epochs": replace(cosine, warmup_epochs=m) for m in (0, 1, 4)})
+
+# %% [markdown]
+# ## Live
+#
+# §5's reference recipe, from pictures to result, on your machine and at a size that fits the budget. `epochs` yields a row of
+# numbers per epoch, `live` draws them. The ■ button stops the run and keeps the rows so far.
+
+# %%
+images, count = {"smoke": (640, 2), "quick": (5_000, 6), "full": (0, 12)}[budget()]
+recipe = replace(COSINE, dataset=dataset.name, train_images=images, epochs=count, amp=device.type != "cpu")
+parts = prepare(recipe, seed=0, dataset=dataset)
+print(f"Live run on {dataset.source}, seed 0. Changed from the recorded recipe: {changes(recipe, COSINE)}")
+for row in live(epochs(recipe, parts, seed=0), total=recipe.epochs):
+    pass
+
+# %% [markdown]
+# What the last row says, and the result of the run. Rows are measured on samples, to keep an epoch short; the result comes
+# after the last epoch, from the whole test set. It is the last epoch and not the best one: to pick the best you would need the
+# test set, and then it would no longer be one.
+
+# %%
+table([
+    {"number": "epoch", "value": row["epoch"], "meaning": "passes over the training images so far"},
+    {"number": "lr", "value": row["lr"], "meaning": "learning rate of the epoch's last step; the cosine ends near 0"},
+    {"number": "train_loss", "value": row["train_loss"], "meaning": "mean over the epoch's batches, augmented, in nats"},
+    {"number": "train_accuracy", "value": row["train_accuracy"], "meaning": "%, up to 2,000 training images, not augmented"},
+    {"number": "test_accuracy", "value": row["test_accuracy"], "meaning": "%, up to 2,000 test images"},
+    {"number": "test_nll", "value": row["test_nll"], "meaning": "nats per test image; guessing among ten classes is 2.303"},
+])
+live_accuracy = metrics.accuracy(*logits_of(parts.model, parts.test))
+print(f"Result of the live run: {live_accuracy:.2f} % of all {len(dataset.test.labels):,} test images of {dataset.source}")
+
+# %% [markdown]
+# ## Evidence
+#
+# The same recipe, recorded. These runs were not made just now and not on your machine: each is a file in `data/runs` with its
+# recipe, its seed and a row per epoch, and it is found by the *value* of the recipe. Change a field, and these runs are no
+# longer found. Every picture made from records carries this line: seeds, network, budget, data, device.
+
+# %%
+runs = arm("cosine")
+fig = curves({"recorded, one thin line per seed": runs}, caption=caption(runs))
+fig
+
+# %%
+accuracies = [run.accuracy for run in runs]
+table([{"seed": run.seed, "test accuracy, %": f"{run.accuracy:.2f}"} for run in runs])
+print(f"recorded, seed to seed: best minus worst = {max(accuracies) - min(accuracies):.2f} points")
+print(f"your guess: {guess.value:.1f} points" if guess.touched else "You have not guessed: the slider is where it was.")
+print(f"live, for the record: {live_accuracy:.2f} %, seed 0, another budget. It is not one of them and is not compared with them.")
+
+# %% [markdown]
+# ## An interval by hand
+#
+# The mean of n seeds is itself uncertain. Its standard error is s/√n, where s is the standard deviation over seeds with n − 1 in
+# the denominator. Because s was estimated from the same few runs, the factor in front is not 1.96 but Student's t, which for
+# 95 % and n − 1 degrees of freedom stands in any table:
+
+# %%
+n = len(accuracies)
+t = {3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}[n]
+mean = sum(accuracies) / n
+s = math.sqrt(sum((a - mean) ** 2 for a in accuracies) / (n - 1))
+half = t * s / math.sqrt(n)
+print(f"n = {n}, mean = {mean:.3f}, s = {s:.3f}, standard error = {s / math.sqrt(n):.3f}, t = {t}")
+print(f"by hand:     {mean:.2f} ± {half:.2f} %")
+print(f"the library: {t_interval(accuracies)[0]:.2f} ± {t_interval(accuracies)[1]:.2f} %")
+assert math.isclose(half, t_interval(accuracies)[1], rel_tol=1e-3)  # the table has four digits
+
+# %% [markdown]
+# What does "95 %" promise? Suppose the truth is known: seeds scatter around 75 % with a standard deviation of 0.5. Repeat a
+# study of n seeds many times, and draw its interval each time. An interval misses when the true mean is not in it. The title
+# counts the misses among 20,000 studies, with Student's t and with 1.96. How many seeds does it take until 1.96 will do?
+
+# %%
+@styled
+def repeated_studies(n=5):
+    studies = np.random.default_rng(0).normal(75, 0.5, (20_000, n))
+    mean, error = studies.mean(1), studies.std(1, ddof=1) / math.sqrt(n)
+    t = stdtrit(n - 1, 0.975)  # leaves 2.5 % on either side
+    miss = abs(mean - 75) > t * error
+    fig, ax = canvas(height=3.8)
+    for wrong, colour, label in ((False, COLOURS[0], "holds the true mean"), (True, COLOURS[1], "misses it")):
+        at = np.flatnonzero(miss[:60] == wrong)
+        ax.errorbar(at, mean[at], t * error[at], fmt="o", markersize=4, color=colour, label=label)
+    ax.axhline(75, color=GREY, linewidth=1)
+    ax.set(xlabel="the first 60 studies", ylabel="accuracy, %", ylim=(72, 78))
+    ax.set_title(f"n = {n}: {miss.mean():.1%} miss with t = {t:.2f}, {(abs(mean - 75) > 1.96 * error).mean():.1%} with 1.96")
+    fig.legend(loc="outside lower right", ncols=2)
+    return fig
+
+
+sliders(repeated_studies, n=(2, 30))
+
+# %% [markdown]
+# With five seeds, 1.96 would miss more than twice as often as it promises. With two, Student's interval keeps its promise by
+# being so wide that it says nothing. Hence five seeds on CIFAR-10 in this course, and three where a run is expensive.
+#
+# ## Misreadings
+#
+# - *"95 % of runs fall inside."* The interval is about the mean. For one more run it is mean ± t · s · √(1 + 1/n), which is
+#   √(n + 1) times as wide.
+# - *"It covers all the luck there is."* It covers the seeds. All of them are tested on the same pictures, and on others the
+#   mean would be another. Arms of a study share both, so lessons compare them pair by pair, seed by seed.
+# - *"No clear difference means no effect."* It means that the interval of the difference holds 0 at this budget.
+# - *"My live run is at odds with the records."* It has other pictures, epochs or devices. Only the records carry a claim.
+#
+# ## Exercise
+#
+# **1.** Warm-up raises the learning rate linearly over the first m steps: step i of m has i · η / m, with i counted from 1 (§3.1).
+# Ours counts `step` from 0. Put your answer in place of the dots, and run the cell. The library is the answer key, and `check`
+# never stops a lesson: it says *not yet*, *different* and where, *close* or *exact*.
+
+# %%
+def my_warmup(step, warmup_steps, peak):
+    # solution
+    return peak * (step + 1) / warmup_steps
+
+
+check("warm-up", my_warmup, warmup, [(0, 100, 0.4), (49, 100, 0.4), (99, 100, 0.4)])
+
+# %% [markdown]
+# Every exercise has its solution in the notebook of the same name in `notebooks/solutions/`.
+#
+# ## A slide
+#
+# `export` writes a picture for slides, 16:9, as PNG, SVG and PDF, into `figures/`. A panel with sliders has a button for it.
+
+# %%
+for path in export(fig, "00_recorded_runs"):
+    print(path.relative_to(ROOT))
+
+# %% [markdown]
+# ## Summary
+#
+# - A recipe and a seed are an experiment; a trick is one changed field.
+# - Records carry the claims: several seeds, last epoch, whole test set. A live run shows you how it goes, and is one run.
+# - An interval is mean ± t · s / √n. It covers the luck of the seeds, and a trick has to stand clear of it.
+#
+# ## For discussion
+#
+# 1. In the paper's Table 6, label smoothing adds 0.40 points to ResNet-50-D and 0.10 to MobileNet, one run each. Which would
+#    you believe, if seeds scattered there as they do here? What else would you want to know?
+# 2. You may spend ten runs. One trick with ten seeds, or two tricks with five?
+# 3. Why not report the best epoch? And the best seed?
+#
+# ## Where to go on
+#
+# | lesson | minutes | what it is about |
+# | --- | ---: | --- |
+# | [02 Training procedures](02_training_procedures.ipynb) | 35 | the baseline that tricks are added to: preprocessing, the optimiser, initialisation |
+# | [05_2 Label smoothing](05_2_label_smoothing.ipynb) | 30 | targets that can be reached, logit gaps, calibration |
+#
+# The numbers are the paper's sections. The other sections follow.

@@ -1,0 +1,330 @@
+# %% [markdown]
+# # 5.2 Label smoothing
+#
+# **Claim.** A one-hot target can only be reached with infinite logits. Give the other classes a little probability,
+# ε, and the target can be reached: the network stops at a finite gap between its logits, and that gap can be computed
+# before training. Whether it also answers more pictures correctly is a second question, and the records below answer
+# it separately.
+#
+# After this lesson you can
+# 1. write the smoothed target and its loss from memory;
+# 2. say how far apart the logits should end up for a given ε and number of classes K, and check it on trained
+#    networks;
+# 3. read a reliability diagram and say what smoothing did to it;
+# 4. convert the paper's ε/(K−1) into the ε/K that PyTorch uses.
+#
+# *Time:* 30 minutes to read and drag, 1 minute of training on two CPU cores. *Paper:* §5.2, eq. 3–5, Fig. 4, Table 6.
+
+# %%
+import math
+from dataclasses import replace
+
+import torch
+from IPython.display import display
+from torch.nn.functional import cross_entropy
+
+from tricks import metrics, paper
+from tricks.data.sets import load
+from tricks.figures import against_paper, export, gap_histogram, optimal_gap, reliability, response, theoretical_gap
+from tricks.notebook import check, live, predict, short, show, sliders, table
+from tricks.recipe import changes
+from tricks.runs import caption, compare, t_interval, value
+from tricks.studies import COSINE, arm
+from tricks.targets import one_hot, pytorch_eps, smooth, soft_cross_entropy
+from tricks.train import epochs, prepare
+from tricks.train import predict as logits_of
+
+# %% [markdown]
+# ## The problem: a target out of reach
+#
+# Three classes, and the first one is right. The logits are (z, 0, 0). The loss of a one-hot target is −log q, where q
+# is the probability that softmax gives to the right class. Raise z and watch the loss:
+
+# %%
+for z in (0, 2, 4, 8, 16):
+    q = torch.softmax(torch.tensor([z, 0.0, 0.0], dtype=torch.float64), dim=0)[0]
+    print(f"z = {z:2d}   q = {q:.7f}   loss = {-q.log():.7f}")
+
+# %% [markdown]
+# It falls for ever. There is no z at which the network may rest, so as long as it can fit its training pictures it
+# goes on pulling the logits apart. Below are networks that were trained with one-hot targets: for the test pictures
+# to which they gave about 90 % confidence, how many did they get right? On the diagonal, confidence is honest; under
+# it, it is too high.
+
+# %%
+one_hot_runs = arm("cosine")  # 5.1's recipe: our reference for everything in section 5
+reliability({"one-hot": one_hot_runs}, caption=caption(one_hot_runs))
+
+# %% [markdown]
+# ### Before you go on: predict
+#
+# ε = 0.1 adds 0.40 points to ResNet-50-D on ImageNet in the paper's Table 6. By how much will it change the test
+# accuracy of our small network on CIFAR-10? Set the slider and leave it there. The answer comes with an interval.
+
+# %%
+guess = predict("Change in test accuracy", low=-2, high=2, unit="points")
+
+# %% [markdown]
+# ## By hand
+#
+# The smoothed target keeps 1 − ε for the right class and shares ε equally among the K − 1 others (eq. 4). Two
+# pictures, K = 4 classes, ε = 0.1; the right classes are 2 and 0:
+
+# %%
+eps, K, y = 0.1, 4, torch.tensor([2, 0])
+by_hand = torch.full((2, K), eps / (K - 1))
+by_hand[torch.arange(2), y] = 1 - eps
+by_hand
+
+# %% [markdown]
+# This is the library's version. It takes targets that are dense already, (N, K) probabilities instead of N class
+# numbers, so it works in the same way on targets that mixup has mixed:
+
+# %%
+show(smooth)
+assert torch.allclose(smooth(one_hot(y, K), eps), by_hand)
+
+# %% [markdown]
+# The loss is the cross-entropy −Σ p log q of the target p and the softmax q. (The paper prints eq. 3 with the two
+# exchanged; its next line uses it as written here.) In the training loop, smoothing is one line:
+
+# %%
+show(soft_cross_entropy)
+show(epochs, around="# label smoothing")
+
+# %% [markdown]
+# ### Two conventions, one trick
+#
+# PyTorch's `label_smoothing` gives *every* class ε/K, the right one too, which then has 1 − ε + ε/K. At K = 10 and ε
+# = 0.1 that is 0.91 where the paper has 0.90. Multiplying ε by K/(K−1) turns one into the other:
+
+# %%
+logits, y10 = torch.randn(8, 10, generator=torch.Generator().manual_seed(0)), torch.arange(8)
+ours = soft_cross_entropy(logits, smooth(one_hot(y10, 10), 0.1))
+print(f"paper, ε = 0.1:                   {ours:.6f}")
+print(f"PyTorch, label_smoothing = 0.1:   {cross_entropy(logits, y10, label_smoothing=0.1):.6f}")
+converted = pytorch_eps(0.1, 10)
+print(f"PyTorch, label_smoothing = {converted:.3f}: {cross_entropy(logits, y10, label_smoothing=converted):.6f}")
+
+# %% [markdown]
+# ## What the network is asked for
+#
+# The gradient of the loss with respect to the logits is softmax(z) − target. It vanishes where the softmax *equals*
+# the target. Then the right logit stands above each other one by
+#
+# $$z^*_y - z^*_i = \log\frac{(K-1)(1-\varepsilon)}{\varepsilon},$$
+#
+# the optimal gap (eq. 5). It is infinite at ε = 0 and zero at ε = (K−1)/K. No network is needed to see it. Ten free
+# logits and gradient descent on the smoothed loss get there; on the one-hot loss they never arrive:
+
+# %%
+for eps in (0.0, 0.1):
+    z = torch.zeros(1, 10, requires_grad=True)
+    print(f"ε = {eps}, optimal gap {theoretical_gap(eps, 10):.3f}. Gap after", end="")
+    for step in range(1, 10_001):
+        (gradient,) = torch.autograd.grad(soft_cross_entropy(z, smooth(one_hot(torch.tensor([3]), 10), eps)), z)
+        z = (z - 0.5 * gradient).detach().requires_grad_()
+        if step in (10, 100, 1_000, 10_000):
+            print(f"   {step:,} steps: {metrics.logit_gap(z.detach())[0]:.3f}", end="")
+    print()
+
+# %% [markdown]
+# Drag ε and K. On the left, target and softmax of the optimal logits; on the right, the gap against ε, as in the
+# paper's Fig. 4a. The paper's own case is K = 1000, ε = 0.1: a gap of about 9.1.
+
+# %%
+sliders(optimal_gap, eps=(0.001, 0.9), K=(2, 1000))
+
+# %% [markdown]
+# Two settings side by side, for those who read this without a kernel. More classes need a larger gap for the same
+# target, because K − 1 wrong classes share the softmax's denominator:
+
+# %%
+display(optimal_gap(0.1, 10), optimal_gap(0.1, 1000))
+
+# %% [markdown]
+# ## Do trained networks stop there?
+#
+# The paper's Fig. 4b, redrawn from our records: for each test picture, the largest logit minus the mean of the
+# others. The dashed lines are the optimal gaps of eq. 5 at K = 10. They are goals for pictures that the network is
+# sure about; for pictures it finds hard the gap is smaller.
+
+# %%
+ARMS = {0.0: one_hot_runs, **{eps: arm(f"smoothing-{eps}") for eps in (0.05, 0.1, 0.2, 0.4)}}
+everything = [run for runs in ARMS.values() for run in runs]
+gap_histogram({f"ε = {eps}": ARMS[eps] for eps in (0.0, 0.1, 0.4)}, caption=caption(ARMS[0.0] + ARMS[0.1] + ARMS[0.4]))
+
+# %%
+print(f"paper, ImageNet, K = 1000. Optimum at ε = 0.1: {theoretical_gap(0.1, 1000):.2f}")
+for name in ("one-hot", "smoothed"):
+    gap, density = paper.curve("4b", name)
+    mean = sum(g * d for g, d in zip(gap, density, strict=True)) / sum(density)
+    print(f"   {name:<9} mean gap {mean:5.2f}")
+print("ours, CIFAR-10, K = 10")
+for eps, runs in ARMS.items():
+    mean, spread = (t_interval([value(run, f"gap.{part}") for run in runs])[0] for part in ("mean", "sd"))
+    optimum = theoretical_gap(eps, 10)
+    print(f"   ε = {eps:<5} mean gap {mean:5.2f}, spread over pictures {spread:.2f}, optimum {optimum:.2f}")
+
+# %% [markdown]
+# ## Confidence
+#
+# A network with smaller gaps is less sure. Is it more honest? The *expected calibration error* (ECE) sorts the test
+# pictures by confidence into 15 bins and averages |accuracy − confidence| over them. The *negative log-likelihood*
+# (NLL) is the plain cross-entropy of the test labels; lower is better for both.
+
+# %%
+reliability({f"ε = {eps}": ARMS[eps] for eps in (0.0, 0.1, 0.4)}, caption=caption(ARMS[0.0] + ARMS[0.1] + ARMS[0.4]))
+
+# %%
+def with_interval(runs, metric, digits):
+    mean, half = t_interval([value(run, metric) for run in runs])
+    return f"{mean:.{digits}f} ± {half:.{digits}f}"
+
+
+table([
+    {"ε": eps, "accuracy, %": with_interval(runs, "accuracy", 2), "NLL, nats": with_interval(runs, "nll", 3),
+     "ECE": with_interval(runs, "ece", 3), "mean gap, logits": with_interval(runs, "gap.mean", 2)}
+    for eps, runs in ARMS.items()
+])
+for eps in (0.05, 0.1, 0.2, 0.4):
+    print(f"ε = {eps:<5} ECE {compare(ARMS[eps], ARMS[0.0], 'ece', unit='')}")
+    print(f"          NLL {compare(ARMS[eps], ARMS[0.0], 'nll', unit='nats')}")
+
+# %% [markdown]
+# Read the diagram with the table. Too confident networks lie under the diagonal. Smoothing pushes every point up and
+# to the left; past the ε at which it meets the diagonal the network is *under*confident, and both ECE and NLL grow
+# again. A target of 0.6 for the right class (ε = 0.4) asks for modesty that the data do not justify.
+#
+# ## Accuracy
+
+# %%
+accuracies = [[run.accuracy for run in runs] for runs in ARMS.values()]
+fig = response(list(ARMS), accuracies, "smoothing ε", "test accuracy, %", caption=caption(everything))
+export(fig, "05_2_accuracy_against_smoothing")
+fig
+
+# %%
+ours = compare(ARMS[0.1], ARMS[0.0])
+theirs = paper.delta("6", "+ label smoothing", "+ cosine decay", "ResNet-50-D_top1")
+against_paper({"label smoothing, ε = 0.1": (ours, theirs)}, caption=caption(ARMS[0.0] + ARMS[0.1]))
+
+# %%
+print(f"paper, ResNet-50-D on ImageNet, 120 epochs, one run each: {theirs:+.2f} points")
+for other in ("Inception-V3", "MobileNet"):
+    print(f"paper, {other}: {paper.delta('6', '+ label smoothing', '+ cosine decay', f'{other}_top1'):+.2f} points")
+for eps in (0.05, 0.1, 0.2, 0.4):
+    print(f"ours, ε = {eps}: {compare(ARMS[eps], ARMS[0.0])}")
+print(f"verdict for ε = 0.1: {ours.against(theirs)}")
+guess.reveal(ours)
+
+# %% [markdown]
+# Three differences to keep in mind when the two columns disagree. The paper trains for 120 epochs on 1.3 million
+# pictures until the training set is nearly fitted, ours for the few epochs in the caption, so there is less
+# overconfidence to cure. ImageNet's thousand classes hold many that are alike, and more wrong labels. And each row of
+# the paper's Table 6 is one run.
+#
+# ## Live
+#
+# One short run with ε = 0.1, drawn while it trains. It is smaller than the recorded ones and is not mixed with them.
+
+# %%
+dataset = load("auto")
+recipe = short(replace(COSINE, label_smoothing=0.1), dataset.name)
+print(f"One live run on {dataset.source}, seed 0. Changed from the recorded recipe: {changes(recipe, COSINE)}")
+print(dataset.note)
+parts = prepare(recipe, 0, dataset)
+for _ in live(epochs(recipe, parts, seed=0), total=recipe.epochs):
+    pass
+
+# %%
+logits, labels = logits_of(parts.model, parts.test)
+gap = metrics.logit_gap(logits).mean()
+print(f"mean gap of the live network: {gap:.2f}, optimum at ε = 0.1: {theoretical_gap(0.1, 10):.2f}")
+
+# %% [markdown]
+# ## Smoothing is not class similarity
+#
+# The smoothed target of a cat gives a dog and a lorry the *same* ε/(K−1). Nothing in it says that cats look like
+# dogs. That a trained network gives its cats more dog than lorry comes from the pictures, with one-hot targets as
+# well. A target that does know about similarity needs a source for it: section 5.3 takes it from a larger network.
+# The live network, averaged over the test pictures of one class:
+
+# %%
+chosen = 3  # cat, in CIFAR-10
+probabilities = logits.softmax(1)[labels == chosen].mean(0)
+target = smooth(one_hot(torch.tensor([chosen]), 10), 0.1)[0]
+table([{"class": dataset.classes[k], "smoothed target": f"{target[k]:.3f}", "mean softmax": f"{probabilities[k]:.3f}"}
+       for k in probabilities.argsort(descending=True)])
+
+# %% [markdown]
+# ## Misreadings
+#
+# - *"Smoothing replaces 1 and 0 by 0.9 and 0.1."* The wrong classes share ε: each gets ε/(K−1), 0.011 at K = 10, so
+#   that the row still sums to 1.
+# - *"ε is ε."* The paper's 0.1 is 0.111 in PyTorch at K = 10, and 0.1001 at K = 1000. State the convention with the
+#   number.
+# - *"Smoothing makes a network calibrated."* It lowers confidence by an amount that ε fixes, whatever the network's
+#   accuracy. Where that is more than the overconfidence, calibration gets worse: look at ε = 0.4 above.
+# - *"A lower training loss means a better fit."* The smoothed loss cannot go below the target's own entropy. Training
+#   losses of different ε are not comparable; test NLL is.
+#
+# ## Exercises
+#
+# **1.** Which `label_smoothing` of PyTorch's is the paper's ε for K classes? Write the conversion.
+
+# %%
+def to_pytorch(eps, K):
+    # solution
+    return eps * K / (K - 1)
+
+
+check("PyTorch's ε", to_pytorch, pytorch_eps, [(0.1, 10), (0.1, 1000), (0.4, 3)])
+
+# %% [markdown]
+# **2.** A colleague wants the logits of a 10-class network to settle 6 apart. Which ε is that? Solve eq. 5 for ε.
+
+# %%
+def eps_for(gap, K):
+    # solution
+    return (K - 1) / (K - 1 + math.exp(gap))
+
+
+def reached(gap, K):
+    eps = eps_for(gap, K)
+    return None if eps is None else theoretical_gap(eps, K)
+
+
+check("ε for a gap", reached, lambda gap, K: gap, [(6.0, 10), (9.1, 1000), (1.0, 2)])
+
+# %% [markdown]
+# **3.** The smallest loss that a smoothed target allows is its entropy. Write it as a function of ε and K.
+
+# %%
+def lowest_loss(eps, K):
+    # solution
+    return -(1 - eps) * math.log(1 - eps) - eps * math.log(eps / (K - 1))
+
+
+def measured(eps, K):
+    target = smooth(one_hot(torch.tensor([0]), K), eps)
+    return float(soft_cross_entropy(target.log(), target))  # logits whose softmax is the target
+
+
+check("lowest loss", lowest_loss, measured, [(0.1, 10), (0.1, 1000), (0.4, 10)])
+
+# %% [markdown]
+# ## Summary
+#
+# - The smoothed target has 1 − ε for the right class and ε/(K−1) for each other. It is one line, on dense targets.
+# - It turns an infinite goal into a finite one: a logit gap of log((K−1)(1−ε)/ε), which trained networks approach.
+# - It moves confidence down by an amount set by ε. That can repair overconfidence or overshoot it. What it does to
+#   accuracy here is the sentence that the cells above print, beside the paper's.
+#
+# ## For discussion
+#
+# 1. Fig. 4b's one-hot histogram has a long tail to the right. What would happen to it with twice as many epochs? And
+#    to the smoothed one?
+# 2. You deploy a classifier whose probabilities are compared with a threshold. Would you rather train with ε = 0.1 or
+#    train with one-hot targets and divide the logits by a temperature afterwards? What does each one need?
+# 3. The teacher in section 5.3 is trained with smoothing. What does smoothing take away from its soft targets?

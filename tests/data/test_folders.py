@@ -1,0 +1,179 @@
+"""Class folders: what belongs to which class and split, how a picture is decoded, and what is refused."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tricks.data.archive import DataError
+from tricks.data.folders import Picture, decode, fingerprint, read_tree, write_pictures
+
+
+def names(pictures):
+    return [picture.name for picture in pictures]
+
+
+@pytest.mark.parametrize("archive", ["set", "set.tgz", "set.zip"])
+@pytest.mark.parametrize("test", ["test", "val", "valid", "validation"])
+def test_splits_classes_and_order(tmp_path, write, pictures, archive, test):
+    content = pictures({f"{test}/dog": 1, "train/dog": 2, "train/ant": 2, f"{test}/ant": 1})
+    tree = read_tree(write(tmp_path / archive, dict(reversed(content.items()))))
+    assert tree.classes == ("ant", "dog")
+    assert names(tree.train) == ["train/ant/000.jpg", "train/ant/001.jpg", "train/dog/000.jpg", "train/dog/001.jpg"]
+    assert names(tree.test) == [f"{test}/ant/000.jpg", f"{test}/dog/000.jpg"]
+    assert [picture.label for picture in tree.train + tree.test] == [0, 0, 1, 1, 0, 1]
+
+
+def test_an_archive_may_have_a_folder_around_its_splits(tmp_path, write, pictures):
+    content = pictures({"./flowers/train/ant": 2, "./flowers/train/dog": 2, "./flowers/val/ant": 1, "./flowers/val/dog": 1})
+    tree = read_tree(write(tmp_path / "a.tar", content))
+    assert tree.classes == ("ant", "dog")
+    assert (len(tree.train), len(tree.test)) == (4, 2)
+
+
+def test_without_splits_a_fixed_fifth_of_each_class_is_the_test_set(tmp_path, write, pictures):
+    path = write(tmp_path / "set", pictures({"ant": 10, "dog": 21, "eel": 2}))
+    tree = read_tree(path)
+    assert np.bincount([picture.label for picture in tree.test]).tolist() == [2, 4, 1]
+    assert np.bincount([picture.label for picture in tree.train]).tolist() == [8, 17, 1]
+    assert sorted(names(tree.train) + names(tree.test)) == sorted(path.relative_to(tmp_path / "set").as_posix() for path in path.rglob("*.jpg"))
+    assert names(tree.test) != [f"ant/{i:03d}.jpg" for i in range(2)]  # not just the first ones
+    assert read_tree(path) == tree
+    archived = read_tree(write(tmp_path / "set.zip", pictures({"ant": 10, "dog": 21, "eel": 2})))
+    assert names(archived.test) == names(tree.test)
+
+
+def test_a_train_folder_alone_is_split_as_well(tmp_path, write, pictures):
+    tree = read_tree(write(tmp_path / "set", pictures({"train/ant": 5, "train/dog": 5})))
+    assert (len(tree.train), len(tree.test)) == (8, 2)
+
+
+def test_hidden_copies_and_other_files_are_passed_over(tmp_path, write, pictures):
+    content = pictures({"ant": 3, "dog": 3})
+    others = {"__MACOSX/ant/._000.jpg": b"", "ant/._000.jpg": b"", ".cache/dog/1.png": b"", "ant/notes.txt": b"", "x.md": b""}
+    tree = read_tree(write(tmp_path / "a.zip", content | others))
+    assert sorted(names(tree.train) + names(tree.test)) == sorted(content)
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        ({}, r"set holds no pictures \(.jpg, .jpeg, .png, .bmp, .webp\) in class folders"),
+        ({"ant": 3}, "set has one class, 'ant': classification needs at least two class folders"),
+        ({"ant": 3, "dog": 1}, "class 'dog' has 1 picture; it takes 2"),
+        ({"train/ant": 3, "train/dog": 3, "test/ant": 1}, "class 'dog' has no test picture. Add some, or remove"),
+        ({"train/ant": 3, "val/dog": 3, "val/ant": 1}, "class 'dog' has no training picture"),
+        ({"test/ant": 3, "test/dog": 3}, "set holds test. Wanted: train/ and test/, or class folders alone"),
+        ({"train/ant": 3, "dog": 3}, "set holds train, class folders beside them. Wanted"),
+    ],
+)
+@pytest.mark.parametrize("archive", ["set", "set.zip"])
+def test_what_is_no_data_set_is_refused(tmp_path, write, pictures, archive, counts, message):
+    (tmp_path / "set").mkdir()
+    with pytest.raises(DataError, match=message.replace("set ", rf"{archive} ", 1)):
+        read_tree(write(tmp_path / archive, pictures(counts)))
+
+
+def test_an_empty_class_folder_is_refused(tmp_path, write, pictures):
+    path = write(tmp_path / "set", pictures({"ant": 3, "dog": 3}))
+    (path / "eel").mkdir()
+    with pytest.raises(DataError, match="class 'eel' has no training picture. Add some, or remove the class folder"):
+        read_tree(path)
+
+
+def test_a_picture_outside_the_class_folders_is_refused(tmp_path, write, pictures, jpeg):
+    path = write(tmp_path / "set", pictures({"ant": 3, "dog": 3}) | {"stray.jpg": jpeg()})
+    with pytest.raises(DataError, match="stray.jpg lies in no class folder; wanted is <class>/<picture>"):
+        read_tree(path)
+
+
+# Decoding
+
+
+def stripes(width=90, height=30):
+    """Red, green and blue thirds."""
+    pixels = np.zeros((height, width, 3), dtype=np.uint8)
+    for k in range(3):
+        pixels[:, k * width // 3 : (k + 1) * width // 3, k] = 255
+    return Image.fromarray(pixels)
+
+
+def encoded(image, kind="PNG", **options):
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def test_the_middle_of_a_picture_is_kept():
+    pixels = decode(Picture("", encoded(stripes())), 20)
+    assert pixels.shape == (20, 20, 3)
+    assert pixels.dtype == np.uint8
+    assert (pixels[:, 2:-2] == [0, 255, 0]).all()  # the middle third is the square
+    upright = decode(Picture("", encoded(stripes().transpose(Image.Transpose.ROTATE_90))), 20)
+    assert (upright[2:-2] == [0, 255, 0]).all()
+
+
+def test_a_picture_of_the_right_size_is_left_as_it_is(jpeg):
+    data = jpeg(size=(32, 32))
+    np.testing.assert_array_equal(decode(Picture("", data), 32), np.asarray(Image.open(io.BytesIO(data))))
+    pixels = np.asarray(Image.open(io.BytesIO(data)))
+    np.testing.assert_array_equal(decode(Picture("", pixels), 32), pixels)
+
+
+def test_a_large_jpeg_is_resized_with_antialiasing():
+    """A fine checkerboard becomes grey, as it would not by picking pixels."""
+    board = Image.fromarray((np.indices((640, 640)).sum(axis=0) % 2 * 255).astype(np.uint8))
+    for data in (encoded(board, "JPEG", quality=95), encoded(board)):
+        assert abs(decode(Picture("", data), 20).astype(float) - 127.5).max() < 12
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK", "1"])
+def test_every_colour_mode_becomes_rgb(mode):
+    pixels = decode(Picture("", encoded(stripes().convert(mode), "TIFF" if mode == "CMYK" else "PNG")), 24)
+    assert pixels.shape == (24, 24, 3)
+
+
+def test_a_camera_held_sideways_is_turned_upright():
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    image = Image.fromarray(np.repeat(np.uint8([[[255] * 3], [[0] * 3]]), 20, axis=0).repeat(40, axis=1))  # white above
+    pixels = decode(Picture("", encoded(image, "JPEG", exif=exif, quality=95)), 40)
+    assert pixels[:, 25:].min() > 240  # white on the right
+    assert pixels[:, :15].max() < 15
+
+
+def test_pictures_that_do_not_decode_are_counted_and_named(tmp_path, jpeg):
+    whole = jpeg()
+    good = [Picture(f"ok/{i}.jpg", whole) for i in range(3)]
+    broken = [Picture("bad/cut.jpg", whole[: len(whole) // 2]), Picture("bad/page.jpg", b"<html>"), Picture("bad/none.png", b"")]
+    with pytest.raises(DataError, match="3 of 6 pictures do not decode: bad/cut.jpg .*, bad/page.jpg .*, bad/none.png .*") as caught:
+        write_pictures(tmp_path / "x.npy", good + broken, 16, "test")
+    assert "no picture is left out silently" in str(caught.value)
+    many = [Picture(f"bad/{i}.jpg", b"") for i in range(25)]
+    with pytest.raises(DataError, match="25 of 25 pictures do not decode: .*bad/9.jpg .*, and 15 more"):
+        write_pictures(tmp_path / "x.npy", many, 16, "test")
+
+
+def test_written_pictures_are_an_ordinary_npy_file(tmp_path, jpeg, monkeypatch):
+    monkeypatch.setattr("tricks.data.folders.CHUNK", 4)  # several chunks, the last one short
+    pictures = [Picture(str(i), jpeg(i)) for i in range(10)]
+    write_pictures(tmp_path / "x.npy", pictures, 16, "test")
+    images = np.load(tmp_path / "x.npy", mmap_mode="r")
+    np.testing.assert_array_equal(images, np.stack([decode(picture, 16) for picture in pictures]))
+
+
+def test_progress_is_shown(tmp_path, jpeg, capsys):
+    write_pictures(tmp_path / "x.npy", [Picture("a", jpeg())] * 3, 16, "cifar10, train")
+    assert "cifar10, train: 100%" in capsys.readouterr().err
+
+
+def test_a_fingerprint_follows_the_content(tmp_path, write, pictures):
+    content = pictures({"ant": 2, "dog": 2})
+    folder, archive = write(tmp_path / "set", content), write(tmp_path / "a.zip", content)
+    before = fingerprint(folder), fingerprint(archive)
+    assert (fingerprint(folder), fingerprint(archive)) == before
+    (folder / "ant" / "000.jpg").write_bytes(b"longer than a picture" * 100)
+    write(archive, content | {"ant/000.jpg": b"another"})
+    assert fingerprint(folder) != before[0]
+    assert fingerprint(archive) != before[1]

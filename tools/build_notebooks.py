@@ -1,0 +1,307 @@
+"""Build the lessons: notebooks/src/NN_topic.py -> notebooks/NN_topic.ipynb and notebooks/solutions/NN_topic.ipynb.
+
+The source is text in the percent format, with its solutions. It is built in one direction, executed, and written in the
+published form: cells executed 1..n in order, no error, nothing on stderr, stable ids, pictures in place of widgets, no
+times and no paths of this machine.
+
+How an exercise is written. A line `# solution` inside a function, or at the end of a cell, starts one: what follows, up
+to the end of that block, is kept in `solutions/` and becomes `...  # your code` in the lesson. A cell tagged `solution`
+(`# %% tags=["solution"]`) is only in `solutions/`. `check` says "not yet" to `...`, so both notebooks run to the end;
+in `solutions/` each check has to say exact or close.
+
+    python tools/build_notebooks.py [NAME ...] [--jobs N]     build; NAME is the start of a lesson's name, such as 05_2
+    python tools/build_notebooks.py --check                   compare sources with built notebooks, execute nothing
+    python tools/build_notebooks.py --execute-only            execute in the smoke budget, keep nothing
+"""
+
+import argparse
+import asyncio
+import hashlib
+import os
+import re
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import nbformat
+from ipykernel.kernelspec import get_kernel_dict
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from traitlets import default
+
+from tricks import ROOT
+from tricks.runs import write_atomic
+
+NOTEBOOKS = ROOT / "notebooks"
+CELL_SECONDS = 900
+LARGEST = 1_000_000  # bytes: GitHub shows nothing larger in full
+WIDGET = "application/vnd.jupyter.widget-view+json"
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"file_extension": ".py", "mimetype": "text/x-python", "name": "python"},
+}
+
+
+class BuildError(Exception):
+    """A lesson that must not be published; the message names the notebook and each fault with its cell."""
+
+
+# Source to notebook
+
+
+def parse(text: str, solutions: bool) -> nbformat.NotebookNode:
+    """The notebook of a source, not executed: with its solutions, or with blanks in their place."""
+    source = jupytext.reads(text, fmt="py:percent")
+    notebook = nbformat.v4.new_notebook(metadata=METADATA)
+    for cell in source.cells:
+        tags = cell.metadata.get("tags", [])
+        if "solution" in tags and not solutions:
+            continue
+        content = solved(cell.source) if solutions else blanked(cell.source)
+        new = nbformat.v4.new_code_cell if cell.cell_type == "code" else nbformat.v4.new_markdown_cell
+        position = len(notebook.cells)
+        key = hashlib.sha256(f"{position}\n{content}".encode()).hexdigest()[:12]
+        notebook.cells.append(new(content, id=key, metadata={"tags": tags} if tags else {}))
+    return notebook
+
+
+def blanked(code: str) -> str:
+    """The code with `...  # your code` in place of each solution."""
+    kept: list[str] = []
+    indent: int | None = None  # of the solution that is being left out
+    for line in code.splitlines():
+        depth = len(line) - len(line.lstrip())
+        if indent is not None and line.strip() and depth < indent:
+            kept += ["", ""] if depth == 0 else []  # the blank lines between functions went with the solution
+            indent = None
+        if indent is None and line.strip() == "# solution":
+            indent = depth
+            kept.append(" " * depth + "...  # your code")
+        elif indent is None:
+            kept.append(line)
+    return "\n".join(kept)
+
+
+def solved(code: str) -> str:
+    """The code without the marks."""
+    return "\n".join(line for line in code.splitlines() if line.strip() != "# solution")
+
+
+# Execution and the published form
+
+
+class _ThisPython(KernelSpecManager):
+    """Every kernel is the interpreter that runs this: a kernelspec in the user's home may name another one."""
+
+    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+        return KernelSpec(**get_kernel_dict())
+
+
+class _Kernel(AsyncKernelManager):
+    @default("kernel_spec_manager")
+    def _this_python(self) -> KernelSpecManager:
+        return _ThisPython(parent=self)
+
+    @default("transport_encryption")
+    def _encrypted(self) -> str:
+        return "auto"  # newer ipykernels print a warning without it
+
+
+async def execute(
+    notebook: nbformat.NotebookNode, budget: str, folder: Path = NOTEBOOKS, figures: Path | None = None
+) -> None:
+    """Run all cells in `folder`, in place. BuildError with the cell and the text of what went wrong.
+
+    `figures` is where the lesson's exports go instead of figures/.
+    """
+    client = NotebookClient(
+        notebook,
+        kernel_name="python3",
+        kernel_manager_class=_Kernel,
+        timeout=CELL_SECONDS,
+        coalesce_streams=True,
+        record_timing=False,
+        resources={"metadata": {"path": str(folder)}},
+    )
+    environment = {**os.environ, "TRICKS_BUDGET": budget}
+    if figures:
+        environment["TRICKS_FIGURES"] = str(figures)
+    try:
+        await client.async_execute(env=environment)
+    except CellExecutionError as error:
+        cell = next(i for i, cell in enumerate(notebook.cells) if any(o.output_type == "error" for o in outputs(cell)))
+        raise BuildError(f"cell {cell}: {error.ename}: {error.evalue}") from error
+    except (CellTimeoutError, DeadKernelError) as error:
+        raise BuildError(str(error)) from error
+
+
+def outputs(cell: nbformat.NotebookNode) -> list[Any]:
+    """The outputs of a cell; none if it is text."""
+    return cell.get("outputs", [])
+
+
+def publish(notebook: nbformat.NotebookNode) -> str:
+    """The text of the published notebook. BuildError if it has faults that no rewriting may hide."""
+    notebook.metadata = nbformat.from_dict(METADATA)  # without widget state and the version of this Python
+    count = 0
+    for cell in notebook.cells:
+        cell.metadata = {key: value for key, value in cell.metadata.items() if key == "tags"}
+        if cell.cell_type == "code":
+            count += 1
+            cell.execution_count = count
+        for output in outputs(cell):
+            if output.output_type == "execute_result":
+                output.execution_count = count
+            data = output.get("data", {})
+            if data.pop(WIDGET, None) and "image/png" not in data:
+                output.data = {"text/plain": "Interactive: run this cell in JupyterLab."}
+    if found := faults(notebook):
+        raise BuildError("\n".join(found))
+    return nbformat.writes(notebook) + "\n"
+
+
+def faults(notebook: nbformat.NotebookNode) -> list[str]:
+    """What keeps an executed notebook from being in the published form, one line each."""
+    found: list[str] = []
+    count = 0
+    if set(notebook.metadata) != set(METADATA):
+        found.append(f"metadata is {sorted(notebook.metadata)}, must be {sorted(METADATA)}")
+    for i, cell in enumerate(notebook.cells):
+        if set(cell.metadata) - {"tags"}:
+            found.append(f"cell {i}: metadata {sorted(set(cell.metadata) - {'tags'})}")
+        if cell.cell_type != "code":
+            continue
+        count += 1
+        if cell.execution_count != count:
+            found.append(f"cell {i}: executed as {cell.execution_count}, must be {count}")
+        for output in outputs(cell):
+            text = "\n".join(map(str, [output.get("text", ""), *output.get("data", {}).values()]))
+            if output.output_type == "error":
+                found.append(f"cell {i}: {output.ename}: {output.evalue}")
+            if output.get("name") == "stderr":
+                found.append(f"cell {i}: writes to stderr: {text.strip()}")
+            if WIDGET in output.get("data", {}):
+                found.append(f"cell {i}: a widget view, which nobody without a kernel can see")
+            if str(ROOT) in text:
+                found.append(f"cell {i}: prints a path of this machine: {_line_with(str(ROOT), text)}")
+            if match := re.search(r" at 0x[0-9a-f]{6,}", text):
+                found.append(f"cell {i}: prints a memory address, another one each time: {_line_with(match[0], text)}")
+    size = len(nbformat.writes(notebook).encode())
+    if size >= LARGEST:
+        found.append(f"{size:,} bytes, must be below {LARGEST:,}")
+    return found
+
+
+def _line_with(part: str, text: str) -> str:
+    return next(line.strip()[:200] for line in text.splitlines() if part in line)
+
+
+def unsolved(notebook: nbformat.NotebookNode) -> list[str]:
+    """The checks that say neither exact nor close, one line each."""
+    lines = [
+        (i, line)
+        for i, cell in enumerate(notebook.cells)
+        for output in outputs(cell)
+        for line in str(output.get("text", "")).splitlines()
+    ]
+    return [f"cell {i}: {line}" for i, line in lines if re.match(r"\[(not yet|different)\] ", line)]
+
+
+async def built(source: Path, solutions: bool, budget: str, figures: Path | None = None) -> str:
+    """The published text of one lesson, executed. BuildError with the notebook's name before each fault."""
+    name = ("solutions/" if solutions else "") + source.stem
+    notebook = parse(source.read_text(encoding="utf8"), solutions)
+    try:
+        await execute(notebook, budget, figures=figures)
+        if solutions and (wrong := unsolved(notebook)):
+            raise BuildError("\n".join(wrong))
+        return publish(notebook)
+    except BuildError as error:
+        raise BuildError("\n".join(f"{name}: {line}" for line in str(error).splitlines())) from error
+
+
+# Commands
+
+
+def sources(names: list[str], folder: Path = NOTEBOOKS) -> list[Path]:
+    """The lessons whose name starts with one of `names`; all of them without names. ValueError if a name fits none."""
+    everything = sorted((folder / "src").glob("*.py"))
+    for name in names:
+        if not any(path.stem.startswith(name) for path in everything):
+            raise ValueError(
+                f"no lesson {name!r} in {folder / 'src'}; there are {', '.join(p.stem for p in everything)}"
+            )
+    return [path for path in everything if not names or any(path.stem.startswith(name) for name in names)]
+
+
+def target(source: Path, solutions: bool) -> Path:
+    """Where the notebook of a source belongs."""
+    return source.parent.parent / ("solutions" if solutions else "") / f"{source.stem}.ipynb"
+
+
+def out_of_step(source: Path, solutions: bool) -> str:
+    """How a built notebook differs from its source, or "". Executes nothing."""
+    path = target(source, solutions)
+    if not path.exists():
+        return f"{path.relative_to(source.parent.parent)} is not built"
+    wanted, found = parse(source.read_text(encoding="utf8"), solutions), nbformat.read(path, as_version=4)
+    for i, (a, b) in enumerate(zip(wanted.cells, found.cells, strict=False)):
+        if (a.cell_type, a.source, a.id, a.metadata) != (b.cell_type, b.source, b.id, b.metadata):
+            return f"{path.relative_to(source.parent.parent)}: cell {i} is not the source's"
+    if len(wanted.cells) != len(found.cells):
+        return f"{path.relative_to(source.parent.parent)} has {len(found.cells)} cells, the source {len(wanted.cells)}"
+    return ""
+
+
+async def build(paths: list[Path], budget: str, jobs: int, keep: bool) -> int:
+    """Build both forms of each lesson, `jobs` kernels at a time; return how many failed."""
+    free = asyncio.Semaphore(jobs)
+
+    async def one(source: Path, solutions: bool, figures: Path | None) -> bool:
+        async with free:
+            path = target(source, solutions)
+            try:
+                text = await built(source, solutions, budget, figures)
+            except BuildError as error:
+                print(error, file=sys.stderr, flush=True)
+                return False
+            if keep:
+                path.parent.mkdir(exist_ok=True)
+                write_atomic(path, text.encode())
+            print(f"{path.relative_to(NOTEBOOKS)}: {len(text) / 1000:.0f} kB", flush=True)
+            return True
+
+    with tempfile.TemporaryDirectory() as scratch:
+        figures = None if keep else Path(scratch)
+        done = await asyncio.gather(*(one(path, form, figures) for path in paths for form in (False, True)))
+    return done.count(False)
+
+
+def main() -> int:
+    """The command line; the exit status is 1 if a notebook fails."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="start of a lesson's name (default: all lessons)")
+    parser.add_argument("--check", action="store_true", help="compare without executing")
+    parser.add_argument("--execute-only", action="store_true", help="execute in the smoke budget, keep nothing")
+    parser.add_argument("--jobs", type=int, default=1, help="kernels at a time (default: %(default)s)")
+    args = parser.parse_args()
+    try:
+        paths = sources(args.names)
+    except ValueError as error:
+        parser.error(str(error))
+    if args.check:
+        differing = [text for path in paths for form in (False, True) if (text := out_of_step(path, form))]
+        print("\n".join(differing) or f"{2 * len(paths)} notebooks are in step with their sources")
+        return bool(differing)
+    budget = "smoke" if args.execute_only else os.environ.get("TRICKS_BUDGET", "quick")
+    failed = asyncio.run(build(paths, budget, args.jobs, keep=not args.execute_only))
+    print(f"{2 * len(paths) - failed} notebooks built, {failed} failed")
+    return bool(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
