@@ -2,8 +2,10 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -112,6 +114,26 @@ def test_names_are_imported_from_where_they_are_defined():
                 assert name in defined(TREES[module]), f"{file}: {name} is not defined in {module}"
                 checked += 1
     assert checked > 50
+
+
+def test_third_party_imports_are_declared():
+    """What `tricks` imports is what pyproject.toml installs, not what some other package happens to bring along."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["project"]
+    declared = {re.match(r"[\w-]+", requirement)[0] for requirement in project["dependencies"]}
+    imported = set()
+    for node in (node for tree in TREES.values() for node in ast.walk(tree)):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add(str(node.module).split(".")[0])
+    called = {
+        "PIL": "pillow",
+        "IPython": "ipykernel",
+        "cycler": "matplotlib",
+    }  # by their package, or the one they belong to
+    others = {called.get(name, name) for name in imported - sys.stdlib_module_names}
+    assert {"torch", "numpy", "matplotlib"} <= others
+    assert others - declared - {"tricks"} == set()
 
 
 def test_packages_import_nothing_of_ours():

@@ -110,6 +110,10 @@ def test_the_sentence_says_no_clear_difference_when_the_interval_holds_0():
     assert clear.against(0.4) == "opposite sign" and clear.against(-0.4) == "same sign"
 
 
+def test_a_single_pair_has_no_interval():
+    assert str(compare([make(71)], [make(70)])) == "+1.00 points for one seed, which has no interval"
+
+
 def test_a_nested_metric_has_a_dotted_name():
     old = [make(70, s, gap={"mean": 6.0}) for s in range(2)]
     new = [make(70, s, gap={"mean": 4.0 + s}) for s in range(2)]

@@ -63,6 +63,7 @@ STYLE: Any = {
     "lines.linewidth": 2,
     "legend.fontsize": 10,
     "legend.frameon": False,
+    "axes.facecolor": "white",
     "figure.facecolor": "white",  # opaque: a dark theme must not shine through
     "savefig.facecolor": "white",
     "figure.constrained_layout.h_pad": 0.08,
@@ -106,7 +107,8 @@ class Figure(matplotlib.figure.Figure):
             self.set_dpi(dpi)
         if self.stale or self._background is None:
             self.reset_layout()
-            canvas.draw()
+            with matplotlib.rc_context(STYLE):  # some ticks are made only now
+                canvas.draw()
             self._background = canvas.copy_from_bbox(self.bbox)
         else:
             canvas.restore_region(self._background)

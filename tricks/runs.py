@@ -158,6 +158,8 @@ class Comparison:
     def __str__(self) -> str:
         up = sum(d > 0 for d in self.differences)
         digits = 2 if self.unit == "points" else 3
+        if len(self.differences) == 1:
+            return f"{self.mean:+.{digits}f} {self.unit} for one seed, which has no interval"
         interval = f"{self.mean:+.{digits}f} ± {self.half:.{digits}f} {self.unit}".rstrip()
         text = f"{interval}, higher for {up} of {len(self.differences)} seeds"
         return text if self.clear else f"no clear difference at this budget ({text})"

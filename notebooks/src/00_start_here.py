@@ -20,7 +20,6 @@
 
 # %%
 import math
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -48,12 +47,13 @@ from tricks.train import predict as logits_of
 # %%
 device = process.device()
 dataset = load("auto")  # CIFAR-10 if it is here or can be fetched, else shapes
-python = Path(sys.executable)
-print("python  ", python.relative_to(ROOT) if python.is_relative_to(ROOT) else python)
-print("device  ", device, "with", str(process.amp_dtype(device)).removeprefix("torch."), "for mixed precision")
-print("data    ", f"{dataset.source}: {len(dataset.train.labels):,} training and {len(dataset.test.labels):,} test images")
-print("budget  ", budget(), "(TRICKS_BUDGET is", f"{os.environ.get('TRICKS_BUDGET', 'not set')}; smoke, quick or full)")
-print("records ", len(load_all()), "recorded runs in data/runs")
+home = "the course's .venv" if Path(sys.executable).is_relative_to(ROOT / ".venv") else "an environment of your own"
+precision = str(process.amp_dtype(device)).removeprefix("torch.")
+print(f"python   {sys.version_info.major}.{sys.version_info.minor} in {home}; ./course info shows its path")
+print(f"device   {device}; mixed precision would use {precision}")
+print(f"data     {dataset.source}: {len(dataset.train.labels):,} training and {len(dataset.test.labels):,} test images")
+print(f"budget   {budget()}, out of smoke, quick and full; the variable TRICKS_BUDGET sets it")
+print(f"records  {len(load_all())} runs in data/runs")
 print(dataset.note)
 
 # %% [markdown]
@@ -133,7 +133,7 @@ def both(lr=0.1, warmup_epochs=1.0):
     return {"step decay (§2.1)": step, "cosine decay (§5.1)": replace(step, schedule="cosine")}
 
 
-sliders(schedule, both, lr=(0.01, 0.4), warmup_epochs=(0.0, 6.0, 0.5))
+sliders(schedule, both, lr=(0.01, 0.5), warmup_epochs=(0.0, 6.0, 0.5))
 
 # %% [markdown]
 # The cosine starts where the warm-up ends and is squeezed into what is left. The steps stay at their epochs. Warm-ups of 0, 1
@@ -162,12 +162,13 @@ for row in live(epochs(recipe, parts, seed=0), total=recipe.epochs):
 # test set, and then it would no longer be one.
 
 # %%
+sample = {"train": len(parts.clean_sample.labels), "test": len(parts.test_sample.labels)}
 table([
     {"number": "epoch", "value": row["epoch"], "meaning": "passes over the training images so far"},
     {"number": "lr", "value": row["lr"], "meaning": "learning rate of the epoch's last step; the cosine ends near 0"},
     {"number": "train_loss", "value": row["train_loss"], "meaning": "mean over the epoch's batches, augmented, in nats"},
-    {"number": "train_accuracy", "value": row["train_accuracy"], "meaning": "%, up to 2,000 training images, not augmented"},
-    {"number": "test_accuracy", "value": row["test_accuracy"], "meaning": "%, up to 2,000 test images"},
+    {"number": "train_accuracy", "value": row["train_accuracy"], "meaning": f"%, {sample['train']:,} training images, not augmented"},
+    {"number": "test_accuracy", "value": row["test_accuracy"], "meaning": f"%, {sample['test']:,} test images"},
     {"number": "test_nll", "value": row["test_nll"], "meaning": "nats per test image; guessing among ten classes is 2.303"},
 ])
 live_accuracy = metrics.accuracy(*logits_of(parts.model, parts.test))
@@ -190,7 +191,7 @@ accuracies = [run.accuracy for run in runs]
 table([{"seed": run.seed, "test accuracy, %": f"{run.accuracy:.2f}"} for run in runs])
 print(f"recorded, seed to seed: best minus worst = {max(accuracies) - min(accuracies):.2f} points")
 print(f"your guess: {guess.value:.1f} points" if guess.touched else "You have not guessed: the slider is where it was.")
-print(f"live, for the record: {live_accuracy:.2f} %, seed 0, another budget. It is not one of them and is not compared with them.")
+print(f"live run above: {live_accuracy:.2f} %, one seed at its own budget; it is none of these")
 
 # %% [markdown]
 # ## An interval by hand
@@ -228,7 +229,8 @@ def repeated_studies(n=5):
         ax.errorbar(at, mean[at], t * error[at], fmt="o", markersize=4, color=colour, label=label)
     ax.axhline(75, color=GREY, linewidth=1)
     ax.set(xlabel="the first 60 studies", ylabel="accuracy, %", ylim=(72, 78))
-    ax.set_title(f"n = {n}: {miss.mean():.1%} miss with t = {t:.2f}, {(abs(mean - 75) > 1.96 * error).mean():.1%} with 1.96")
+    missed = (abs(mean - 75) > 1.96 * error).mean()
+    ax.set_title(f"n = {n}: {miss.mean():.1%} miss with t = {t:.2f}, {missed:.1%} with 1.96")
     fig.legend(loc="outside lower right", ncols=2)
     return fig
 
@@ -270,8 +272,7 @@ check("warm-up", my_warmup, warmup, [(0, 100, 0.4), (49, 100, 0.4), (99, 100, 0.
 # `export` writes a picture for slides, 16:9, as PNG, SVG and PDF, into `figures/`. A panel with sliders has a button for it.
 
 # %%
-for path in export(fig, "00_recorded_runs"):
-    print(path.relative_to(ROOT))
+print("written:", *(path.name for path in export(fig, "00_recorded_runs")))
 
 # %% [markdown]
 # ## Summary

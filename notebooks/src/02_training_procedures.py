@@ -338,8 +338,8 @@ def race(lr=0.1, momentum=0.9):
 
 axes = {"xlim": (-3, 3), "ylim": (-3, 2), "xlabel": "$w_1$, of age", "ylabel": "$w_2$, of kilometres"}
 curvature = torch.linalg.eigvalsh(cars.T @ cars / n)
-print(f"curvature along the valley {curvature[0]:.2f}, across it {curvature[1]:.2f}: without momentum and with all cars,")
-print(f"gradient descent leaves the valley for η above 2 / {curvature[1]:.2f} = {2 / curvature[1]:.2f}")
+print(f"curvature along the valley {curvature[0]:.2f}, across it {curvature[1]:.2f}. With all cars a step and μ = 0")
+print(f"the path leaves the valley at η above 2 / {curvature[1]:.2f} = {2 / curvature[1]:.2f}.")
 sliders(partial(contour_paths, loss, **axes), race, lr=(0.01, 1.3), momentum=(0.0, 0.99))
 
 # %% [markdown]
@@ -404,8 +404,8 @@ def through_depth(settings, layers=20, width=256):
             sizes.append(float(x.square().mean()))
             x = x.relu() if relu else x
         ax.semilogy(sizes, "--" if relu else "-", label=f"{label}: {sizes[-1]:.1g}")
-    ax.set(xlabel="layer", ylabel="mean square of its output", xticks=range(0, layers + 1, 5), title="From 1 at the input to")
-    fig.legend(loc="outside right upper")
+    ax.set(xlabel="layer", ylabel="mean square of its output", xticks=range(0, layers + 1, 5))
+    fig.legend(loc="outside right upper", title="after the last layer")
     return fig
 
 
@@ -454,7 +454,7 @@ def decay_picture():
         left.plot(decayed(0, decay), label=f"λ = {decay:g}")
     for h in (0.1, 0.01, 0.001):
         right.plot(decayed(h, 0.01), label=f"h = {h}")
-        right.axhline(h / (h + 0.01), color=GREY, linestyle=":", linewidth=1.5, label="" if h > 0.001 else "h / (h + λ)")
+        right.axhline(h / (h + 0.01), color=GREY, linestyle=":", linewidth=1.5, label="" if h > 0.001 else "h/(h + λ)")
     left.set(title="No gradient: w shrinks for ever", xlabel="step, at η = 0.1", ylabel="weight w", ylim=(-0.03, 1.03))
     right.set(title="Data want w = 1, λ = 0.01", xlabel="step, at η = 0.1")
     left.legend(loc="lower right", bbox_to_anchor=(1, 0.1))
@@ -470,7 +470,8 @@ decay_picture()
 
 # %%
 for net in ("resnet8", "resnet20", "resnet50"):
-    print(f"{net:<9}{parameter_count(build(net, 10)):>11,} parameters, {len(fields(Recipe))} hyper-parameters (fields of Recipe)")
+    parameters = parameter_count(build(net, 10))
+    print(f"{net:<9}{parameters:>11,} parameters, {len(fields(Recipe))} hyper-parameters (the fields of Recipe)")
 
 # %% [markdown]
 # ## Weight and bias
@@ -481,16 +482,16 @@ for net in ("resnet8", "resnet20", "resnet50"):
 # %%
 ages, prices = [0, 2, 4, 6], [30, 24, 18, 12]
 slope = Fraction(sum(a * p for a, p in zip(ages, prices, strict=True)), sum(a * a for a in ages))  # least squares
-fits = {f"without a bias: {slope} · age": [slope * a for a in ages], "with a bias: 30 − 3 · age": [30 - 3 * a for a in ages]}
+without, with_bias = [slope * a for a in ages], [30 - 3 * a for a in ages]
 
 
 @styled
 def two_lines():
     fig, ax = canvas(height=3.2)
-    for (label, fit), colour in zip(fits.items(), (COLOURS[1], COLOURS[0]), strict=True):
+    for colour, label, fit in (1, f"no bias: {slope} · age", without), (0, "with a bias: 30 − 3 · age", with_bias):
         errors = [p - f for p, f in zip(prices, fit, strict=True)]
-        print(f"{label:<28} errors", *errors, f"  mean of their squares {Fraction(sum(e * e for e in errors), 4)}")
-        ax.plot(ages, [float(f) for f in fit], color=colour, label=label)
+        print(f"{label:<26} errors", *errors, f"  mean of their squares {Fraction(sum(e * e for e in errors), 4)}")
+        ax.plot(ages, [float(f) for f in fit], color=COLOURS[colour], label=label)
     ax.plot(ages, prices, "o", color=GREY, markersize=9, label="the four cars")
     ax.set(xlabel="age, years", ylabel="price, thousands", xticks=ages, ylim=(-1, 34))
     fig.legend(loc="outside right upper")
@@ -540,7 +541,7 @@ table([
     {"setting": "batch size b", "paper": "256", "ours": str(ours.batch_size)},
     {"setting": "epochs", "paper": "120", "ours": str(ours.epochs)},
     {"setting": "learning rate η", "paper": "0.1", "ours": str(ours.lr)},
-    {"setting": "η divided by 10 first after", "paper": "30 epochs", "ours": f"{ours.first_decay * ours.epochs:g} epochs"},
+    {"setting": "first division of η", "paper": "epoch 30", "ours": f"epoch {ours.first_decay * ours.epochs:g}"},
     {"setting": "momentum μ, Nesterov", "paper": "not stated", "ours": str(ours.momentum)},
     {"setting": "weight decay λ", "paper": "not stated", "ours": str(ours.weight_decay)},
 ])
@@ -577,8 +578,7 @@ fig
 # %%
 images, count = {"smoke": (512, 1), "quick": (5_000, 4), "full": (0, 12)}[budget()]
 recipe = replace(BASELINE, dataset=dataset.name, train_images=images, epochs=count)
-for row in live(epochs(recipe, prepare(recipe, 0, dataset), seed=0), total=recipe.epochs):
-    pass
+rows = list(live(epochs(recipe, prepare(recipe, 0, dataset), seed=0), total=recipe.epochs))
 
 # %% [markdown]
 # ## Misreadings
@@ -625,8 +625,8 @@ def by_torch(w, v, g, lr, momentum, decay):
     return parameter.detach(), optimizer.state[parameter]["momentum_buffer"]
 
 
-w, v, g = torch.randn(3, 4, generator=generator(1))
-check("Nesterov's step", nesterov, by_torch, [(w, v, g, 0.1, 0.5, 0.0), (w, v, g, 0.1, 0.9, 0.01)])
+w, v, g = torch.tensor([[4.0, -2.0], [1.0, 0.0], [3.0, 2.0]])
+check("Nesterov's step", nesterov, by_torch, [(w, v, g, 0.25, 0.5, 0.0), (w, v, g, 0.25, 0.5, 0.125)])
 
 # %% [markdown]
 # **3.** The paper's schedule: 0.1, divided by 10 at epochs 30, 60 and 90, counted from 0.
