@@ -111,10 +111,8 @@ class _Kernel(AsyncKernelManager):
         return "auto"  # newer ipykernels print a warning without it
 
 
-async def execute(
-    notebook: nbformat.NotebookNode, budget: str, folder: Path = NOTEBOOKS, figures: Path | None = None
-) -> None:
-    """Run all cells in `folder`, in place. BuildError with the cell and the text of what went wrong.
+async def execute(notebook: nbformat.NotebookNode, budget: str, figures: Path | None = None) -> None:
+    """Run all cells, in place, in the folder of the notebooks. BuildError with the cell and what went wrong.
 
     `figures` is where the lesson's exports go instead of figures/.
     """
@@ -125,7 +123,7 @@ async def execute(
         timeout=CELL_SECONDS,
         coalesce_streams=True,
         record_timing=False,
-        resources={"metadata": {"path": str(folder)}},
+        resources={"metadata": {"path": str(NOTEBOOKS)}},
     )
     environment = {**os.environ, "TRICKS_BUDGET": budget}
     if figures:
@@ -227,33 +225,32 @@ async def built(source: Path, solutions: bool, budget: str, figures: Path | None
 # Commands
 
 
-def sources(names: list[str], folder: Path = NOTEBOOKS) -> list[Path]:
+def sources(names: list[str]) -> list[Path]:
     """The lessons whose name starts with one of `names`; all of them without names. ValueError if a name fits none."""
-    everything = sorted((folder / "src").glob("*.py"))
+    everything = sorted((NOTEBOOKS / "src").glob("*.py"))
     for name in names:
         if not any(path.stem.startswith(name) for path in everything):
-            raise ValueError(
-                f"no lesson {name!r} in {folder / 'src'}; there are {', '.join(p.stem for p in everything)}"
-            )
-    return [path for path in everything if not names or any(path.stem.startswith(name) for name in names)]
+            raise ValueError(f"no lesson {name!r}; there are {', '.join(path.stem for path in everything)}")
+    return [path for path in everything if not names or path.stem.startswith(tuple(names))]
 
 
 def target(source: Path, solutions: bool) -> Path:
     """Where the notebook of a source belongs."""
-    return source.parent.parent / ("solutions" if solutions else "") / f"{source.stem}.ipynb"
+    return NOTEBOOKS / ("solutions" if solutions else "") / f"{source.stem}.ipynb"
 
 
 def out_of_step(source: Path, solutions: bool) -> str:
     """How a built notebook differs from its source, or "". Executes nothing."""
     path = target(source, solutions)
+    name = path.relative_to(NOTEBOOKS).as_posix()
     if not path.exists():
-        return f"{path.relative_to(source.parent.parent)} is not built"
+        return f"{name} is not built"
     wanted, found = parse(source.read_text(encoding="utf8"), solutions), nbformat.read(path, as_version=4)
     for i, (a, b) in enumerate(zip(wanted.cells, found.cells, strict=False)):
         if (a.cell_type, a.source, a.id, a.metadata) != (b.cell_type, b.source, b.id, b.metadata):
-            return f"{path.relative_to(source.parent.parent)}: cell {i} is not the source's"
+            return f"{name}: cell {i} is not the source's"
     if len(wanted.cells) != len(found.cells):
-        return f"{path.relative_to(source.parent.parent)} has {len(found.cells)} cells, the source {len(wanted.cells)}"
+        return f"{name} has {len(found.cells)} cells, the source {len(wanted.cells)}"
     return ""
 
 
@@ -272,7 +269,7 @@ async def build(paths: list[Path], budget: str, jobs: int, keep: bool) -> int:
             if keep:
                 path.parent.mkdir(exist_ok=True)
                 write_atomic(path, text.encode())
-            print(f"{path.relative_to(NOTEBOOKS)}: {len(text) / 1000:.0f} kB", flush=True)
+            print(f"{path.relative_to(NOTEBOOKS).as_posix()}: {len(text) / 1000:.0f} kB", flush=True)
             return True
 
     with tempfile.TemporaryDirectory() as scratch:

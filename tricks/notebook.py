@@ -45,7 +45,7 @@ def short(recipe: Recipe, dataset: str) -> Recipe:
     from tricks import process  # torch, only where something is trained
 
     images, epochs = {"smoke": (512, 1), "quick": (5_000, 4)}.get(budget(), (recipe.train_images, recipe.epochs))
-    warmup = recipe.warmup_epochs * epochs / recipe.epochs
+    warmup = round(recipe.warmup_epochs * epochs / recipe.epochs, 2)
     amp = process.device().type != "cpu"
     return replace(recipe, dataset=dataset, train_images=images, epochs=epochs, warmup_epochs=warmup, amp=amp)
 
@@ -122,48 +122,52 @@ def _verdict(yours: Any, theirs: Any, inputs: Iterable[Any] | None) -> tuple[str
     if _missing(yours):
         return "not yet", "put your answer in place of the ..."
     if inputs is None:
-        return _compare(yours, theirs)
-    results = []
+        apart, largest = _compare(yours, theirs)
+        return ("different", apart) if apart else _agreement(largest, "")
+    sizes = []
     for given in inputs:
         arguments = given if isinstance(given, tuple) else (given,)
         expected = theirs(*arguments)
         try:
             answer = yours(*arguments)
         except Exception as error:
-            return "different", f"yours raises {type(error).__name__}: {error}, at input {_short(given)}"
+            return "different", f"yours raises {type(error).__name__}: {error}, at input {_clip(given)}"
         if _missing(answer):
             return "not yet", "your function returns nothing"
-        verdict, detail = _compare(answer, expected)
-        if verdict == "different":
-            return verdict, f"at input {_short(given)}: {detail}"
-        results.append((verdict, detail))
-    if not results:
+        apart, largest = _compare(answer, expected)
+        if apart:
+            return "different", f"at input {_clip(given)}: {apart}"
+        sizes.append(largest)
+    if not sizes:
         return "different", "there are no inputs to compare them on"
-    return next((result for result in results if result[0] == "close"), ("exact", f"on {len(results)} inputs"))
+    return _agreement(max(sizes), f"on {len(sizes)} inputs")
 
 
 def _missing(value: Any) -> bool:
     return value is None or value is ...
 
 
-def _compare(yours: Any, theirs: Any) -> tuple[str, str]:
-    """Exact, close (with the largest difference) or different (with the first place where the values part)."""
+def _agreement(largest: float, where: str) -> tuple[str, str]:
+    return ("close", f"largest difference {largest:.2g}") if largest else ("exact", where)
+
+
+def _compare(yours: Any, theirs: Any) -> tuple[str, float]:
+    """Where two values first part, "" if they do not; and the largest difference."""
     largest = 0.0
     for place, a, b in _leaves(yours, theirs, ""):
         at = f"at {place}: " if place else ""
-        if isinstance(a, str) or isinstance(b, str):
-            return "different", f"{at}yours is {_short(a)}, expected {_short(b)}"
+        if isinstance(a, str):
+            return f"{at}yours is {_clip(a)}, expected {_clip(b)}", largest
         if a.shape != b.shape:
-            return "different", f"{at}your shape is {a.shape}, expected {b.shape}"
+            return f"{at}your shape is {a.shape}, expected {b.shape}", largest
         same = (a == b) | (np.isnan(a) & np.isnan(b))
         near = same | np.isclose(a, b, rtol=1e-5, atol=1e-6)  # float32 arithmetic in another order
         if not near.all():
             index = tuple(int(i) for i in np.argwhere(~near)[0])
             at = f"at {place}{list(index) if index else ''}: " if index or place else ""
-            return "different", f"{at}yours is {a[index]:.6g}, expected {b[index]:.6g}"
-        if not same.all():
-            largest = max(largest, float(np.abs(a[~same] - b[~same]).max()))
-    return ("close", f"largest difference {largest:.2g}") if largest else ("exact", "")
+            return f"{at}yours is {a[index]:.6g}, expected {b[index]:.6g}", largest
+        largest = max(largest, np.abs(a[~same] - b[~same]).max(initial=0.0))
+    return "", float(largest)
 
 
 def _leaves(a: Any, b: Any, place: str) -> Iterator[tuple[str, Any, Any]]:
@@ -193,7 +197,7 @@ def _numbers(value: Any) -> np.ndarray | None:
     return array.astype(float) if array.dtype.kind in "biuf" else None
 
 
-def _short(value: Any) -> str:
+def _clip(value: Any) -> str:
     text = value if isinstance(value, str) else repr(value)
     text = " ".join(text.split())
     return text if len(text) <= 80 else text[:77] + "..."

@@ -43,7 +43,7 @@ from tricks.figures import (
     styled,
 )
 from tricks.models.resnet import build, parameter_count
-from tricks.notebook import budget, check, live, predict, show, sliders, table
+from tricks.notebook import check, live, predict, short, show, sliders, table
 from tricks.parameters import xavier_init_
 from tricks.process import generator
 from tricks.recipe import BASELINE, Recipe
@@ -98,7 +98,7 @@ two_teams({"ResNet-50": "ResNet-50-D_top1", "Inception-V3": "Inception-V3_top1",
 # of a shorter run. By how much does its test accuracy change in the first epoch after the *first* division?
 
 # %%
-guess = predict("Change in test accuracy in that epoch", low=-5, high=30, unit="points")
+guess = predict("Change in test accuracy in that epoch", low=-5, high=30)
 
 # %% [markdown]
 # ## Six steps from a file to an input
@@ -108,7 +108,7 @@ guess = predict("Change in test accuracy in that epoch", low=-5, high=30, unit="
 # 2. cuts out a random box, 8 % to 100 % of the area, width over height in [3/4, 4/3], and resizes it to 224 × 224;
 # 3. mirrors it with probability ½;
 # 4. scales hue, saturation and brightness by coefficients from [0.6, 1.4];
-# 5. adds PCA noise with coefficients from N(0, 0.1);
+# 5. adds PCA noise with coefficients from N(0, 0.1), where we take 0.1 for the standard deviation;
 # 6. subtracts (123.68, 116.779, 103.939) from red, green and blue and divides by (58.393, 57.12, 57.375).
 #
 # In validation the shorter edge is resized to 256 and the middle 224 × 224 is cut out; then step 6. We look at one
@@ -129,7 +129,7 @@ def photo(side):
     return np.array(decode(Picture(NAME, data), side))
 
 
-image, first = torch.from_numpy(photo(128))[None], torch.tensor([0])  # uint8 (1, 128, 128, 3) and its index
+image, index = torch.from_numpy(photo(128))[None], torch.tensor([0])  # uint8 (1, 128, 128, 3), and which of it
 
 # %% [markdown]
 # The functions below are those that training calls, here one after another. Training folds steps 4 to 6 into one affine
@@ -139,7 +139,7 @@ image, first = torch.from_numpy(photo(128))[None], torch.tensor([0])  # uint8 (1
 def draw(key):
     """Random numbers of steps 2 to 5: box (1, 4), mirrored or not (1,), coefficients (1, 3), α (1, 3)."""
     stream = generator(key)
-    box, mirrored = augment.draw_boxes(1, 128, stream), torch.tensor([True])
+    box, mirrored = augment.draw_boxes(1, 128, stream), torch.tensor([True])  # in training, every second on average
     return box, mirrored, augment.draw_coefficients(1, stream), augment.draw_alphas(1, stream)
 
 
@@ -153,7 +153,7 @@ three = augment.resized_crop(one, box, mirrored, 112)
 four = augment.recolour(three, matrix, torch.zeros(1, 3))
 five = augment.recolour(three, matrix, offset)
 six = (five - mean) / sd
-assert torch.allclose(six, augment.paper(image, first, box, mirrored, coefficients, alpha, 112), atol=1e-5)
+assert torch.allclose(six, augment.paper(image, index, box, mirrored, coefficients, alpha, 112), atol=1e-5)
 
 # %%
 _, _, height, width = box[0].tolist()
@@ -165,22 +165,21 @@ pictures = {
     f"4 hue {hue:.2f}, saturation\n{saturation:.2f}, brightness {brightness:.2f}": four,
     "5 PCA noise\nα = {:.2f}, {:.2f}, {:.2f}".format(*alpha[0].tolist()): five,
     f"6 normalise: {six.min():.1f} to {six.max():.1f}\n(drawn with 0 as grey)": 128 + 40 * six,
-    "all six steps\nin the next epoch": augment.paper(image, first, *draw(2), 112) * sd + mean,
-    "validation:\nthe middle": augment.normalise(augment.centre_crop(image, first, 112)) * sd + mean,
+    "all six steps\nin the next epoch": augment.paper(image, index, *draw(2), 112) * sd + mean,
+    "validation:\nthe middle": augment.normalise(augment.centre_crop(image, index, 112)) * sd + mean,
 }
 images_grid([x[0].permute(1, 2, 0).clamp(0, 255).byte().numpy() for x in pictures.values()], list(pictures), columns=4)
 
 # %% [markdown]
-# A church under a green sky is not a bug. The paper scales "hue" by 0.6 to 1.4 without saying what that means; we turn
+# Colours as wrong as in step 4 are no bug. The paper scales "hue" by 0.6 to 1.4 without saying what that means; we turn
 # the colours around the grey axis by (c − 1) · 180°, up to 72° either way, as the framework that the authors used does.
 # The authors' published script jitters contrast in place of hue.
 #
 # ### By hand: steps 4 and 5 on one pixel
 #
-# Saturation c blends a pixel with its grey: c · rgb + (1 − c) · grey. Brightness c multiplies it. PCA noise adds
-# $\alpha_1\lambda_1 p_1 + \alpha_2\lambda_2 p_2 + \alpha_3\lambda_3 p_3$, where $p_k$ are the principal components of
-# ImageNet's colours, $\lambda_k$ their sizes, and $\alpha_k$ three random numbers per picture. (The paper prints
-# neither $p$ nor $\lambda$; these are the ones in common use.)
+# Saturation c blends a pixel with its grey: c · rgb + (1 − c) · grey. Brightness c multiplies it. PCA noise adds α₁s₁p₁
+# + α₂s₂p₂ + α₃s₃p₃: the p are the principal components of ImageNet's colours, the s their sizes, and the α three random
+# numbers per picture. The paper prints neither p nor s; these are the ones in common use, with s₁ = 55.46.
 
 # %%
 rgb = torch.tensor([200.0, 100.0, 50.0])
@@ -244,10 +243,11 @@ def gradient(w, batch):
 START = torch.tensor([2.0, -1.5])
 full = gradient(START, torch.arange(n))
 pairs = gradient(START, torch.combinations(torch.arange(n), 2))
-print("three pairs   ", *(f"({a:+.3f}, {b:+.3f})" for a, b in pairs[:3].tolist()))
-print(f"all {n} cars    ({full[0]:+.3f}, {full[1]:+.3f})")
-print(f"mean of all {len(pairs):,} pairs ({pairs.mean(dim=0)[0]:+.3f}, {pairs.mean(dim=0)[1]:+.3f})")
-assert torch.allclose(pairs.mean(dim=0), full, rtol=1e-4)
+mean_of_pairs = pairs.mean(dim=0)
+print("the first three pairs  ", *(f"({a:+.3f}, {b:+.3f})" for a, b in pairs[:3].tolist()))
+print(f"mean of all {len(pairs):,} pairs ({mean_of_pairs[0]:+.3f}, {mean_of_pairs[1]:+.3f})")
+print(f"all {n} cars at once     ({full[0]:+.3f}, {full[1]:+.3f})")
+assert torch.allclose(mean_of_pairs, full, rtol=1e-4)
 
 # %% [markdown]
 # A pair's gradient is wrong, and the mean over all pairs is right: every car is in equally many pairs. The same holds
@@ -292,21 +292,21 @@ def descend(lr, momentum=0.0, batch_size=8, steps=40, seed=0):
 
 w, theta, u = torch.nn.Parameter(START.clone()), START, torch.zeros(2)
 optimizer = torch.optim.SGD([w], lr=0.1, momentum=0.9, nesterov=True)
-first, second = generator(0), generator(0)  # the same batches for both
+stream, same = generator(0), generator(0)  # the same batches for both
 for _ in range(40):
-    w.grad = gradient(w.detach(), torch.randint(n, (8,), generator=first))
+    w.grad = gradient(w.detach(), torch.randint(n, (8,), generator=stream))
     optimizer.step()
-    u = 0.9 * u - 0.1 * gradient(theta + 0.9 * u, torch.randint(n, (8,), generator=second))
+    u = 0.9 * u - 0.1 * gradient(theta + 0.9 * u, torch.randint(n, (8,), generator=same))
     theta = theta + u
 
 ours = descend(0.1, 0.9)[-1]
 for name, point in {"by hand": ours, "torch.optim.SGD": w, "Nesterov's form, θ + μu": theta + 0.9 * u}.items():
-    print(f"{name:<24} ({point[0]:.6f}, {point[1]:.6f})")
+    print(f"{name:<24} ({point[0]:.5f}, {point[1]:.5f})")
 assert torch.allclose(w, ours, atol=1e-5) and torch.allclose(theta + 0.9 * u, ours, atol=1e-5)
 
 # %% [markdown]
-# All three points are equal. The last two lines of the loop are Nesterov's own form: *first* jump by μu, take the
-# gradient there, then correct the jump:
+# The three agree to the rounding of float32. The last two lines of the loop are Nesterov's own form: *first* jump by
+# μu, take the gradient there, then correct the jump:
 #
 # $$u \leftarrow \mu u - \eta\, g(\theta + \mu u), \qquad \theta \leftarrow \theta + u.$$
 #
@@ -350,14 +350,15 @@ sliders(partial(contour_paths, loss, **axes), race, lr=(0.01, 1.3), momentum=(0.
 def three_ways(settings):
     fig, panels = canvas(len(settings), height=3.6, sharey=True)
     w1, w2 = np.meshgrid(np.linspace(-3, 3, 80), np.linspace(-3, 2, 80))
+    levels = np.quantile(loss(w1, w2), np.linspace(0, 1, 12) ** 1.5)
     lowest = loss(*torch.linalg.lstsq(cars, price[:, None]).solution[:, 0].numpy())
     for ax, (lr, momentum) in zip(panels, settings, strict=True):
-        ax.contour(w1, w2, loss(w1, w2), levels=12, colors=LIGHT, linewidths=0.6)
+        ax.contour(w1, w2, loss(w1, w2), levels=levels, colors=LIGHT, linewidths=0.6)
         for label, path in race(lr, momentum).items():
             above = loss(*path[-1].numpy()) - lowest
             ax.plot(*path.T, "o-", markersize=2.5, linewidth=1.2, label=f"{label}: {above:.3f}")
         ax.set(title=f"η = {lr}, μ = {momentum}", **axes)
-        ax.legend(loc="upper right", fontsize=8)
+        ax.legend(loc="upper right", fontsize=8, frameon=True, edgecolor="white")
         ax.label_outer()
     return fig
 
@@ -371,8 +372,8 @@ fig
 #
 # The paper draws the weights of convolutions and linear layers from U[−a, a] with $a = \sqrt{6/(d_{in} + d_{out})}$
 # (Xavier initialisation), and sets biases and β to 0 and γ to 1. It calls $d_{in}$ and $d_{out}$ the input and output
-# *channel* sizes. For a k × k kernel that cannot be meant: one output reads k² times its input channels. Every library
-# counts k².
+# *channel* sizes. For a k × k kernel that cannot be meant: one output reads k² times its input channels. Libraries
+# count k².
 
 # %%
 layer = torch.nn.Conv2d(32, 64, kernel_size=3)
@@ -509,18 +510,13 @@ two_lines()
 #
 # Preprocessing happens in `train.epoch`. Nesterov's rule and weight decay are in the optimiser. The learning rate is
 # set before each step, from a function of the step; then come Algorithm 1's gradient and update. (`scaler` does nothing
-# until section 3.2.)
+# until section 3.2.) The step schedule looks at the share of the run that is done: `first_decay` = 0.25 gives epochs
+# 30, 60 and 90 of 120, and 3, 6 and 9 of 12. On a logarithmic axis the three divisions are stairs of equal height.
 
 # %%
 show(epochs, around="torch.optim.SGD", context=1)
-show(epochs, around="in enumerate(train.epoch", context=3)
+show(epochs, around="enumerate(train.epoch", context=3)
 show(epochs, around="scaler.scale(loss)", context=2)
-
-# %% [markdown]
-# The step schedule looks at the share of the run that is done: `first_decay` = 0.25 gives epochs 30, 60 and 90 of 120,
-# and 3, 6 and 9 of 12. On a logarithmic axis the three divisions are equally high stairs:
-
-# %%
 long = replace(BASELINE, epochs=120)
 schedule({"first_decay = 0.25, the paper's": long, "first_decay = 0.5": replace(long, first_decay=0.5)}, log=True)
 
@@ -573,11 +569,12 @@ fig
 # %% [markdown]
 # ## Live
 #
-# A small baseline, drawn while it trains. It is shorter than the recorded runs and is never mixed with them.
+# One run of the recorded recipe, cut to what this budget allows and drawn while it trains. It is not mixed with the
+# records.
 
 # %%
-images, count = {"smoke": (512, 1), "quick": (5_000, 4), "full": (0, 12)}[budget()]
-recipe = replace(BASELINE, dataset=dataset.name, train_images=images, epochs=count)
+recipe = short(ours, dataset.name)
+print(f"One live run on {dataset.source}, seed 0: {recipe.train_images:,} pictures, {recipe.epochs} epochs")
 rows = list(live(epochs(recipe, prepare(recipe, 0, dataset), seed=0), total=recipe.epochs))
 
 # %% [markdown]
@@ -647,11 +644,11 @@ check("the paper's schedule", paper_lr, lambda epoch: step_lr(epoch, 120, 0.1), 
 # - A mini-batch leaves the expected gradient as it is and gives it a variance proportional to 1/b.
 # - Weight decay multiplies a weight by 1 − ηλ at each step. What the data hold firmly stays; the rest fades.
 #
-# Next: [3.1 Large-batch training](03_1_large_batch_training.ipynb), where b grows and the rest has to follow.
+# Next: 3.1 Large-batch training, where b grows and the rest has to follow.
 #
 # ## For discussion
 #
-# 1. Step 2 may keep 8 % of a photo. How often is the church still in it? What does the network learn from the other
+# 1. Step 2 may keep 8 % of a photo. How often is the object still in it? What does the network learn from the other
 #    boxes?
 # 2. Validation uses the middle 224 of 256 pixels. Which pictures does that treat unfairly, and does it matter for
 #    comparing tricks?

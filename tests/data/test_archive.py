@@ -78,7 +78,9 @@ def test_a_web_page_under_an_archives_name_is_an_error(tmp_path, name):
 @pytest.mark.parametrize("name", ["../outside.jpg", "cats/../../outside.jpg", "/tmp/outside.jpg", "..\\outside.jpg"])
 def test_a_name_that_points_outside_is_refused(tmp_path, write, archive, name):
     path = write(tmp_path / archive, {"cats/1.jpg": b"1", name: b"2"})
-    with pytest.raises(DataError, match=re.escape(repr(name)) + ", which points outside the archive; nothing was written"):
+    with pytest.raises(
+        DataError, match=re.escape(repr(name)) + ", which points outside the archive; nothing was written"
+    ):
         everything(path)
     assert [file.name for file in tmp_path.iterdir()] == [archive]
 

@@ -26,7 +26,9 @@ def test_splits_classes_and_order(tmp_path, write, pictures, archive, test):
 
 
 def test_an_archive_may_have_a_folder_around_its_splits(tmp_path, write, pictures):
-    content = pictures({"./flowers/train/ant": 2, "./flowers/train/dog": 2, "./flowers/val/ant": 1, "./flowers/val/dog": 1})
+    content = pictures(
+        {"./flowers/train/ant": 2, "./flowers/train/dog": 2, "./flowers/val/ant": 1, "./flowers/val/dog": 1}
+    )
     tree = read_tree(write(tmp_path / "a.tar", content))
     assert tree.classes == ("ant", "dog")
     assert (len(tree.train), len(tree.test)) == (4, 2)
@@ -37,7 +39,9 @@ def test_without_splits_a_fixed_fifth_of_each_class_is_the_test_set(tmp_path, wr
     tree = read_tree(path)
     assert np.bincount([picture.label for picture in tree.test]).tolist() == [2, 4, 1]
     assert np.bincount([picture.label for picture in tree.train]).tolist() == [8, 17, 1]
-    assert sorted(names(tree.train) + names(tree.test)) == sorted(path.relative_to(tmp_path / "set").as_posix() for path in path.rglob("*.jpg"))
+    assert sorted(names(tree.train) + names(tree.test)) == sorted(
+        path.relative_to(tmp_path / "set").as_posix() for path in path.rglob("*.jpg")
+    )
     assert names(tree.test) != [f"ant/{i:03d}.jpg" for i in range(2)]  # not just the first ones
     assert read_tree(path) == tree
     archived = read_tree(write(tmp_path / "set.zip", pictures({"ant": 10, "dog": 21, "eel": 2})))
@@ -51,7 +55,13 @@ def test_a_train_folder_alone_is_split_as_well(tmp_path, write, pictures):
 
 def test_hidden_copies_and_other_files_are_passed_over(tmp_path, write, pictures):
     content = pictures({"ant": 3, "dog": 3})
-    others = {"__MACOSX/ant/._000.jpg": b"", "ant/._000.jpg": b"", ".cache/dog/1.png": b"", "ant/notes.txt": b"", "x.md": b""}
+    others = {
+        "__MACOSX/ant/._000.jpg": b"",
+        "ant/._000.jpg": b"",
+        ".cache/dog/1.png": b"",
+        "ant/notes.txt": b"",
+        "x.md": b"",
+    }
     tree = read_tree(write(tmp_path / "a.zip", content | others))
     assert sorted(names(tree.train) + names(tree.test)) == sorted(content)
 
@@ -146,8 +156,14 @@ def test_a_camera_held_sideways_is_turned_upright():
 def test_pictures_that_do_not_decode_are_counted_and_named(tmp_path, jpeg):
     whole = jpeg()
     good = [Picture(f"ok/{i}.jpg", whole) for i in range(3)]
-    broken = [Picture("bad/cut.jpg", whole[: len(whole) // 2]), Picture("bad/page.jpg", b"<html>"), Picture("bad/none.png", b"")]
-    with pytest.raises(DataError, match="3 of 6 pictures do not decode: bad/cut.jpg .*, bad/page.jpg .*, bad/none.png .*") as caught:
+    broken = [
+        Picture("bad/cut.jpg", whole[: len(whole) // 2]),
+        Picture("bad/page.jpg", b"<html>"),
+        Picture("bad/none.png", b""),
+    ]
+    with pytest.raises(
+        DataError, match="3 of 6 pictures do not decode: bad/cut.jpg .*, bad/page.jpg .*, bad/none.png .*"
+    ) as caught:
         write_pictures(tmp_path / "x.npy", good + broken, 16, "test")
     assert "no picture is left out silently" in str(caught.value)
     many = [Picture(f"bad/{i}.jpg", b"") for i in range(25)]

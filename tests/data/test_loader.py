@@ -1,4 +1,4 @@
-"""Batches: right in shape, type and content; random per sample; the same for every process count and after a restart."""
+"""Batches: right in shape, type and content; random per sample; the same for any number of processes."""
 
 from dataclasses import replace
 
@@ -91,7 +91,14 @@ def test_an_epoch_depends_on_seed_and_epoch_and_nothing_else(kind):
 def test_every_sample_has_its_own_draw(kind):
     one = np.random.RandomState(0).randint(0, 256, (1, 32, 32, 3), dtype=np.uint8)
     same = DeviceLoader(
-        np.repeat(one, 64, axis=0), np.zeros(64, np.int64), 10, image_size=32, batch_size=64, augment=kind, train=True, device="cpu"
+        np.repeat(one, 64, axis=0),
+        np.zeros(64, np.int64),
+        10,
+        image_size=32,
+        batch_size=64,
+        augment=kind,
+        train=True,
+        device="cpu",
     )
     ((x, _),) = same
     assert len({sample.numpy().tobytes() for sample in x}) > 45  # crop_flip has 162 outcomes
@@ -115,7 +122,9 @@ def test_the_crops_of_two_recipes_agree_whatever_else_they_draw():
 
 
 def test_images_smaller_than_the_net_wants_are_refused():
-    with pytest.raises(ValueError, match="the images are 24 px wide, the net wants 32 px: load the data set with image_size=32"):
+    with pytest.raises(
+        ValueError, match="the images are 24 px wide, the net wants 32 px: load the data set with image_size=32"
+    ):
         loader(side=24)
 
 
@@ -206,6 +215,8 @@ def test_nothing_is_copied_when_all_images_are_used():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("kind", AUGMENTS)
 def test_a_gpu_makes_the_batches_of_the_cpu(kind):
-    for (x, y), (x2, y2) in zip(loader(noise=True, augment=kind), loader(noise=True, augment=kind, device="cuda"), strict=True):
+    for (x, y), (x2, y2) in zip(
+        loader(noise=True, augment=kind), loader(noise=True, augment=kind, device="cuda"), strict=True
+    ):
         torch.testing.assert_close(x2.cpu(), x, atol=1e-3, rtol=1e-3)
         assert torch.equal(y2.cpu(), y)

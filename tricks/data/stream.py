@@ -75,6 +75,7 @@ class StreamLoader:
             batch_sampler=[list(zip(order[mine].tolist(), seeds[mine].tolist(), strict=True)) for mine in parts],
             num_workers=min(WORKERS, (os.cpu_count() or 1) // self.world),
             pin_memory=device.type == "cuda",
+            generator=stream,  # else it would draw from torch's global stream
         )
         for mine, pixels in zip(parts, batches, strict=True):
             pixels = pixels.to(device, non_blocking=True)
@@ -90,13 +91,18 @@ class StreamLoader:
 def _geometry(augment: str, image_size: int) -> v2.Transform:
     """Steps 2 and 3 of §2.1, or what `augment` has in their place, on uint8 (3, H, W) of any size."""
     side = round(image_size * 256 / 224)
-    whole = [v2.Resize(side, antialias=True), v2.CenterCrop(side)]
+    resize = v2.Resize(side, antialias=True)
     if augment == "paper":
         steps = [v2.RandomResizedCrop(image_size, AREA, ASPECT, antialias=True), v2.RandomHorizontalFlip()]
     elif augment == "crop_flip":
-        steps = [*whole, v2.RandomCrop(image_size, PAD, padding_mode="reflect"), v2.RandomHorizontalFlip()]
+        steps = [
+            resize,
+            v2.CenterCrop(side),
+            v2.RandomCrop(image_size, PAD, padding_mode="reflect"),
+            v2.RandomHorizontalFlip(),
+        ]
     else:
-        steps = [*whole, v2.CenterCrop(image_size)]
+        steps = [resize, v2.CenterCrop(image_size)]
     return v2.Compose(steps)
 
 

@@ -1,0 +1,414 @@
+"""Data sets by name and by path: found, verified, cached once; every fault names the file and what to do."""
+
+import errno
+import hashlib
+import json
+import os
+import pickle
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import tricks
+from tricks.data import cifar, folders, sets
+from tricks.data.archive import DataError
+from tricks.data.sets import KNOWN, find, load, status
+
+TRICKS_DATA = os.environ.get("TRICKS_DATA")
+WNIDS = list(KNOWN["imagenette"].folders)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """CIFAR-10 and Imagenette with 20 training and 10 test images."""
+    for name in KNOWN:
+        monkeypatch.setitem(KNOWN, name, replace(KNOWN[name], counts=(20, 10)))
+
+
+@pytest.fixture
+def no_decoding(monkeypatch):
+    """`no_decoding()`: from now on, what is not in the cache is an error."""
+
+    def forbid():
+        monkeypatch.setattr(sets, "write_pictures", lambda *args: pytest.fail("decoded again"))
+
+    return forbid
+
+
+def cifar_folders(train=2, test=1):
+    return {f"cifar10/train/{name}": train for name in cifar.CLASSES} | {
+        f"cifar10/test/{name}": test for name in cifar.CLASSES
+    }
+
+
+def imagenette_folders():
+    return {f"imagenette2-160/train/{wnid}": 2 for wnid in WNIDS} | {f"imagenette2-160/val/{wnid}": 1 for wnid in WNIDS}
+
+
+@pytest.fixture
+def batches(monkeypatch):
+    """The files of a published CIFAR-10 of 20 + 10 images, whose checksums are the published ones in this test."""
+    random = np.random.RandomState(0)
+    pixels = random.randint(0, 256, (30, 3, 32, 32), dtype=np.uint8)
+    labels = [i % 10 for i in range(30)]
+    files, checksums = {}, {}
+    for number, name in enumerate([*cifar.TRAIN_MD5, *cifar.TEST_MD5]):
+        part = slice(4 * number, 4 * number + 4) if number < 5 else slice(20, 30)
+        numbers = range(30)[part]
+        batch = {
+            "data": pixels[part].reshape(-1, 3072),
+            "labels": labels[part],
+            "filenames": [f"{i}.png" for i in numbers],
+        }
+        files[name] = pickle.dumps(batch)
+        checksums[name] = hashlib.md5(files[name]).hexdigest()
+    test = {"test_batch": checksums.pop("test_batch")}
+    monkeypatch.setattr(cifar, "TRAIN_MD5", checksums)
+    monkeypatch.setattr(cifar, "TEST_MD5", test)
+    return {f"{cifar.FOLDER}/{name}": data for name, data in files.items()}, pixels.transpose(0, 2, 3, 1), labels
+
+
+# Paths
+
+
+@pytest.mark.parametrize("name", ["flowers", "flowers.tgz", "flowers.zip"])
+def test_class_folders_are_decoded_once_and_memory_mapped(course, tmp_path, write, pictures, no_decoding, name):
+    path = write(tmp_path / name, pictures({"train/ant": 3, "train/dog": 2, "val/ant": 1, "val/dog": 2}))
+    data = load(str(path), image_size=28)
+    assert (data.name, data.source, data.classes, data.note) == ("flowers", name, ("ant", "dog"), "")
+    assert data.train.images.shape == (5, 32, 32, 3)  # 28 · 256 / 224
+    assert data.train.images.dtype == np.uint8
+    assert isinstance(data.train.images, np.memmap)
+    assert data.train.labels.tolist() == [0, 0, 0, 1, 1]
+    assert data.test.labels.tolist() == [0, 1, 1]
+    assert data.train.labels.dtype == np.int64
+    tree = folders.read_tree(path)
+    np.testing.assert_array_equal(data.train.images[3], folders.decode(tree.train[3], 32))
+    no_decoding()
+    again = load(str(path), image_size=28)
+    np.testing.assert_array_equal(again.train.images, data.train.images)
+    assert again.classes == data.classes
+
+
+def test_the_cache_follows_content_and_size(course, tmp_path, write, pictures):
+    content = pictures({"ant": 5, "dog": 5})
+    path = write(tmp_path / "a.zip", content)
+    first = load(str(path))
+    assert load(str(path), image_size=64).train.images.shape[1] == 73
+    write(path, content | {"ant/000.jpg": content["dog/000.jpg"]})
+    assert not np.array_equal(load(str(path)).train.images, first.train.images)
+    assert len(list((course / "data" / "cache").iterdir())) == 3
+
+
+def test_a_written_array_changes_neither_cache_nor_source(course, tmp_path, write, pictures):
+    path = write(tmp_path / "a.zip", pictures({"ant": 5, "dog": 5}))
+    before = load(str(path)).train.images.copy()
+    load(str(path)).train.images[:] = 0  # a copy on write
+    np.testing.assert_array_equal(load(str(path)).train.images, before)
+
+
+def test_a_path_may_be_relative_to_the_course(course, write, pictures):
+    write(course / "data" / "flowers", pictures({"ant": 5, "dog": 5}))
+    assert load("data/flowers").classes == ("ant", "dog")
+
+
+def test_several_processes_may_fill_the_same_cache(course, tmp_path, write, pictures):
+    path = write(tmp_path / "a.zip", pictures({"ant": 40, "dog": 40}))
+    code = (
+        "import pathlib, sys, tricks; tricks.ROOT = pathlib.Path(sys.argv[1]); from tricks.data.sets import load\n"
+        "print(int(load(sys.argv[2], 64).train.images.astype(int).sum()))"
+    )
+    command = [sys.executable, "-c", code, str(course), str(path)]
+    running = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) for _ in range(3)
+    ]
+    sums = {process.communicate(timeout=300)[0] for process in running}
+    assert [process.returncode for process in running] == [0, 0, 0]
+    assert sums == {f"{load(str(path), 64).train.images.astype(int).sum()}\n"}
+    (cache,) = (course / "data" / "cache").iterdir()
+    assert sorted(file.name for file in cache.iterdir()) == [
+        "set.json",
+        "test-labels.npy",
+        "test.npy",
+        "train-labels.npy",
+        "train.npy",
+    ]
+
+
+def test_a_full_disk_leaves_nothing_behind(course, tmp_path, write, pictures, monkeypatch):
+    path = write(tmp_path / "a.zip", pictures({"ant": 5, "dog": 5}))
+
+    def full(file, *args):
+        file.write(b"half a header")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np.lib.format, "write_array_header_1_0", full)
+    with pytest.raises(
+        DataError, match="The disk is full: .*data/cache/a-37px-.* was not written and nothing is left of it"
+    ):
+        load(str(path))
+    assert list((course / "data" / "cache").iterdir()) == []
+
+
+def test_a_damaged_cache_is_named(course, tmp_path, write, pictures):
+    path = write(tmp_path / "a.zip", pictures({"ant": 5, "dog": 5}))
+    load(str(path))
+    (cache,) = (course / "data" / "cache").iterdir()
+    (cache / "train.npy").write_bytes((cache / "train.npy").read_bytes()[:1000])
+    with pytest.raises(DataError, match=f"{cache.name} is damaged .* delete it, and it is made again"):
+        load(str(path))
+
+
+def test_a_broken_picture_is_named_and_nothing_is_cached(course, tmp_path, write, pictures):
+    path = write(
+        tmp_path / "a.zip",
+        pictures({"train/ant": 3, "train/dog": 3, "test/ant": 1, "test/dog": 1}) | {"train/dog/001.jpg": b"x"},
+    )
+    with pytest.raises(DataError, match="1 of 6 pictures do not decode: train/dog/001.jpg"):
+        load(str(path))
+    assert list((course / "data" / "cache").iterdir()) == []
+
+
+def test_a_folder_too_large_to_decode_is_streamed(course, tmp_path, write, pictures, monkeypatch):
+    monkeypatch.setattr(sets, "STREAM_BYTES", 10 * 37**2 * 3 - 1)
+    content = pictures({"ant": 5, "dog": 5})
+    data = load(str(write(tmp_path / "set", content)))
+    assert data.train.images.shape == (8,)
+    assert sorted(str(path.relative_to(tmp_path / "set")) for path in (tmp_path / "set").rglob("*.jpg")) == sorted(
+        content
+    )
+    assert all(os.path.exists(path) for path in [*data.train.images, *data.test.images])
+    assert data.train.labels.tolist() == [0] * 4 + [1] * 4
+    assert not (course / "data" / "cache").exists()
+    with pytest.raises(
+        DataError, match="a.zip takes more than .* GiB decoded: unpack it and give the folder, which is streamed"
+    ):
+        load(str(write(tmp_path / "a.zip", content)))
+    monkeypatch.setattr(sets, "STREAM_BYTES", 10 * 37**2 * 3)
+    assert load(str(tmp_path / "set")).train.images.ndim == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("cifar-10", "cifar10"), ("imagnette", "imagenette"), ("shape", "shapes"), ("no/such/folder", "")],
+)
+def test_an_unknown_name_is_answered_with_the_nearest(course, name, near):
+    message = f"No data set '{name}': there are auto, cifar10, imagenette, shapes. Nearest: '{near}"
+    with pytest.raises(ValueError, match=message):
+        load(name)
+
+
+def test_a_file_that_is_no_archive_is_refused(course, tmp_path):
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(ValueError, match=r"notes.txt is neither a folder nor an archive \(.tar, .tgz, .tar.gz, .zip\)"):
+        load(str(tmp_path / "notes.txt"))
+
+
+# Names
+
+
+def test_cifar10_from_class_folders_is_called_a_copy(course, small, write, pictures, no_decoding):
+    write(course / "data" / "cifar10.tgz", pictures(cifar_folders()))
+    data = load("cifar10")
+    assert (data.name, data.source, data.classes) == ("cifar10", "cifar10 (JPEG copy)", cifar.CLASSES)
+    assert data.train.images.shape == (20, 32, 32, 3)  # 32 px as they are, not 256/224 of it
+    assert np.bincount(data.test.labels).tolist() == [1] * 10
+    no_decoding()
+    assert load("cifar10").source == "cifar10 (JPEG copy)"
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_the_published_cifar10(course, small, write, batches, packed):
+    files, pixels, labels = batches
+    write(course / "data" / cifar.ARCHIVE if packed else course / "data", files)
+    data = load("cifar10")
+    assert (data.source, data.classes) == ("cifar10", cifar.CLASSES)
+    np.testing.assert_array_equal(data.train.images, pixels[:20])
+    np.testing.assert_array_equal(data.test.images, pixels[20:])
+    assert [*data.train.labels, *data.test.labels] == labels
+    assert load("cifar10", image_size=64).train.images.shape[1] == 73
+
+
+class Payload:
+    """What a pickle can do when it is opened."""
+
+    def __reduce__(self):
+        return (open, ("harm", "w"))
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_pickle_with_another_checksum_is_never_opened(course, small, write, batches, packed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    files = batches[0] | {f"{cifar.FOLDER}/data_batch_3": pickle.dumps(Payload())}
+    write(course / "data" / cifar.ARCHIVE if packed else course / "data", files)
+    with pytest.raises(
+        DataError, match="data_batch_3 has md5 .*, the published file .*. It was not opened, because a pickle can"
+    ):
+        load("cifar10")
+    assert not (tmp_path / "harm").exists()
+    pickle.loads(pickle.dumps(Payload())).close()  # the trap does work
+    assert (tmp_path / "harm").exists()
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_an_incomplete_cifar10_is_named(course, small, write, batches, packed):
+    files = {name: data for name, data in batches[0].items() if not name.endswith("data_batch_5")}
+    write(course / "data" / cifar.ARCHIVE if packed else course / "data", files)
+    with pytest.raises(DataError, match="lacks data_batch_5: it is incomplete. Delete it and fetch it again"):
+        load("cifar10")
+
+
+def test_the_checksums_are_torchvisions():
+    from torchvision.datasets import CIFAR10, Imagenette
+
+    assert dict(CIFAR10.train_list) == cifar.TRAIN_MD5
+    assert dict(CIFAR10.test_list) == cifar.TEST_MD5
+    assert (CIFAR10.tgz_md5, CIFAR10.filename, CIFAR10.base_folder) == (cifar.ARCHIVE_MD5, cifar.ARCHIVE, cifar.FOLDER)
+    assert CIFAR10.url == KNOWN["cifar10"].urls[-1]
+    assert Imagenette._ARCHIVES["160px"] == (KNOWN["imagenette"].urls[-1], KNOWN["imagenette"].md5)
+    assert {wnid: names[0] for wnid, names in Imagenette._WNID_TO_CLASS.items()} == KNOWN["imagenette"].folders
+
+
+def test_imagenette_has_readable_names_and_an_honest_source(course, small, write, pictures, monkeypatch):
+    path = write(course / "data" / "imagenette2-160.tgz", pictures(imagenette_folders()))
+    data = load("imagenette", image_size=64)
+    assert data.classes[:3] == ("tench", "English springer", "cassette player")
+    assert data.source == "imagenette (160 px, re-encoded)"
+    assert data.train.images.shape == (20, 73, 73, 3)
+    assert data.train.labels.tolist() == [k // 2 for k in range(20)]
+    md5 = hashlib.md5(path.read_bytes()).hexdigest()
+    monkeypatch.setitem(KNOWN, "imagenette", replace(KNOWN["imagenette"], md5=md5))
+    assert load("imagenette", image_size=32).source == "imagenette (160 px)"
+    path.unlink()
+    write(course / "data", pictures(imagenette_folders()))
+    assert load("imagenette").source == "imagenette (unpacked class folders)"
+
+
+def test_wrong_counts_are_named(course, small, write, pictures):
+    write(course / "data" / "cifar10.tgz", pictures(cifar_folders(train=1)))
+    with pytest.raises(
+        DataError,
+        match="cifar10.tgz has 10 training and 10 test images, cifar10 has 20 and 10: it is incomplete or",
+    ):
+        load("cifar10")
+
+
+def test_a_swapped_archive_is_named(course, small, write, pictures):
+    write(course / "data" / "cifar10.tgz", pictures(imagenette_folders()))
+    with pytest.raises(
+        DataError, match="cifar10.tgz is not cifar10: it has the class folders n01440764, .* and cifar10 has airplane"
+    ):
+        load("cifar10")
+
+
+def test_a_truncated_archive_is_named(course, small, write, pictures):
+    path = write(course / "data" / "cifar10.tgz", pictures(cifar_folders()))
+    path.write_bytes(path.read_bytes()[:-2_000])
+    with pytest.raises(DataError, match="cifar10.tgz cannot be read to its end .* truncated"):
+        load("cifar10")
+    assert list((course / "data" / "cache").iterdir()) == []
+
+
+def test_data_comes_before_the_variable(course, tmp_path, small, write, pictures, monkeypatch):
+    monkeypatch.setenv("TRICKS_DATA", str(tmp_path))
+    write(tmp_path / "cifar10.tgz", pictures(cifar_folders()))
+    assert find("cifar10") == tmp_path / "cifar10.tgz"
+    assert load("cifar10").source == "cifar10 (JPEG copy)"
+    write(course / "data" / "cifar10.tgz", pictures(cifar_folders()))
+    assert find("cifar10") == course / "data" / "cifar10.tgz"
+    assert find("imagenette") is None
+
+
+def test_a_variable_that_names_no_folder_is_an_error(course, monkeypatch):
+    monkeypatch.setenv("TRICKS_DATA", "/no/such/folder")
+    with pytest.raises(
+        DataError, match="TRICKS_DATA = /no/such/folder: there is no such folder. Correct the variable or unset it"
+    ):
+        load("cifar10")
+    assert "cifar10      not usable: TRICKS_DATA" in status()
+
+
+def test_without_data_or_network_the_error_says_what_to_do(course):
+    with pytest.raises(DataError) as caught:
+        load("cifar10")
+    text = str(caught.value)
+    assert text.startswith("cifar-10-python.tar.gz could not be fetched:\n")
+    assert text.count("no route to host") == len(KNOWN["cifar10"].urls)
+    assert f"Put the file (md5 {cifar.ARCHIVE_MD5}) into {course / 'data'}, or set the variable TRICKS_DATA" in text
+
+
+def test_auto_is_shapes_without_data_or_network_and_says_so(course, monkeypatch):
+    monkeypatch.setattr("tricks.data.shapes.TRAIN_IMAGES", 40)
+    monkeypatch.setattr("tricks.data.shapes.TEST_IMAGES", 20)
+    data = load("auto")
+    assert (data.name, data.source) == ("shapes", "shapes (synthetic)")
+    assert "\n" not in data.note
+    assert data.note.startswith(
+        "Data: shapes, made-up pictures, because CIFAR-10 is not at hand and cannot be fetched."
+    )
+    assert "no route to host" in data.note
+    assert load("shapes").note == ""
+
+
+def test_auto_is_cifar10_when_it_is_at_hand(course, small, write, pictures):
+    write(course / "data" / "cifar10.tgz", pictures(cifar_folders()))
+    data = load()
+    assert (data.name, data.note) == ("cifar10", "")
+
+
+def test_auto_does_not_hide_a_damaged_cifar10(course, small, write, pictures):
+    path = write(course / "data" / "cifar10.tgz", pictures(cifar_folders()))
+    path.write_bytes(b"<html>")
+    with pytest.raises(DataError, match="cifar10.tgz cannot be read"):
+        load()
+
+
+def test_status_verifies_what_is_there(course, small, write, pictures):
+    assert status().splitlines() == [
+        "cifar10      not here; ./course data cifar10 --fetch gets it",
+        "imagenette   not here; ./course data imagenette --fetch gets it",
+        "shapes       built in",
+    ]
+    write(course / "data" / "cifar10.tgz", pictures(cifar_folders()))
+    write(course / "data", pictures(imagenette_folders()) | {f"imagenette2-160/val/{WNIDS[0]}/more.jpg": b""})
+    first, second, _ = status().splitlines()
+    assert "verified, 20 training and 10 test images, in records called 'cifar10 (JPEG copy)'" in first
+    assert "not usable: " in second
+    assert "imagenette2-160 has 20 training and 11 test images" in second
+
+
+def test_a_name_that_cannot_be_fetched_is_refused(course):
+    with pytest.raises(
+        ValueError, match="No data set 'shape': .* Nearest: 'shapes'; cifar10, imagenette can be fetched"
+    ):
+        sets.fetch("shape")
+
+
+def test_set_json_is_what_the_cache_says_of_itself(course, tmp_path, write, pictures):
+    load(str(write(tmp_path / "a.zip", pictures({"ant": 5, "dog": 5}))))
+    (about,) = (tricks.ROOT / "data" / "cache").glob("*/set.json")
+    assert json.loads(about.read_text()) == {"source": "a.zip", "classes": ["ant", "dog"]}
+
+
+# The real sets, where they are
+
+
+@pytest.mark.skipif(not TRICKS_DATA, reason="TRICKS_DATA is not set")
+def test_the_real_cifar10():
+    data = load("cifar10")
+    assert (data.train.images.shape, data.test.images.shape) == ((50_000, 32, 32, 3), (10_000, 32, 32, 3))
+    assert np.bincount(data.train.labels).tolist() == [5_000] * 10
+    assert np.bincount(data.test.labels).tolist() == [1_000] * 10
+    mean = data.train.images[::10].mean(axis=(0, 1, 2))
+    np.testing.assert_allclose(mean, [125.3, 123.0, 113.9], atol=1.5)  # CIFAR-10's published channel means
+
+
+@pytest.mark.skipif(not TRICKS_DATA, reason="TRICKS_DATA is not set")
+def test_the_real_imagenette_is_complete():
+    tree, source = sets._read_known("imagenette", find("imagenette"))
+    assert (len(tree.train), len(tree.test)) == (9_469, 3_925)
+    assert source.startswith("imagenette (160 px")
+    assert folders.decode(tree.test[-1], 73).shape == (73, 73, 3)

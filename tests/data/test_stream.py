@@ -1,0 +1,110 @@
+"""Batches from files: the face of the on-device loader, independent of workers, and faults that name the file."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.transforms import v2
+
+from tricks import augment
+from tricks.data import sets, stream
+from tricks.data.archive import DataError
+from tricks.data.loader import DeviceLoader, loaders
+from tricks.data.stream import StreamLoader
+from tricks.recipe import AUGMENTS, BASELINE
+
+
+@pytest.fixture
+def files(tmp_path, write, jpeg):
+    """Paths of 22 pictures of several sizes."""
+    content = {f"{i:02d}.jpg": jpeg(i, size=(50 + i, 60 - i)) for i in range(22)}
+    write(tmp_path / "set", content)
+    return np.array([str(tmp_path / "set" / name) for name in content])
+
+
+def loader(files, **kwargs):
+    options = {"image_size": 32, "batch_size": 8, "augment": "paper", "train": True, "seed": 3, "device": "cpu"}
+    return StreamLoader(files, np.arange(len(files)) % 10, 10, **options | kwargs)
+
+
+def pixels(batches):
+    return torch.cat([x for x, _ in batches])
+
+
+@pytest.mark.parametrize("kind", AUGMENTS)
+def test_batches_look_like_the_device_loaders(files, kind):
+    batches = list(loader(files, augment=kind))
+    assert len(batches) == len(loader(files)) == 2  # 22 // 8
+    for x, y in batches:
+        assert x.shape == (8, 3, 32, 32)
+        assert x.dtype == torch.float32
+        assert x.is_contiguous(memory_format=torch.channels_last)
+        assert y.shape == (8,)
+        assert y.dtype == torch.int64
+
+
+def test_evaluation_equals_torchvisions_resize_and_crop(files):
+    batches = list(loader(files, augment="none", train=False))
+    assert [len(y) for _, y in batches] == [8, 8, 6]
+    assert torch.cat([y for _, y in batches]).tolist() == [i % 10 for i in range(22)]
+    transform = v2.Compose([v2.Resize(37), v2.CenterCrop(32), v2.PILToTensor()])  # 37 = 32 · 256 / 224
+    for x, path in zip(pixels(batches), files, strict=True):
+        expected = transform(Image.open(path)).float()  # Pillow resizes, and not torch
+        ours = x * torch.tensor(augment.STD)[:, None, None] + torch.tensor(augment.MEAN)[:, None, None]
+        torch.testing.assert_close(ours, expected, atol=1.01, rtol=0)  # rounding, of 255
+
+
+@pytest.mark.parametrize("kind", ["crop_flip", "paper"])
+def test_an_epoch_depends_on_seed_and_epoch_and_not_on_the_workers(files, kind, monkeypatch):
+    first = pixels(loader(files, augment=kind).epoch(1))
+    torch.manual_seed(9)
+    monkeypatch.setattr(stream, "WORKERS", 0)
+    state = torch.get_rng_state()
+    assert torch.equal(pixels(loader(files, augment=kind).epoch(1)), first)
+    assert torch.equal(torch.get_rng_state(), state)  # the caller's own stream is left alone
+    assert not torch.equal(pixels(loader(files, augment=kind).epoch(0)), first)
+    assert not torch.equal(pixels(loader(files, augment=kind, seed=4).epoch(1)), first)
+
+
+@pytest.mark.parametrize("kind", ["crop_flip", "paper"])
+def test_every_sample_has_its_own_draw(files, kind, monkeypatch):
+    monkeypatch.setattr(stream, "WORKERS", 0)
+    x = pixels(loader(files[:1].repeat(16), augment=kind, batch_size=16))
+    assert len({sample.numpy().tobytes() for sample in x}) > 10
+
+
+def test_processes_share_the_batches_of_one(files, monkeypatch):
+    monkeypatch.setattr(stream, "WORKERS", 0)
+    whole = list(loader(files))
+    ranks = [list(loader(files, rank=rank, world=2)) for rank in range(2)]
+    for (x, y), parts in zip(whole, zip(*ranks, strict=True), strict=True):
+        torch.testing.assert_close(torch.cat([part for part, _ in parts]), x)
+        assert torch.equal(torch.cat([labels for _, labels in parts]), y)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_file_that_does_not_decode_is_named(files, monkeypatch, workers):
+    monkeypatch.setattr(stream, "WORKERS", workers)
+    with open(files[5], "wb") as file:
+        file.write(b"<html>")
+    with pytest.raises(DataError, match="05.jpg does not decode .* Repair or remove it"):
+        list(loader(files))
+
+
+def test_a_batch_that_does_not_fit_is_refused(files):
+    with pytest.raises(ValueError, match="batch_size = 23 is more than the 22 training images"):
+        loader(files, batch_size=23)
+
+
+def test_a_large_folder_is_streamed_and_a_small_one_is_not(course, tmp_path, write, pictures, monkeypatch):
+    path = str(write(tmp_path / "set", pictures({"ant": 10, "dog": 10})))
+    recipe = replace(BASELINE, dataset=path, batch_size=4)
+    monkeypatch.setattr(stream, "WORKERS", 0)
+    for limit, kind in ((1 << 30, DeviceLoader), (1_000, StreamLoader)):
+        monkeypatch.setattr(sets, "STREAM_BYTES", limit)
+        parts = loaders(recipe, sets.load(path), seed=0, device="cpu")
+        assert {type(part) for part in parts} == {kind}
+        assert [len(part.labels) for part in parts] == [16, 16, 4, 4]
+        assert next(iter(parts[0]))[0].shape == (4, 3, 32, 32)

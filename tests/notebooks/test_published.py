@@ -1,0 +1,285 @@
+"""The committed notebooks are what their sources say, in the published form; and the tool that builds them."""
+
+import asyncio
+import re
+
+import build_notebooks as tool
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+from tricks import ROOT
+
+LESSONS = tool.sources([])
+FORMS = [False, True]
+
+
+# The committed notebooks
+
+
+def test_there_are_lessons_and_each_notebook_has_a_source():
+    assert LESSONS
+    built = {path for folder in (tool.NOTEBOOKS, tool.NOTEBOOKS / "solutions") for path in folder.glob("*.ipynb")}
+    assert built == {tool.target(source, form) for source in LESSONS for form in FORMS}
+
+
+@pytest.mark.parametrize("solutions", FORMS, ids=["lesson", "solutions"])
+@pytest.mark.parametrize("source", LESSONS, ids=lambda path: path.stem)
+def test_a_committed_notebook_is_its_source_in_the_published_form(source, solutions):
+    assert tool.out_of_step(source, solutions) == ""
+    text = tool.target(source, solutions).read_text(encoding="utf8")
+    notebook = nbformat.reads(text, as_version=4)
+    nbformat.validate(notebook)
+    assert tool.faults(notebook) == []
+    assert text.endswith("}\n")
+    outputs = [output for cell in notebook.cells for output in tool.outputs(cell)]
+    assert any("image/png" in output.get("data", {}) for output in outputs)
+    if solutions:
+        assert tool.unsolved(notebook) == []
+        assert not any("# your code" in cell.source for cell in notebook.cells)
+
+
+# Source to notebook
+
+SOURCE = """\
+# %% [markdown]
+# # A lesson
+
+# %%
+import sys
+
+from tricks.figures import optimal_gap
+from tricks.notebook import check, live, predict, sliders
+
+sliders(optimal_gap, eps=(0.001, 0.9), K=(2, 1000))
+
+# %%
+guess = predict("How much?", 0, 1)
+
+
+# %%
+def double(x):
+    # solution
+    y = x + x
+
+    return y
+
+
+check("double", double, lambda x: 2 * x, [1, 2.5])
+
+# %% tags=["solution"]
+print("only for those who look")
+
+# %%
+rows = list(live(({"epoch": e, "train_loss": 1 / e, "test_accuracy": 50.0} for e in (1, 2)), 2))
+print("budget", __import__("os").environ["TRICKS_BUDGET"])
+sys.stdout.flush()
+print("two writes, one output")
+"""
+
+
+@pytest.fixture
+def lesson(tmp_path, monkeypatch):
+    """A lesson of its own in a folder of its own; returns its source's path."""
+    monkeypatch.setattr(tool, "NOTEBOOKS", tmp_path)
+    path = tmp_path / "src" / "01_lesson.py"
+    path.parent.mkdir()
+    path.write_text(SOURCE, encoding="utf8")
+    return path
+
+
+def run(monkeypatch, *arguments):
+    monkeypatch.setattr("sys.argv", ["build_notebooks.py", *arguments])
+    return tool.main()
+
+
+def test_a_lesson_has_blanks_where_its_solutions_are():
+    blank, full = (tool.parse(SOURCE, form) for form in FORMS)
+    assert blank.cells[3].source == (
+        'def double(x):\n    ...  # your code\n\n\ncheck("double", double, lambda x: 2 * x, [1, 2.5])'
+    )
+    assert "    y = x + x\n\n    return y\n" in full.cells[3].source and "# solution" not in full.cells[3].source
+    assert [cell.source for cell in full.cells if cell not in blank.cells] == [
+        full.cells[3].source,
+        *sources_after(full),
+    ]
+    assert "only for those who look" not in "".join(cell.source for cell in blank.cells)
+    assert blank.cells[0].cell_type == "markdown" and blank.cells[0].source == "# A lesson"
+
+
+def sources_after(full):
+    """Cells behind the one that only the solutions have: the same text, another position, another id."""
+    return [cell.source for cell in full.cells[4:]]
+
+
+@pytest.mark.parametrize(
+    "code, blank",
+    [
+        ("x = 1", "x = 1"),
+        ("x = ...\n# solution\nx = 2\ny = 3", "x = ...\n...  # your code"),
+        ("def f():\n    # solution\n    return 1", "def f():\n    ...  # your code"),
+        (
+            "def f():\n    a = 1\n    # solution\n    return a\n\n\nf()",
+            "def f():\n    a = 1\n    ...  # your code\n\n\nf()",
+        ),
+        (
+            "for i in x:\n    if i:\n        # solution\n        a = i\n    print(a)",
+            "for i in x:\n    if i:\n        ...  # your code\n    print(a)",
+        ),
+        (
+            "def f():\n    # solution\n    return 1\n\n\ndef g():\n    # solution\n    return 2",
+            "def f():\n    ...  # your code\n\n\ndef g():\n    ...  # your code",
+        ),
+        ("print('the # solution is')", "print('the # solution is')"),
+    ],
+)
+def test_a_solution_ends_with_its_block(code, blank):
+    assert tool.blanked(code) == blank
+
+
+def test_ids_repeat_and_tell_cells_apart():
+    first, again = tool.parse(SOURCE, True), tool.parse(SOURCE, True)
+    ids = [cell.id for cell in first.cells]
+    assert ids == [cell.id for cell in again.cells]
+    assert len(set(ids)) == len(ids)
+    twice = tool.parse("# %%\n1\n\n# %%\n1\n", True)
+    assert twice.cells[0].source == twice.cells[1].source and twice.cells[0].id != twice.cells[1].id
+    nbformat.validate(first)
+
+
+# The published form
+
+
+def executed(*outputs, **metadata):
+    """A notebook of one executed cell with these outputs."""
+    cell = new_code_cell("1", execution_count=1, outputs=list(outputs), metadata=metadata)
+    return new_notebook(cells=[cell], metadata=tool.METADATA)
+
+
+def printed(text, name="stdout"):
+    return new_output("stream", name=name, text=text)
+
+
+@pytest.mark.parametrize(
+    "output, fault",
+    [
+        (printed("UserWarning: old\n", "stderr"), "cell 0: writes to stderr: UserWarning: old"),
+        (new_output("error", ename="ValueError", evalue="bad", traceback=[]), "cell 0: ValueError: bad"),
+        (printed(f"saved\nin {ROOT}/figures\n"), f"cell 0: prints a path of this machine: in {ROOT}/figures"),
+        (
+            printed("<function f at 0x7f38e9996560>"),
+            "cell 0: prints a memory address, another one each time: <function f",
+        ),
+        (printed("x" * 1_100_000), "bytes, must be below 1,000,000"),
+    ],
+)
+def test_what_must_not_be_published_is_named(output, fault):
+    with pytest.raises(tool.BuildError, match=re.escape(fault)):
+        tool.publish(executed(output))
+
+
+def test_faults_see_what_publishing_would_have_put_right():
+    view = new_output("display_data", {"text/plain": "VBox()", tool.WIDGET: {}})
+    notebook = executed(view, execution={"iopub.execute_input": "2026-01-01"})
+    notebook.cells[0].execution_count = 7
+    notebook.metadata["widgets"] = {}
+    found = "\n".join(tool.faults(notebook))
+    for part in ("metadata is", "metadata ['execution']", "executed as 7, must be 1", "a widget view"):
+        assert part in found
+    assert tool.faults(nbformat.reads(tool.publish(notebook), as_version=4)) == []
+
+
+def test_widgets_leave_their_picture_or_a_line_of_text():
+    picture = new_output(
+        "execute_result", {"image/png": "iVBO", "text/plain": "Plot.", tool.WIDGET: {}}, execution_count=1
+    )
+    bare = new_output("display_data", {"text/plain": "VBox()", tool.WIDGET: {}})
+    first, second = nbformat.reads(tool.publish(executed(picture, bare)), as_version=4).cells[0].outputs
+    assert first.data == {"image/png": "iVBO", "text/plain": "Plot."}
+    assert second.data == {"text/plain": "Interactive: run this cell in JupyterLab."}
+
+
+def test_a_solution_that_does_not_pass_its_check_is_named():
+    notebook = executed(
+        printed("[exact] a\n[not yet] b: put\n[close] c\n"), printed("[different] d: at 1\nan [exact] e\n")
+    )
+    assert tool.unsolved(notebook) == ["cell 0: [not yet] b: put", "cell 0: [different] d: at 1"]
+
+
+# The commands
+
+
+def test_a_build_writes_both_forms_the_same_each_time(lesson, monkeypatch, capfd):
+    monkeypatch.setenv("TRICKS_BUDGET", "full")
+    assert run(monkeypatch, "--jobs", "2") == 0
+    out, err = capfd.readouterr()
+    assert out.splitlines()[-1] == "2 notebooks built, 0 failed"
+    assert err == ""
+    paths = [tool.target(lesson, form) for form in FORMS]
+    first = [path.read_bytes() for path in paths]
+    assert run(monkeypatch, "01") == 0
+    assert [path.read_bytes() for path in paths] == first
+    assert run(monkeypatch, "--check") == 0
+
+    blank, full = (nbformat.read(path, as_version=4) for path in paths)
+    slider, guess, exercise, last = (cell.outputs for cell in blank.cells if cell.cell_type == "code")
+    assert set(slider[0].data) == {"image/png", "text/plain"}
+    assert guess[0].data == {"text/plain": "Interactive: run this cell in JupyterLab."}
+    assert exercise[0].text == "[not yet] double: your function returns nothing\n"
+    assert [output.output_type for output in last] == ["display_data", "stream"]
+    assert last[1].text == "budget full\ntwo writes, one output\n"
+    assert full.cells[3].outputs[0].text == "[exact] double: on 2 inputs\n"
+
+
+def test_a_lesson_that_fails_is_named_and_the_old_notebook_stays(lesson, monkeypatch, capfd):
+    old = tool.target(lesson, False)
+    old.write_text("old")
+    lesson.write_text("# %%\nprint(1)\n\n# %%\nraise RuntimeError('no luck')\n")
+    assert run(monkeypatch) == 1
+    out, err = capfd.readouterr()
+    assert "01_lesson: cell 1: RuntimeError: no luck" in err
+    assert "solutions/01_lesson: cell 1: RuntimeError: no luck" in err
+    assert out.splitlines()[-1] == "0 notebooks built, 2 failed"
+    assert old.read_text() == "old" and not tool.target(lesson, True).exists()
+
+
+def test_execute_only_runs_in_the_smoke_budget_and_keeps_nothing(lesson, monkeypatch, capfd):
+    monkeypatch.setenv("TRICKS_BUDGET", "full")
+    lesson.write_text(
+        "# %%\nimport os\nfrom tricks.figures import export, optimal_gap\n"
+        "assert os.environ['TRICKS_BUDGET'] == 'smoke'\n"
+        "assert export(optimal_gap(), 'gap')[0].parent == __import__('pathlib').Path(os.environ['TRICKS_FIGURES'])\n"
+    )
+    assert run(monkeypatch, "--execute-only") == 0, capfd.readouterr().err
+    assert sorted(path.name for path in lesson.parent.parent.rglob("*")) == ["01_lesson.py", "src"]
+
+
+def test_a_cell_that_takes_too_long_is_named(lesson, monkeypatch):
+    monkeypatch.setattr(tool, "CELL_SECONDS", 2)
+    lesson.write_text("# %%\nwhile True:\n    pass\n")
+    with pytest.raises(tool.BuildError, match="01_lesson: A cell timed out"):
+        asyncio.run(tool.built(lesson, False, "smoke"))
+
+
+def test_check_names_each_notebook_that_is_out_of_step(lesson, monkeypatch, capsys):
+    assert run(monkeypatch, "--check") == 1
+    assert capsys.readouterr().out == "01_lesson.ipynb is not built\nsolutions/01_lesson.ipynb is not built\n"
+    for form in FORMS:
+        path = tool.target(lesson, form)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(nbformat.writes(tool.parse(SOURCE, form)) + "\n")
+    assert run(monkeypatch, "--check") == 0
+    assert capsys.readouterr().out == "2 notebooks are in step with their sources\n"
+    lesson.write_text(SOURCE.replace("y = x + x", "y = 2 * x"))
+    assert run(monkeypatch, "--check") == 1
+    assert capsys.readouterr().out == "solutions/01_lesson.ipynb: cell 3 is not the source's\n"
+    lesson.write_text(SOURCE + "\n# %%\n1\n")
+    assert run(monkeypatch, "--check") == 1
+    assert "01_lesson.ipynb has 5 cells, the source 6" in capsys.readouterr().out
+
+
+def test_an_unknown_lesson_is_refused_with_the_names_there_are(lesson, monkeypatch, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        run(monkeypatch, "99")
+    assert stopped.value.code == 2
+    assert "no lesson '99'; there are 01_lesson" in capsys.readouterr().err
