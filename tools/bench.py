@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchvision import transforms
 
-from tricks import ROOT, augment, figures, process, runs, train
+from tricks import ROOT, augment, figures, process, runs, studies, train
 from tricks.data.loader import DeviceLoader, Loader
 from tricks.data.sets import Split, load
 from tricks.notebook import sliders
@@ -247,18 +247,16 @@ def in_new_process(code: str) -> str:
     return subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def default_recipe(full: bool) -> list[Result]:
-    """Accuracy and time of the default recipe as recorded; with `full` it is trained and recorded if it is not."""
-    found = runs.find(BASELINE)
-    if full and not found:
-        found = [train.run(BASELINE, name="default")]
-    return [
-        Result(
-            f"default recipe, seed {run.seed}, {run.meta['source']}",
-            f"{run.accuracy:.2f} % in {run.meta['seconds'] / 60:.1f} min on {run.meta['threads']} threads",
-        )
-        for run in found
-    ]
+def recorded_recipe() -> Result:
+    """Accuracy and time of the recipe that section 5 starts from, as recorded, to hold later changes against."""
+    found = studies.arm("cosine")
+    mean, half = runs.t_interval([run.accuracy for run in found])
+    minutes = statistics.median(run.meta["seconds"] for run in found) / 60
+    threads = "/".join(sorted({str(run.meta["threads"]) for run in found}))
+    return Result(
+        f"recipe `cosine`, {len(found)} recorded seeds",
+        f"{mean:.2f} ± {half:.2f} %, median {minutes:.1f} min on {threads} thread",
+    )
 
 
 # The table ------------------------------------------------------------------------------------------------------------
@@ -298,7 +296,6 @@ def main() -> int:
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--repeats", type=int, default=5, help="timed epochs of each loop (default: 5)")
     parser.add_argument("--threads", type=int, default=2, help="of torch (default: 2)")
-    parser.add_argument("--full", action="store_true", help="train and record the default recipe if it has no record")
     parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE.relative_to(ROOT)}")
     args = parser.parse_args()
 
@@ -306,7 +303,7 @@ def main() -> int:
     torch.set_num_threads(args.threads)
     torch.set_flush_denormal(True)
     results = training_speed(args.images, args.batch_size, args.repeats)
-    results += [memory, import_seconds(), slider_redraw(), *default_recipe(args.full)]
+    results += [memory, import_seconds(), slider_redraw(), recorded_recipe()]
     how = f"{args.images:,} images in an epoch, {args.repeats} epochs of each loop"
     text = f"{table(results)}\n\nMeasured on {date.today()}: {machine()}; {how}."
     print(text)
