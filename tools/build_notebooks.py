@@ -155,7 +155,7 @@ def publish(notebook: nbformat.NotebookNode) -> str:
             if output.output_type == "execute_result":
                 output.execution_count = count
             data = output.get("data", {})
-            if data.pop(WIDGET, None) and "image/png" not in data:
+            if data.pop(WIDGET, None) is not None and "image/png" not in data:
                 output.data = {"text/plain": "Interactive: run this cell in JupyterLab."}
     if found := faults(notebook):
         raise BuildError("\n".join(found))

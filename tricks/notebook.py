@@ -286,8 +286,6 @@ class Panel(widgets.VBox):
         self.controls = {name: _control(name, spec, defaults.get(name)) for name, spec in controls.items()}
         self.message = widgets.HTML()
         self.picture = widgets.Image(format="png")
-        self.picture.add_class("tricks-picture")
-        self.message.add_class("tricks-message")
         self.figure = self._draw()  # an error in the first drawing is the cell's own
         self._paint()
         width, height = (f"{round(inches * SCREEN_DPI)}px" for inches in self.figure.get_size_inches())
@@ -295,6 +293,7 @@ class Panel(widgets.VBox):
         button = widgets.Button(description="Export slide", tooltip="Write PNG, SVG and PDF into figures/")
         button.on_click(self._export)
         super().__init__([*self.controls.values(), self.picture, button, self.message])
+        self.add_class("tricks-panel")
         for control in self.controls.values():
             control.observe(self._follow, "value")
 

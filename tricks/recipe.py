@@ -33,7 +33,7 @@ class Recipe:
     tweak_d: bool = False  # §4 average pooling before the shortcut's 1x1
     zero_gamma: bool = False  # §3.1 last γ of each residual block starts at 0
     # optimisation
-    epochs: int = 12
+    epochs: int = 12  # passes over the training images
     batch_size: int = 128  # images per step, over all processes
     lr: float = 0.1  # peak learning rate; with linear_scaling, its value at lr_batch images
     lr_batch: int = 128  # images, see linear_scaling
@@ -42,7 +42,7 @@ class Recipe:
     schedule: str = "step"  # §2 step; §5.1 cosine
     first_decay: float = 0.25  # step: share of the run before lr is first divided by 10 (paper: 30 of 120 epochs)
     momentum: float = 0.9  # §2 Nesterov
-    weight_decay: float = 5e-4
+    weight_decay: float = 5e-4  # §2 λ; the paper gives no value
     no_bias_decay: bool = False  # §3.1 decay only the weights of convolutions and linear layers
     amp: bool = False  # §3.2 mixed precision, where the device has it
     # targets
@@ -54,7 +54,10 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            _check_type(field.name, getattr(self, field.name), field.type)
+            value = getattr(self, field.name)
+            if field.type is float and type(value) is int:  # equal recipes must have equal hashes: 5 becomes 5.0
+                object.__setattr__(self, field.name, value := float(value))
+            _check_type(field.name, value, field.type)
         for name, low, high in _RANGES:
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"Recipe.{name} = {getattr(self, name)!r}: must be in [{low:g}, {high:g}]")
@@ -111,9 +114,7 @@ _RANGES = (  # field, lowest, highest value that makes sense
 
 
 def _check_type(name: str, value: object, kind: Any) -> None:
-    """Refuse '0.1' for a number or 1 for a switch; an int passes as a float."""
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return
+    """Refuse '0.1' for a number or 1 for a switch."""
     if type(value) is not kind:
         raise ValueError(f"Recipe.{name} = {value!r}: must be {kind.__name__}, is {type(value).__name__}")
 

@@ -25,8 +25,7 @@ def step_lr(step: int, total: int, peak: float, first_decay: float = 0.25) -> fl
 
     With 0.25 these are 30, 60 and 90 of 120 epochs (§2.1).
     """
-    done = step / total
-    decays = sum(done >= first_decay + k * (1 - first_decay) / 3 for k in range(3))
+    decays = sum(step >= round(total * (first_decay + k * (1 - first_decay) / 3)) for k in range(3))
     return peak * 0.1**decays
 
 

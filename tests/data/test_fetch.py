@@ -93,9 +93,16 @@ def test_every_address_and_its_failure_are_listed(server, tmp_path):
     assert "/missing: Not Found" in lines[3]
     assert "/nobody: " in lines[4]
     assert "refused" in lines[4]
+    assert not list(tmp_path.glob("*.part-*"))
     assert (
         lines[5] == f"Put the file (md5 {MD5}) into {tmp_path}, or set the variable TRICKS_DATA to a folder that has it"
     )
+
+
+def test_an_address_that_answers_nothing_leaves_nothing(tmp_path):
+    with pytest.raises(DataError, match="refused"):
+        fetch.download(["http://127.0.0.1:9/nobody"], tmp_path / "set.tgz", MD5)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_with_the_wrong_checksum_is_deleted(server, tmp_path):

@@ -84,9 +84,14 @@ def test_processes_share_the_batches_of_one(files, monkeypatch):
         assert torch.equal(torch.cat([labels for _, labels in parts]), y)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_a_file_that_does_not_decode_is_named(files, monkeypatch, workers):
-    monkeypatch.setattr(stream, "WORKERS", workers)
+def test_a_last_batch_may_be_smaller_than_the_processes_are_many(files, monkeypatch):
+    monkeypatch.setattr(stream, "WORKERS", 0)
+    ranks = [torch.cat([y for _, y in loader(files[:9], train=False, rank=rank, world=4)]) for rank in range(4)]
+    assert sorted(torch.cat(ranks).tolist()) == list(range(9))
+
+
+def test_a_file_that_does_not_decode_is_named(files, monkeypatch):
+    monkeypatch.setattr(stream, "WORKERS", 0)
     with open(files[5], "wb") as file:
         file.write(b"<html>")
     with pytest.raises(DataError, match="05.jpg does not decode .* Repair or remove it"):

@@ -95,21 +95,13 @@ def run(monkeypatch, *arguments):
 
 def test_a_lesson_has_blanks_where_its_solutions_are():
     blank, full = (tool.parse(SOURCE, form) for form in FORMS)
-    assert blank.cells[3].source == (
-        'def double(x):\n    ...  # your code\n\n\ncheck("double", double, lambda x: 2 * x, [1, 2.5])'
-    )
-    assert "    y = x + x\n\n    return y\n" in full.cells[3].source and "# solution" not in full.cells[3].source
-    assert [cell.source for cell in full.cells if cell not in blank.cells] == [
-        full.cells[3].source,
-        *sources_after(full),
-    ]
-    assert "only for those who look" not in "".join(cell.source for cell in blank.cells)
-    assert blank.cells[0].cell_type == "markdown" and blank.cells[0].source == "# A lesson"
-
-
-def sources_after(full):
-    """Cells behind the one that only the solutions have: the same text, another position, another id."""
-    return [cell.source for cell in full.cells[4:]]
+    assert (blank.cells[0].cell_type, blank.cells[0].source) == ("markdown", "# A lesson")
+    question = 'def double(x):\n    ...  # your code\n\n\ncheck("double", double, lambda x: 2 * x, [1, 2.5])'
+    assert blank.cells[3].source == question
+    assert full.cells[3].source == question.replace("...  # your code", "y = x + x\n\n    return y")
+    assert full.cells[4].source == 'print("only for those who look")' and full.cells[4].metadata.tags == ["solution"]
+    rest = [cell.source for cell in full.cells if cell is not full.cells[3] and cell is not full.cells[4]]
+    assert [cell.source for cell in blank.cells if cell is not blank.cells[3]] == rest
 
 
 @pytest.mark.parametrize(

@@ -47,8 +47,9 @@ def download(urls: Sequence[str], target: Path, md5: str) -> Path:
             mine.unlink(missing_ok=True)
             raise write_error(target, error) from error
         finally:
-            if mine.exists():
+            if mine.exists() and mine.stat().st_size:
                 os.replace(mine, left)
+            mine.unlink(missing_ok=True)
     raise DataError(
         f"{target.name} could not be fetched:\n  "
         + "\n  ".join(failures)

@@ -70,6 +70,7 @@ class StreamLoader:
         coefficients, alphas = draw_coefficients(n, stream), draw_alphas(n, stream)
         seeds = torch.randint(1 << 62, (n,), generator=stream)
         parts = shares(n, self.batch_size, train=self.train, rank=self.rank, world=self.world)
+        parts = [part for part in parts if part.start < part.stop]  # a short last batch may leave this process nothing
         batches = torch.utils.data.DataLoader(
             self.files,
             batch_sampler=[list(zip(order[mine].tolist(), seeds[mine].tolist(), strict=True)) for mine in parts],

@@ -1,0 +1,184 @@
+"""A real JupyterLab and a real browser, one of each for a module of tests.
+
+Not for the whole session: while Playwright is open, no other test of this process can run an event loop.
+"""
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from tricks import ROOT
+
+sys.path.insert(0, str(ROOT / "tools"))
+
+ARTIFACTS = Path(os.environ.get("TRICKS_ARTIFACTS") or ROOT / "artifacts")
+LATENCIES = pytest.StashKey[dict[str, list[float]]]()
+
+SETTINGS = {
+    "apputils-extension/notification": {"checkForUpdates": False, "fetchNews": "false", "doNotDisturbMode": True},
+    "notebook-extension/tracker": {"windowingMode": "none"},  # every cell stays in the page, seen or not
+}
+FLAGS = ["--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update"]
+FLAGS += ["--disable-sync", "--no-first-run", "--force-color-profile=srgb", "--font-render-hinting=none"]
+
+IDLE = """() => {
+    const widget = window.jupyterapp?.shell.currentWidget;
+    const kernel = widget?.sessionContext?.session?.kernel;
+    return kernel?.connectionStatus === 'connected' && kernel.status === 'idle';
+}"""
+# An error in a widget's callback shows nowhere in the notebook: it is only a message of the kernel. The listener belongs
+# to sessionContext, because the kernel object is replaced after a start.
+LISTEN = """() => {
+    window.kernelErrors = [];
+    window.jupyterapp.shell.currentWidget.sessionContext.iopubMessage.connect((_, message) => {
+        if (message.header.msg_type === 'error')
+            window.kernelErrors.push(`${message.content.ename}: ${message.content.evalue}`);
+    });
+}"""
+ALL_RUN = """() => window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells
+    .filter(cell => cell.cell_type === 'code' && cell.source.trim()).every(cell => cell.execution_count !== null)"""
+
+
+def browser_path() -> str | None:
+    """A Chromium of this machine; pip's Playwright brings none."""
+    names = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
+    return next((path for name in names if name and (path := shutil.which(name))), None)
+
+
+@dataclass
+class Lab:
+    """A running JupyterLab and a page of the browser."""
+
+    url: str
+    token: str
+    root: Path  # its notebooks
+    page: Any
+    problems: list[str] = field(default_factory=list)  # errors of the page, requests that leave this machine
+
+    def run(self, notebook: nbformat.NotebookNode, name: str, timeout: float = 400) -> None:
+        """Open a notebook and run all its cells; AssertionError if one of them fails."""
+        nbformat.write(notebook, self.root / f"{name}.ipynb")
+        self.problems.clear()
+        self.page.goto(f"{self.url}/doc/tree/{name}.ipynb?token={self.token}&reset", wait_until="domcontentloaded")
+        self.page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=120_000)
+        self.page.wait_for_function(IDLE, timeout=120_000)
+        self.page.evaluate(LISTEN)
+        self.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
+        self.page.wait_for_function(ALL_RUN, timeout=timeout * 1000)
+        assert self.errors() == []
+
+    def errors(self) -> list[str]:
+        """Everything that went wrong since the notebook was opened, after the kernel has come to rest."""
+        self.page.wait_for_timeout(200)  # the message follows the picture
+        self.page.wait_for_function(IDLE, timeout=60_000)
+        return self.page.evaluate("() => window.kernelErrors") + self.problems
+
+    def screenshot(self, name: str) -> None:
+        """The page as it is now, into artifacts/."""
+        ARTIFACTS.mkdir(exist_ok=True)
+        self.page.screenshot(path=ARTIFACTS / f"{name}.png")
+
+
+def start(root: Path, home: Path, port: int, token: str) -> subprocess.Popen[bytes]:
+    """JupyterLab on loopback with settings, data and home of its own, so that nothing of the reader's is touched."""
+    for name, values in SETTINGS.items():
+        path = home / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(values))
+    folders = {"HOME": "", "IPYTHONDIR": "ipython", "MPLCONFIGDIR": "mpl", "JUPYTER_CONFIG_DIR": "config"}
+    folders |= {"JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime"}
+    folders |= {"JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces"}
+    environment = {**os.environ, **{name: str(home / folder) for name, folder in folders.items()}}
+    environment |= {"TRICKS_BUDGET": "smoke", "TRICKS_FIGURES": str(home / "figures")}
+    environment.pop("JUPYTER_TOKEN", None)
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}"]
+    command += ["--ServerApp.port_retries=0", f"--ServerApp.root_dir={root}", f"--IdentityProvider.token={token}"]
+    command += ["--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly"]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        command.append("--allow-root")
+    with open(home / "lab.log", "wb") as log:
+        return subprocess.Popen(command, cwd=root, env=environment, stdout=log, stderr=log, start_new_session=True)
+
+
+def wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(600):
+        if process.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    pytest.fail(f"JupyterLab does not answer:\n{log.read_text(errors='replace')[-2000:]}")
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Let the server end its kernels; end its process group if it does not."""
+    process.terminate()
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A JupyterLab with an empty folder, open in a browser."""
+    browser = browser_path()
+    if browser is None:
+        message = "no Chromium: apt-get install chromium, or set CHROMIUM to one"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    from playwright.sync_api import sync_playwright
+
+    root, home = tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("home")
+    token = secrets.token_hex(16)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    process = start(root, home, port, token)
+    try:
+        wait_until_it_answers(f"{url}/api/status?token={token}", process, home / "lab.log")
+        with sync_playwright() as playwright:
+            flags = FLAGS + (["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else [])
+            chromium = playwright.chromium.launch(executable_path=browser, args=flags)
+            page = chromium.new_page(viewport={"width": 1280, "height": 1000})
+            here = (url, url.replace("http", "ws"), "data:", "blob:")
+            lab = Lab(url, token, root, page)
+            page.on("pageerror", lambda error: lab.problems.append(f"page: {error}"))
+            page.on("request", lambda r: r.url.startswith(here) or lab.problems.append(f"request to {r.url}"))
+            yield lab
+            chromium.close()
+    finally:
+        stop(process)
+
+
+@pytest.fixture
+def latencies(request: pytest.FixtureRequest) -> dict[str, list[float]]:
+    """Seconds from a key to the new picture, by panel; their medians are printed at the end of the session."""
+    return request.config.stash.setdefault(LATENCIES, {})
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    for name, seconds in config.stash.get(LATENCIES, {}).items():
+        median = 1000 * statistics.median(seconds)
+        terminalreporter.write_line(f"key to new picture, {name}: median {median:.0f} ms of {len(seconds)}")
