@@ -1,13 +1,16 @@
 """Sliders in a real JupyterLab: each control of each lesson, moved by keyboard, changes the picture and raises nothing."""
 
+import sys
 import time
 
 import build_notebooks as tool
 import nbformat
 import pytest
+from playwright.sync_api import ElementHandle, Locator
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 LESSONS = [path for path in tool.sources([]) if "sliders(" in path.read_text(encoding="utf8")]
-ROW = ".widget-inline-hbox"
+SECONDS_FOR_A_PICTURE = 15
 
 # The picture itself, not its address and not the page around it
 PIXELS = """async img => {
@@ -19,7 +22,7 @@ PIXELS = """async img => {
 }"""
 CHANGED = """([img, old]) => img.src !== old && img.complete && img.naturalWidth > 0"""
 
-PANELS = """
+IMPORTS = """
 from dataclasses import replace
 
 from tricks.figures import canvas, optimal_gap, schedule, styled
@@ -71,34 +74,97 @@ def notebook(*cells: str) -> nbformat.NotebookNode:
     )
 
 
-def exercise(panel, seconds: list[float]) -> list[str]:
-    """Move every control of a panel by keyboard. Returns what is wrong; appends the time of each new picture."""
-    page = panel.page
+KEYS = {"range": ("ArrowRight", "ArrowLeft", "ArrowLeft"), "choice": ("ArrowDown", "ArrowUp"), "switch": ("Space",)}
+
+
+def exercise(panel: Locator, seconds: list[float]) -> list[str]:
+    """Move every control of a panel by keyboard. Returns what is wrong; appends the time to each new picture."""
     panel.scroll_into_view_if_needed()
     picture = panel.locator("img").element_handle()
-    page.wait_for_function("img => img.complete && img.naturalWidth > 0", arg=picture)
+    panel.page.wait_for_function("img => img.complete && img.naturalWidth > 0", arg=picture)
     wrong = []
-    rows = panel.locator(ROW).all()
-    assert rows, "a panel without controls"
-    for row in rows:
-        label = row.locator(".widget-label").inner_text().strip() or row.inner_text().strip()
-        if not label:
-            wrong.append("a control without a label")
-        control = row.locator("[role=slider], select, input[type=checkbox]").first
-        before = picture.evaluate(PIXELS)
-        # the picture need not change at each step, and at one end of its range a control moves one way only
-        for key in ("Space",) if control.get_attribute("type") == "checkbox" else ("ArrowRight", "ArrowLeft", "ArrowLeft"):
-            source = picture.get_attribute("src")
-            control.focus()
-            start = time.perf_counter()
-            page.keyboard.press("ArrowDown" if key == "ArrowRight" and control.evaluate("c => c.tagName") == "SELECT" else key)
-            try:
-                page.wait_for_function(CHANGED, arg=[picture, source], timeout=15_000)
-                seconds.append(time.perf_counter() - start)
-                break
-            except page.context.browser.contexts and TimeoutError:
-                pass
-        if picture.evaluate(PIXELS) == before:
-            wrong.append(f"{label}: the picture did not change")
-        wrong += [f"{label}: {text.strip().splitlines()[-1]}" for text in panel.locator(".tricks-error").all_inner_texts()]
+    for row in panel.locator(".widget-inline-hbox").all():
+        label = row.inner_text().split("\n")[0].strip()
+        assert label, "a control without a label"
+        if not press(row, picture, seconds):
+            wrong.append(f"{label}: the picture does not change")
+        errors = panel.locator(".tricks-error").all_inner_texts()
+        wrong += [f"{label}: {error.strip().splitlines()[-1]}" for error in errors]
     return wrong
+
+
+def press(row: Locator, picture: ElementHandle, seconds: list[float]) -> bool:
+    """Press keys on a control until the picture is another one: at the end of its range it moves one way only."""
+    control = row.locator("[role=slider], select, input[type=checkbox]").first
+    kind = {"SELECT": "choice", "INPUT": "switch"}.get(control.evaluate("control => control.tagName"), "range")
+    before = picture.evaluate(PIXELS)
+    for key in KEYS[kind]:
+        source = picture.get_attribute("src")
+        control.focus()
+        start = time.perf_counter()
+        row.page.keyboard.press(key)
+        try:
+            row.page.wait_for_function(CHANGED, arg=[picture, source], timeout=SECONDS_FOR_A_PICTURE * 1000)
+        except PlaywrightTimeout:
+            continue
+        seconds.append(time.perf_counter() - start)
+        return picture.evaluate(PIXELS) != before
+    return False
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("source", LESSONS, ids=lambda path: path.stem)
+def test_every_slider_of_a_lesson_moves_its_picture(source, lab, latencies):
+    lab.run(tool.parse(source.read_text(encoding="utf8"), solutions=False), source.stem)
+    panels = lab.page.locator(".tricks-panel").all()
+    assert len(panels) >= 1
+    for i, panel in enumerate(panels):
+        assert exercise(panel, latencies.setdefault(f"{source.stem}, panel {i}", [])) == []
+        lab.screenshot(f"{source.stem}_panel_{i}")
+    assert lab.errors() == []
+
+
+def test_every_kind_of_control_works_and_a_slide_is_exported(lab, latencies):
+    lab.run(notebook(IMPORTS, WORKING), "working")
+    panel = lab.page.locator(".tricks-panel")
+    assert panel.locator(".widget-inline-hbox").count() == 5
+    assert exercise(panel, latencies.setdefault("every kind of control", [])) == []
+    box = panel.locator("img").bounding_box()
+    assert (box["width"], box["height"]) == (800, 450)
+    panel.get_by_role("button", name="Export slide").click()
+    panel.get_by_text("Saved schedule.png, schedule.svg, schedule.pdf").wait_for(timeout=60_000)
+    assert lab.errors() == []
+
+
+def test_a_panel_shows_its_error_and_recovers(lab):
+    lab.run(notebook(IMPORTS, BROKEN), "broken")
+    panel = lab.page.locator(".tricks-panel")
+    slider = panel.get_by_role("slider")
+    slider.focus()
+    lab.page.keyboard.press("End")
+    panel.get_by_text("ValueError: more than four").wait_for()
+    lab.page.keyboard.press("Home")
+    panel.locator(".tricks-error").wait_for(state="detached")
+    assert lab.errors() == []
+
+
+@pytest.mark.parametrize(
+    "cell, found",
+    [(BROKEN, "a: ValueError: more than four"), (DEAD, "a: the picture does not change")],
+    ids=["raises", "does nothing"],
+)
+def test_a_broken_panel_would_be_noticed(cell, found, lab, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "SECONDS_FOR_A_PICTURE", 3)
+    lab.run(notebook(IMPORTS, cell.replace("a=2", "a=4")), "wrong")
+    assert found in exercise(lab.page.locator(".tricks-panel"), [])
+
+
+def test_an_error_that_shows_nowhere_would_be_noticed(lab):
+    lab.run(notebook(IMPORTS, SILENT), "silent")
+    assert exercise(lab.page.locator(".tricks-panel"), []) == []
+    assert lab.errors() == ["RuntimeError: nobody sees this"]
+
+
+def test_a_cell_that_fails_would_be_noticed(lab):
+    with pytest.raises(AssertionError, match="ZeroDivisionError"):
+        lab.run(notebook("1 / 0"), "failing")
