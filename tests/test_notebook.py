@@ -262,7 +262,7 @@ def line(a=2, steep=False):
         ((2, 1000), 10, ipywidgets.SelectionSlider, 10),
         ((2, 1000), 37, ipywidgets.SelectionSlider, 37),
         ([32, 64, 128], 64, ipywidgets.SelectionSlider, 64),
-        (["step", "cosine"], "cosine", ipywidgets.Dropdown, "cosine"),
+        (["step", "cosine"], "cosine", ipywidgets.ToggleButtons, "cosine"),
         (True, None, ipywidgets.Checkbox, True),
     ],
 )

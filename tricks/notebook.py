@@ -253,6 +253,8 @@ def predict(question: str, low: float, high: float, step: float = 0.1, unit: str
 
 # Sliders
 
+UNSEEN = "position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%)"  # but read aloud
+
 NAMES = {
     "eps": "ε",
     "alpha": "α",
@@ -286,15 +288,17 @@ class Panel(widgets.VBox):
         self.controls = {name: _control(name, spec, defaults.get(name)) for name, spec in controls.items()}
         self.message = widgets.HTML()
         self.picture = widgets.Image(format="png")
+        self.words = widgets.HTML(layout=widgets.Layout(height="0px", margin="0px"))  # the picture has no alt text
         self.figure = self._draw()  # an error in the first drawing is the cell's own
         self._paint()
         width, height = (f"{round(inches * SCREEN_DPI)}px" for inches in self.figure.get_size_inches())
         self.picture.layout = widgets.Layout(width=width, height=height, flex="0 0 auto")
         button = widgets.Button(description="Export slide", tooltip="Write PNG, SVG and PDF into figures/")
         button.on_click(self._export)
-        super().__init__([*self.controls.values(), self.picture, button, self.message])
+        super().__init__([*self.controls.values(), self.picture, self.words, button, self.message])
         self.add_class("tricks-panel")
         for control in self.controls.values():
+            control.add_class("tricks-control")
             control.observe(self._follow, "value")
 
     @property
@@ -312,7 +316,7 @@ class Panel(widgets.VBox):
 
     def _paint(self) -> None:
         self.picture.value = self.figure.png(SCREEN_DPI, compress_level=1)
-        self.picture.tooltip = self.figure.alt
+        self.words.value = f'<p style="{UNSEEN}">{html.escape(self.figure.alt)}</p>'
 
     def _follow(self, change: Any) -> None:
         try:
@@ -353,8 +357,9 @@ def _control(name: str, spec: Any, default: Any) -> Any:
         return widgets.Checkbox(value=spec, tooltip=label, indent=True, **common)
     if isinstance(spec, list) and spec:
         start = default if default in spec else spec[0]
-        kind = widgets.Dropdown if any(isinstance(choice, str) for choice in spec) else widgets.SelectionSlider
-        return kind(options=spec, value=start, tooltip=f"{label}: one of {len(spec)}", layout=wide, **common)
+        if any(isinstance(choice, str) for choice in spec):  # no Dropdown: JupyterLab takes the arrow keys from it
+            return widgets.ToggleButtons(options=spec, value=start, tooltip=label, **common)
+        return widgets.SelectionSlider(options=spec, value=start, tooltip=label, layout=wide, **common)
     if not (isinstance(spec, tuple) and len(spec) in (2, 3) and spec[0] < spec[1]):
         raise ValueError(f"control {name} = {spec!r}: give (low, high), (low, high, step), a list of choices or a bool")
     low, high, *step = spec

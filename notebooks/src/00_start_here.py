@@ -1,12 +1,13 @@
 # %% [markdown]
 # # Start here
 #
-# **Claim.** Train one recipe several times, change nothing but the seed, and you get several accuracies. A trick is worth
-# believing when its gain stands clear of that spread. Below, the spread is measured, and an interval is put around it.
+# **Claim.** Train one recipe several times, change nothing but the seed, and you get several accuracies. A trick is
+# worth believing when its gain stands clear of that spread. Below, the spread is measured, and an interval is put
+# around it.
 #
-# The course follows *Bag of Tricks for Image Classification with Convolutional Neural Networks* (He et al., 2018) section by
-# section: each trick built by hand, read in the code that trains with it, moved with a slider, measured over several seeds
-# beside the paper's number, and trained live.
+# The course follows *Bag of Tricks for Image Classification with Convolutional Neural Networks* (He et al., 2018)
+# section by section: each trick built by hand, read in the code that trains with it, moved with a slider, measured over
+# several seeds beside the paper's number, and trained live.
 #
 # After this lesson you can
 # 1. find your way through a lesson, and check that your machine is ready for the others;
@@ -41,8 +42,8 @@ from tricks.train import predict as logits_of
 # %% [markdown]
 # ## Is everything here?
 #
-# The course runs on whatever it finds. With a GPU, live runs use mixed precision; without one they are small. Without CIFAR-10
-# it draws pictures of its own, and says so here and wherever they are used.
+# The course runs on whatever it finds. With a GPU, live runs use mixed precision; without one they are small. Without
+# CIFAR-10 it draws pictures of its own, and says so here and wherever they are used.
 
 # %%
 device = process.device()
@@ -57,7 +58,8 @@ print(f"records  {len(load_all())} runs in data/runs")
 print(dataset.note or f"CIFAR-10 was found as {find('cifar10').name}")
 
 # %% [markdown]
-# One training picture of each class. They are small: 32 × 32 pixels is what the network gets, and all that you get here.
+# One training picture of each class. They are small: 32 × 32 pixels is what the network gets, and all that you get
+# here.
 
 # %%
 first = [int(np.flatnonzero(dataset.train.labels == k)[0]) for k in range(len(dataset.classes))]
@@ -76,12 +78,13 @@ images_grid(dataset.train.images[first], dataset.classes, columns=5, caption=dat
 # | **Live** | train a small run yourself; it is labelled and never mixed with the records |
 # | **Exercises** | write a line or two; a `check` tells you *not yet*, *close* or *exact* |
 #
-# This lesson goes through them once, with a single trick: the learning rate falls along a cosine instead of in steps (§5.1).
+# This lesson goes through them once, with a single trick: the learning rate falls along a cosine instead of in steps
+# (§5.1).
 #
 # ## Predict
 #
-# Our records hold the same recipe trained with several seeds. The seed sets the first weights, the order of the pictures and
-# the crops, nothing else. How far apart are the best and the worst of these runs on the test set?
+# Our records hold the same recipe trained with several seeds. The seed sets the first weights, the order of the
+# pictures and the crops, nothing else. How far apart are the best and the worst of these runs on the test set?
 
 # %%
 guess = predict("Best minus worst seed, test accuracy", low=0, high=5, unit="points")
@@ -89,8 +92,8 @@ guess = predict("Best minus worst seed, test accuracy", low=0, high=5, unit="poi
 # %% [markdown]
 # ## A recipe
 #
-# A recipe and a seed are the whole experiment. `BASELINE` has every trick switched off, and a trick is one changed field. A
-# recipe cannot be modified, only replaced, and it refuses a value that makes no sense:
+# A recipe and a seed are the whole experiment. `BASELINE` has every trick switched off, and a trick is one changed
+# field. A recipe cannot be modified, only replaced, and it refuses a value that makes no sense:
 
 # %%
 cosine = replace(BASELINE, schedule="cosine")
@@ -101,8 +104,9 @@ except ValueError as error:
     print("refused:", error)
 
 # %% [markdown]
-# Section 5 of the paper adds its tricks to a recipe that has those of sections 3 and 4 already. Ours, cut down to what two CPU
-# cores can repeat over seeds, is called `COSINE`. It differs from `BASELINE` in these fields; 0 training images means all:
+# Section 5 of the paper adds its tricks to a recipe that has those of sections 3 and 4 already. Ours, cut down to what
+# two CPU cores can repeat over seeds, is called `COSINE`. It differs from `BASELINE` in these fields; 0 training images
+# means all:
 
 # %%
 new = changes(COSINE, BASELINE)
@@ -120,8 +124,8 @@ for step in (0, 300, 600, 900, 1200):
     print(f"step {step:4d}   lr = {by_hand:.4f}")
 
 # %% [markdown]
-# `assert` stops the lesson if the two ever differ. Here is the library's version, and the function that puts it behind a
-# warm-up. The training loop calls it at every step.
+# `assert` stops the lesson if the two ever differ. Here is the library's version, and the function that puts it behind
+# a warm-up. The training loop calls it at every step.
 
 # %%
 show(cosine_lr)
@@ -131,8 +135,9 @@ show(epochs, around="lr_at(recipe, epoch *", context=3)
 # %% [markdown]
 # ## Slider
 #
-# Both schedules over the recipe's epochs. Move the peak and the length of the warm-up. What does the cosine do with a longer
-# warm-up, and what do the steps do?
+# Both schedules over the recipe's epochs. Move the peak and the length of the warm-up. What does the cosine do with a
+# longer warm-up, and what do the steps do?
+
 
 # %%
 def both(lr=0.1, warmup_epochs=1.0):
@@ -143,8 +148,8 @@ def both(lr=0.1, warmup_epochs=1.0):
 sliders(schedule, both, lr=(0.01, 0.5), warmup_epochs=(0.0, 6.0, 0.5))
 
 # %% [markdown]
-# The cosine starts where the warm-up ends and is squeezed into what is left. The steps stay at their epochs. Warm-ups of 0, 1
-# and 4 epochs, as a still picture:
+# The cosine starts where the warm-up ends and is squeezed into what is left. The steps stay at their epochs. Warm-ups
+# of 0, 1 and 4 epochs, as a still picture:
 
 # %%
 schedule({f"cosine, warm-up {m} epochs": replace(cosine, warmup_epochs=m) for m in (0, 1, 4)})
@@ -152,21 +157,20 @@ schedule({f"cosine, warm-up {m} epochs": replace(cosine, warmup_epochs=m) for m 
 # %% [markdown]
 # ## Live
 #
-# `COSINE` from pictures to result, on your machine and at a size that fits the budget. `epochs` yields a row of numbers per
-# epoch, `live` draws them. The ■ button stops the run and keeps the rows so far.
+# `COSINE` from pictures to result, on your machine and at a size that fits the budget. `epochs` yields a row of numbers
+# per epoch, `live` draws them. The ■ button stops the run and keeps the rows so far.
 
 # %%
 images, count = {"smoke": (640, 2), "quick": (5_000, 6), "full": (0, 12)}[budget()]
 recipe = replace(COSINE, dataset=dataset.name, train_images=images, epochs=count, amp=device.type != "cpu")
 parts = prepare(recipe, seed=0, dataset=dataset)
 print(f"Live run on {dataset.source}, seed 0. Changed from COSINE: {changes(recipe, COSINE)}")
-for row in live(epochs(recipe, parts, seed=0), total=recipe.epochs):
-    pass
+rows = list(live(epochs(recipe, parts, seed=0), total=recipe.epochs))
 
 # %% [markdown]
-# What the last row says, and the result of the run. Rows are measured on samples, to keep an epoch short; the result comes
-# after the last epoch, from the whole test set. It is the last epoch and not the best one: to pick the best you would need the
-# test set, and then it would no longer be one.
+# What the last row says, and the result of the run. Rows are measured on samples, to keep an epoch short; the result
+# comes after the last epoch, from the whole test set. It is the last epoch and not the best one: to pick the best you
+# would need the test set, and then it would no longer be one.
 
 # %%
 sampled, tested = len(parts.clean_sample.labels), len(parts.test_sample.labels)
@@ -178,16 +182,16 @@ meaning = {
     "test_accuracy": f"%, {tested:,} test images",
     "test_nll": "nats per test image; guessing among ten classes gives 2.303",
 }
-table([{"number": key, "value": row[key], "meaning": text} for key, text in meaning.items()])
+table([{"number": key, "value": rows[-1][key], "meaning": text} for key, text in meaning.items()])
 live_accuracy = metrics.accuracy(*logits_of(parts.model, parts.test))
 print(f"Result: {live_accuracy:.2f} % of all {len(dataset.test.labels):,} test images of {dataset.source}")
 
 # %% [markdown]
 # ## Evidence
 #
-# `COSINE` at its full size, recorded. These runs were not made just now: each is a file in `data/runs` with its recipe, its seed
-# and a row per epoch, and it is found by the *value* of the recipe. Change a field, and these runs are no longer found. Every
-# picture made from records carries the small line: seeds, network, budget, data, device.
+# `COSINE` at its full size, recorded. These runs were not made just now: each is a file in `data/runs` with its recipe,
+# its seed and a row per epoch, and it is found by the *value* of the recipe. Change a field, and these runs are no
+# longer found. Every picture made from records carries the small line: seeds, network, budget, data, device.
 
 # %%
 runs = arm("cosine")
@@ -202,14 +206,14 @@ print(f"your guess: {guess.value:.1f} points" if guess.touched else "You have no
 print(f"live run above: {live_accuracy:.2f} %, one seed at its own budget; it is none of these")
 
 # %% [markdown]
-# These runs show how `COSINE` goes. They do not show what the cosine in it adds: that takes the same recipe with step decay, seed
-# by seed, and the paper's difference beside it (section 5.1). Whatever is compared, it needs an interval.
+# These runs show how `COSINE` goes. They do not show what the cosine in it adds: that takes the same recipe with step
+# decay, seed by seed, and the paper's difference beside it (section 5.1). Whatever is compared, it needs an interval.
 #
 # ## An interval by hand
 #
-# The mean of n seeds is itself uncertain. Its standard error is s/√n, where s is the standard deviation over seeds with n − 1 in
-# the denominator. Because s was estimated from the same few runs, the factor in front is not 1.96 but Student's t, which for
-# 95 % and n − 1 degrees of freedom stands in any table:
+# The mean of n seeds is itself uncertain. Its standard error is s/√n, where s is the standard deviation over seeds with
+# n − 1 in the denominator. Because s was estimated from the same few runs, the factor in front is not 1.96 but
+# Student's t, which for 95 % and n − 1 degrees of freedom stands in any table:
 
 # %%
 n = len(accuracies)
@@ -223,49 +227,61 @@ print(f"the library: {t_interval(accuracies)[0]:.2f} ± {t_interval(accuracies)[
 assert math.isclose(half, t_interval(accuracies)[1], rel_tol=1e-3)  # the table has four digits
 
 # %% [markdown]
-# What does "95 %" promise? Suppose the truth is known: seeds scatter around 75 % with a standard deviation of 0.5. Repeat a
-# study of n seeds many times, and draw its interval each time. An interval misses when the true mean is not in it. The title
-# counts the misses among 20,000 studies, with Student's t and with 1.96. How many seeds does it take until 1.96 will do?
+# What does "95 %" promise? Suppose the truth is known: seeds scatter around 75 % with a standard deviation of 0.5.
+# Repeat a study of n seeds many times, and draw its interval each time. An interval misses when the true mean is not in
+# it. The title counts the misses among 20,000 studies, with Student's t and with 1.96. How many seeds does it take
+# until 1.96 will do?
+
 
 # %%
 @styled
 def repeated_studies(n=5):
-    studies = np.random.default_rng(0).normal(75, 0.5, (20_000, n))
-    mean, error = studies.mean(1), studies.std(1, ddof=1) / math.sqrt(n)
-    t = stdtrit(n - 1, 0.975)  # leaves 2.5 % on either side
-    miss = abs(mean - 75) > t * error
-    fig, ax = canvas(height=3.8)
-    for wrong, colour, label in ((False, COLOURS[0], "holds the true mean"), (True, COLOURS[1], "misses it")):
-        at = np.flatnonzero(miss[:60] == wrong)
-        ax.errorbar(at, mean[at], t * error[at], fmt="o", markersize=4, color=colour, label=label)
+    fig, ax = canvas(height=3.6)
     ax.axhline(75, color=GREY, linewidth=1)
-    ax.set(xlabel="the first 60 studies", ylabel="accuracy, %", ylim=(73, 77))
-    missed = (abs(mean - 75) > 1.96 * error).mean()
-    ax.set_title(f"n = {n}: {miss.mean():.1%} miss with t = {t:.2f}, {missed:.1%} with 1.96")
+    ax.set(xlabel="the first 60 studies", ylabel="accuracy, %", xlim=(-1, 60), ylim=(73, 77), title=" ")
+    holds = ax.vlines([], [], [], color=COLOURS[0], animated=True, label="holds the true mean")
+    misses = ax.vlines([], [], [], color=COLOURS[1], animated=True, label="misses it")
+    text = ax.text(0, 1.04, "", transform=ax.transAxes, fontsize=12, animated=True)
     fig.legend(loc="outside lower right", ncols=2)
+
+    def redraw(n):
+        studies = np.random.default_rng(0).normal(75, 0.5, (20_000, n))
+        mean, error, t = studies.mean(1), studies.std(1, ddof=1) / math.sqrt(n), stdtrit(n - 1, 0.975)
+        wrong, missed = abs(mean - 75) > t * error, (abs(mean - 75) > 1.96 * error).mean()
+        for lines, which in ((holds, ~wrong), (misses, wrong)):
+            lines.set_segments(
+                [[(i, mean[i] - t * error[i]), (i, mean[i] + t * error[i])] for i in range(60) if which[i]]
+            )
+        text.set_text(f"n = {n}: {wrong.mean():.1%} miss with t = {t:.2f}, {missed:.1%} with 1.96")
+
+    redraw(n)
+    fig.redraw = redraw
     return fig
 
 
 sliders(repeated_studies, n=(2, 30))
 
 # %% [markdown]
-# With five seeds, 1.96 would miss more than twice as often as it promises. With two, Student's interval keeps its promise by
-# being so wide that it says nothing. Hence five seeds on CIFAR-10 in this course, and three where a run is expensive.
+# With five seeds, 1.96 would miss more than twice as often as it promises. With two, Student's interval keeps its
+# promise by being so wide that it says nothing. Hence five seeds on CIFAR-10 in this course, and three where a run is
+# expensive.
 #
 # ## Misreadings
 #
-# - *"95 % of runs fall inside."* The interval is about the mean. For one more run it is mean ± t · s · √(1 + 1/n), which is
-#   √(n + 1) times as wide.
-# - *"It covers all the luck there is."* It covers the seeds. All of them are tested on the same pictures, and on others the
-#   mean would be another. Arms of a study share both, so lessons compare them pair by pair, seed by seed.
+# - *"95 % of runs fall inside."* The interval is about the mean. For one more run it is mean ± t · s · √(1 + 1/n),
+#   which is √(n + 1) times as wide.
+# - *"It covers all the luck there is."* It covers the seeds. All of them are tested on the same pictures, and on others
+#   the mean would be another. Arms of a study share both, so lessons compare them pair by pair, seed by seed.
 # - *"No clear difference means no effect."* It means that the interval of the difference holds 0 at this budget.
-# - *"My live run is at odds with the records."* It has other pictures, epochs or devices. Only the records carry a claim.
+# - *"My live run is at odds with the records."* It has other pictures, epochs or devices. Only the records carry a
+#   claim.
 #
 # ## Exercise
 #
-# **1.** Warm-up raises the learning rate linearly over the first m steps: step i of m has i · η / m, with i counted from 1 (§3.1).
-# Ours counts `step` from 0. Put your answer in place of the dots, and run the cell. The library is the answer key, and `check`
-# never stops a lesson: it says *not yet*, *different* and where, *close* or *exact*.
+# **1.** Warm-up raises the learning rate linearly over the first m steps: step i of m has i · η / m, with i counted
+# from 1 (§3.1). Ours counts `step` from 0. Put your answer in place of the dots, and run the cell. The library is the
+# answer key, and `check` never stops a lesson: it says *not yet*, *different* and where, *close* or *exact*.
+
 
 # %%
 def my_warmup(step, warmup_steps, peak):
@@ -280,7 +296,8 @@ check("warm-up", my_warmup, warmup, [(0, 100, 0.4), (49, 100, 0.4), (99, 100, 0.
 #
 # ## A slide
 #
-# `export` writes a picture for slides, 16:9, as PNG, SVG and PDF, into `figures/`. A panel with sliders has a button for it.
+# `export` writes a picture for slides, 16:9, as PNG, SVG and PDF, into `figures/`. A panel with sliders has a button
+# for it.
 
 # %%
 print("written:", *(path.name for path in export(fig, "00_recorded_runs")))
@@ -289,13 +306,14 @@ print("written:", *(path.name for path in export(fig, "00_recorded_runs")))
 # ## Summary
 #
 # - A recipe and a seed are an experiment; a trick is one changed field.
-# - Records carry the claims: several seeds, last epoch, whole test set. A live run shows you how it goes, and is one run.
+# - Records carry the claims: several seeds, last epoch, whole test set. A live run shows you how it goes, and is one
+#   run.
 # - An interval is mean ± t · s / √n. It covers the luck of the seeds, and a trick has to stand clear of it.
 #
 # ## For discussion
 #
-# 1. In the paper's Table 6, label smoothing adds 0.40 points to ResNet-50-D and 0.10 to MobileNet, one run each. Which would
-#    you believe, if seeds scattered there as they do here? What else would you want to know?
+# 1. In the paper's Table 6, label smoothing adds 0.40 points to ResNet-50-D and 0.10 to MobileNet, one run each. Which
+#    would you believe, if seeds scattered there as they do here? What else would you want to know?
 # 2. You may spend ten runs. One trick with ten seeds, or two tricks with five?
 # 3. Why not report the best epoch? And the best seed?
 #
@@ -303,7 +321,7 @@ print("written:", *(path.name for path in export(fig, "00_recorded_runs")))
 #
 # | lesson | minutes | what it is about |
 # | --- | ---: | --- |
-# | [02 Training procedures](02_training_procedures.ipynb) | 35 | the baseline that tricks are added to: preprocessing, the optimiser, initialisation |
+# | [02 Training procedures](02_training_procedures.ipynb) | 35 | preprocessing, the optimiser, initialisation, decay |
 # | [05_2 Label smoothing](05_2_label_smoothing.ipynb) | 30 | targets that can be reached, logit gaps, calibration |
 #
 # The numbers are the paper's sections. The other sections follow.

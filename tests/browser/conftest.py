@@ -42,8 +42,8 @@ IDLE = """() => {
     const kernel = widget?.sessionContext?.session?.kernel;
     return kernel?.connectionStatus === 'connected' && kernel.status === 'idle';
 }"""
-# An error in a widget's callback shows nowhere in the notebook: it is only a message of the kernel. The listener belongs
-# to sessionContext, because the kernel object is replaced after a start.
+# An error in a widget's callback shows nowhere in the notebook: it is only a message of the kernel. The listener is on
+# sessionContext, because the kernel object is replaced after a start.
 LISTEN = """() => {
     window.kernelErrors = [];
     window.jupyterapp.shell.currentWidget.sessionContext.iopubMessage.connect((_, message) => {
@@ -70,6 +70,11 @@ class Lab:
     root: Path  # its notebooks
     page: Any
     problems: list[str] = field(default_factory=list)  # errors of the page, requests that leave this machine
+
+    def watch(self, request: Any) -> None:
+        """Note a request that leaves this machine: the course has to work without a network."""
+        if not request.url.startswith((self.url, self.url.replace("http", "ws"), "data:", "blob:")):
+            self.problems.append(f"request to {request.url}")
 
     def run(self, notebook: nbformat.NotebookNode, name: str, timeout: float = 400) -> None:
         """Open a notebook and run all its cells; AssertionError if one of them fails."""
@@ -162,10 +167,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
             flags = FLAGS + (["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else [])
             chromium = playwright.chromium.launch(executable_path=browser, args=flags)
             page = chromium.new_page(viewport={"width": 1280, "height": 1000})
-            here = (url, url.replace("http", "ws"), "data:", "blob:")
             lab = Lab(url, token, root, page)
             page.on("pageerror", lambda error: lab.problems.append(f"page: {error}"))
-            page.on("request", lambda r: r.url.startswith(here) or lab.problems.append(f"request to {r.url}"))
+            page.on("request", lab.watch)
             yield lab
             chromium.close()
     finally:
@@ -180,5 +184,5 @@ def latencies(request: pytest.FixtureRequest) -> dict[str, list[float]]:
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     for name, seconds in config.stash.get(LATENCIES, {}).items():
-        median = 1000 * statistics.median(seconds)
-        terminalreporter.write_line(f"key to new picture, {name}: median {median:.0f} ms of {len(seconds)}")
+        median = f"median {1000 * statistics.median(seconds):.0f} ms of {len(seconds)}" if seconds else "no new picture"
+        terminalreporter.write_line(f"key to new picture, {name}: {median}")
