@@ -66,6 +66,14 @@ STUDIES = {
             (0,),
         ),
         Study(
+            "baseline",
+            "What does the paper's plain procedure give with the course's small net and budget?",
+            "§2",
+            ("baseline",),
+            "baseline",
+            (0, 1, 2),
+        ),
+        Study(
             "smoothing",
             "What does ε do to accuracy, to the likelihood, to calibration and to the logit gap?",
             "§5.2, Fig. 4, Table 6",

@@ -205,10 +205,10 @@ assert torch.allclose(matrix[0] @ rgb + offset[0], noisy)
 sample = three[0].flatten(1).T[::24]  # every 24th pixel, (523, 3)
 
 
-def clouds(hue=1.0, saturation=1.0, brightness=1.0, alpha_1=-0.3):
+def recoloured(hue=1.0, saturation=1.0, brightness=1.0, alpha_1=-0.3):
     coefficients, alpha = torch.tensor([[hue, saturation, brightness]]), torch.tensor([[alpha_1, 0.0, 0.0]])
     matrix, offset = augment.colour_map(coefficients, alpha)
-    return colour_clouds(sample, sample @ matrix[0].T + offset)
+    return sample @ matrix[0].T + offset
 
 
 values, p_1 = torch.tensor(augment.PCA_VALUES), torch.tensor(augment.PCA_VECTORS)[:, 0]
@@ -217,7 +217,9 @@ print(f"standard deviation {augment.PCA_SD * values[0]:.1f} of 255")
 colours = torch.from_numpy(dataset.train.images[:2000]).view(-1, 3)[::64].float()
 ours = torch.linalg.eigh(torch.cov(colours.T)).eigenvectors[:, -1]  # the first principal component of our own data
 print(f"angle between ImageNet's p₁ and that of {dataset.source}: {math.degrees(math.acos(abs(ours @ p_1))):.1f}°")
-sliders(clouds, hue=(0.6, 1.4), saturation=(0.6, 1.4), brightness=(0.6, 1.4), alpha_1=(-0.3, 0.3))
+coefficient = (0.6, 1.4)
+controls = {"hue": coefficient, "saturation": coefficient, "brightness": coefficient, "alpha_1": (-0.3, 0.3)}
+sliders(partial(colour_clouds, sample), recoloured, **controls)
 
 # %% [markdown]
 # ## The gradient of a mini-batch

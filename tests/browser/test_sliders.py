@@ -29,15 +29,14 @@ from tricks.figures import canvas, optimal_gap, schedule, styled
 from tricks.notebook import sliders
 from tricks.recipe import BASELINE
 """
-WORKING = '''
-def recipes(lr=0.1, warmup_epochs=1.0, epochs=12, shape="step", quarter=False):
-    """One control of each kind."""
-    recipe = replace(BASELINE, lr=lr, warmup_epochs=warmup_epochs, epochs=epochs, schedule=shape)
-    return {"this": replace(recipe, first_decay=0.25 if quarter else 0.5)}
+WORKING = """
+def recipes(lr=0.1, warmup_epochs=1.0, epochs=12, shape="step", double=False):
+    recipe = replace(BASELINE, warmup_epochs=warmup_epochs, epochs=epochs, schedule=shape)
+    return {"this": replace(recipe, lr=2 * lr if double else lr)}
 
 shapes = ["step", "cosine"]
-sliders(schedule, recipes, lr=(0.01, 1.0), warmup_epochs=(0.0, 6.0), epochs=(8, 20), shape=shapes, quarter=False)
-'''
+sliders(schedule, recipes, lr=(0.01, 1.0), warmup_epochs=(0.0, 6.0), epochs=(8, 20), shape=shapes, double=False)
+"""
 BROKEN = """
 @styled
 def broken(a=2):

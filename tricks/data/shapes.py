@@ -7,9 +7,10 @@ import numpy as np
 CLASSES = ("circle", "crescent", "cross", "ell", "frame", "ring", "square", "star", "tee", "triangle")
 TRAIN_IMAGES, TEST_IMAGES = 20_000, 4_000
 CHUNK = 500  # pictures drawn at a time, so that intermediate arrays stay small
-BEHIND, BEFORE = 3, 2  # bars behind the shape and before it
-CONTRAST = (35.0, 90.0)  # distance of a layer's colour from the background's, of 255
-NOISE = 24.0  # standard deviation, of 255
+BEHIND, BEFORE = 2, 1  # bars behind the shape and before it
+TILT = 0.6  # radians, how far a shape is turned at most
+CONTRAST = (45.0, 100.0)  # distance of a layer's colour from the background's, of 255
+NOISE = 12.0  # standard deviation, of 255
 
 # RandomState and not Generator: its numbers are frozen for ever, so that the set is the same with every numpy.
 
@@ -52,8 +53,8 @@ def _draw(labels: np.ndarray, size: int, random: np.random.RandomState) -> np.nd
 
     for _ in range(BEHIND):
         paint(bar())
-    radius = numbers(0.35, 0.65)
-    x, y = _placed(axis, numbers(-0.3, 0.3), numbers(-0.3, 0.3), numbers(0, 2 * math.pi))
+    radius = numbers(0.5, 0.75)
+    x, y = _placed(axis, numbers(-0.2, 0.2), numbers(-0.2, 0.2), numbers(-TILT, TILT))
     x, y = x / radius, y / radius
     outline = np.empty_like(x)
     for label in np.unique(labels):
