@@ -89,7 +89,8 @@ def two_teams(networks):
 two_teams({"ResNet-50": "ResNet-50-D_top1", "Inception-V3": "Inception-V3_top1", "MobileNet": "MobileNet_top1"})
 
 # %% [markdown]
-# The paper's ResNet-50 is better than the published one; its Inception-V3 and MobileNet are worse. It does not say why.
+# The paper's ResNet-50 is better than the published one; its Inception-V3 and MobileNet are worse. The paper does not
+# say why.
 #
 # ### Before you go on: predict
 #
@@ -320,8 +321,9 @@ assert torch.allclose(w, ours, atol=1e-5) and torch.allclose(theta + 0.9 * u, ou
 #
 # ### Three ways down
 #
-# Forty steps each from the same start: one car a step, eight cars a step, eight cars with momentum μ. Drag both. At
-# which learning rate do the paths leave the valley? Is there a μ at which the green path does not overshoot?
+# Forty steps each from the same start: one car a step, eight cars a step, eight cars with momentum μ. Drag learning
+# rate and momentum. At which learning rate do the paths leave the valley? At which momentum does Nesterov's path stop
+# overshooting?
 
 # %%
 def loss(w1, w2):
@@ -345,7 +347,8 @@ print(f"the path leaves the valley at η above 2 / {curvature[1]:.2f} = {2 / cur
 sliders(partial(contour_paths, loss, **axes), race, lr=(0.01, 1.3), momentum=(0.0, 0.99))
 
 # %% [markdown]
-# Three settings side by side. The numbers are how far each path's last point is above the bottom of the valley:
+# Three settings side by side. At a small η only momentum gets anywhere; a moderate μ goes down the valley; a large one
+# overshoots and comes back. The numbers are how far each path's last point is above the bottom of the valley:
 
 # %%
 @styled
@@ -390,8 +393,8 @@ channels_only = math.sqrt(6 / (32 + 64))
 print(f"a = {a:.4f}. With channels alone {channels_only:.4f}: {channels_only**2 / a**2:.0f} times the variance")
 
 # %% [markdown]
-# Why this a? A layer multiplies the mean square of its input by $d_{in}$ · Var(w), and Var(w) = a²/3. With $d_{in} =
-# d_{out}$ Xavier's a makes the product exactly 1. Twenty layers show what other choices do:
+# Why this a? A layer multiplies the mean square of its input by $d_{in}$ · Var(w), and Var(w) = a²/3. When the two
+# sizes are equal, Xavier's a makes the product exactly 1. Twenty layers show what other choices do:
 
 # %%
 @styled
@@ -610,8 +613,8 @@ rows = list(live(epochs(recipe, prepare(recipe, 0, dataset), seed=0), total=reci
 # %% [markdown]
 # ## Misreadings
 #
-# - *"Fewer hyper-parameters make a simpler model."* A model's complexity comes from its parameters. Weight decay keeps
-#   all of them, makes them small, and adds a hyper-parameter.
+# - *"Fewer hyper-parameters make a simpler model."* What a model can express depends on its parameters, not on how many
+#   numbers you chose before training. Weight decay keeps all parameters, makes them small, and adds a hyper-parameter.
 # - *"Without a bias a network overfits."* It loses freedom: see the line that cannot reach the first car.
 # - *"A mini-batch gives a biased gradient."* Its expectation is the full gradient, for every b. Only the variance
 #   depends on b.
