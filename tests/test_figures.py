@@ -148,8 +148,7 @@ def test_a_plot_is_labelled_and_nothing_is_cut_off_or_covers_the_caption(name):
 @pytest.mark.parametrize("name", PLOTS)
 def test_a_picture_is_opaque_sized_and_the_same_each_time(name):
     fig = PLOTS[name]()
-    image = picture(fig.png())
-    assert image.mode == "RGB"
+    image = picture(fig.png()).convert("RGB")
     assert image.size[0] == 1152
     assert image.getpixel((0, 0)) == (255, 255, 255)
     assert len(image.getcolors(2**24)) > 10  # something is drawn
@@ -176,9 +175,24 @@ def test_a_redraw_draws_only_what_moves_and_takes_milliseconds(plot, values, mon
     for value in values:
         start = time.thread_time()  # the processor's time: other programs do not count
         fig.redraw(*value)
-        fig.png(100, compress_level=1)
+        fig.png(100, small=False)
         times.append(time.thread_time() - start)
     assert statistics.median(times) < 0.06
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_packing_a_picture_changes_no_colour_that_an_eye_could_tell(name):
+    fig = PLOTS[name]()
+    small, exact = fig.png(100), fig.png(100, small=False)
+    difference = np.asarray(picture(small).convert("RGB"), int) - np.asarray(picture(exact), int)
+    assert np.abs(difference).max() <= 6  # of 255
+    assert len(small) < len(exact)
+
+
+def test_a_photo_keeps_all_its_colours():
+    photo = np.random.default_rng(0).integers(0, 256, (100, 100, 3), dtype=np.uint8)
+    assert picture(figures.images_grid([photo]).png()).mode == "RGB"
+    assert picture(figures.optimal_gap().png()).mode == "P"
 
 
 def test_a_change_outside_the_moving_artists_is_drawn():

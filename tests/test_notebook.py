@@ -297,11 +297,11 @@ def test_a_panel_draws_what_its_controls_say():
     panel = sliders(optimal_gap, eps=(0.001, 0.9), K=(2, 1000))
     assert panel.values == {"eps": 0.1, "K": 10}
     first, figure = panel.picture.value, panel.figure
-    assert first == optimal_gap(0.1, 10).png(100, compress_level=1)
+    assert first == optimal_gap(0.1, 10).png(100, small=False)
     panel.controls["eps"].value = 0.4
     panel.controls["K"].value = 5
     assert panel.figure is figure  # redrawn, not built anew
-    assert panel.picture.value == optimal_gap(0.4, 5).png(100, compress_level=1) != first
+    assert panel.picture.value == optimal_gap(0.4, 5).png(100, small=False) != first
     assert (panel.picture.layout.width, panel.picture.layout.height) == ("800px", "450px")
 
 
@@ -312,7 +312,7 @@ def test_a_panel_may_compute_a_plots_data_from_its_controls():
     panel = sliders(figures.schedule, recipes, lr=(0.01, 1.0), cosine=True)
     panel.controls["cosine"].value = False
     panel.controls["lr"].value = 0.5
-    assert panel.picture.value == figures.schedule(recipes(0.5, False)).png(100, compress_level=1)
+    assert panel.picture.value == figures.schedule(recipes(0.5, False)).png(100, small=False)
 
 
 def test_a_panel_shows_an_error_and_recovers():
@@ -324,7 +324,7 @@ def test_a_panel_shows_an_error_and_recovers():
     assert panel.picture.value == good
     panel.controls["a"].value = 8
     assert panel.message.value == ""
-    assert panel.picture.value == line(8).png(100, compress_level=1)
+    assert panel.picture.value == line(8).png(100, small=False)
 
 
 def test_an_error_in_a_panels_first_drawing_is_the_cells_own():

@@ -39,6 +39,7 @@ SIZE = (8.0, 4.5)  # inches: 16:9, so that text of 11 points is 18 points on a s
 SCREEN_DPI = 100  # one pixel of the picture is one of the page
 PRINT_DPI = 144  # still pictures: sharp on a dense screen, shown at the same size
 SLIDE_DPI = 240  # 8 x 4.5 inches are 1920 x 1080 pixels
+MANY_COLOURS = 4096
 
 STYLE: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture on every machine
@@ -96,8 +97,8 @@ class Figure(matplotlib.figure.Figure):
         super().__init__(*args, **kwargs)
         FigureCanvasAgg(self)  # attaches itself
 
-    def png(self, dpi: int = PRINT_DPI, compress_level: int = 9) -> bytes:
-        """The picture as PNG: the same bytes for the same figure.
+    def png(self, dpi: int = PRINT_DPI, small: bool = True) -> bytes:
+        """The picture as PNG: the same bytes for the same figure. `small` packs it well, otherwise fast.
 
         `stale` is matplotlib's own record of a change outside the animated artists. While it is not set, all that was
         drawn without them is still right, and only they are drawn again.
@@ -115,8 +116,10 @@ class Figure(matplotlib.figure.Figure):
         for artist in self._animated_artists():
             artist.draw(canvas.get_renderer())
         picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+        if small and picture.getcolors(MANY_COLOURS):  # a plot and no photo: a palette is less than half the bytes
+            picture = picture.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
         file = io.BytesIO()
-        picture.save(file, "png", compress_level=compress_level)
+        picture.save(file, "png", optimize=small, compress_level=1)
         return file.getvalue()
 
     def reset_layout(self) -> None:

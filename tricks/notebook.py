@@ -315,7 +315,7 @@ class Panel(widgets.VBox):
         return self.plot(*args, **kwargs)
 
     def _paint(self) -> None:
-        self.picture.value = self.figure.png(SCREEN_DPI, compress_level=1)
+        self.picture.value = self.figure.png(SCREEN_DPI, small=False)
         self.words.value = f'<p style="{UNSEEN}">{html.escape(self.figure.alt)}</p>'
 
     def _follow(self, change: Any) -> None:
