@@ -146,3 +146,8 @@ def test_cosine_ignores_the_warmup_in_T():
     """Half-way between the end of the warm-up and the end of training, not of training, the rate is half the peak."""
     recipe = replace(BASELINE, epochs=12, warmup_epochs=2.0, schedule="cosine", lr=0.1)
     assert lr_at(recipe, 7 * 10, steps_per_epoch=10) == pytest.approx(0.05)
+
+
+def test_a_run_too_short_for_its_decays_starts_at_the_peak():
+    assert step_lr(0, 1, 0.1) == 0.1
+    assert [step_lr(step, 3, 0.1) for step in range(3)] == pytest.approx([0.1, 0.01, 0.001])

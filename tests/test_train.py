@@ -246,9 +246,8 @@ def test_evaluation_is_plain_cross_entropy_on_clean_pictures():
     recipe = replace(TINY, epochs=1, label_smoothing=0.3, mixup_alpha=0.5, augment="paper")
     parts = prepare(recipe, 0, dataset())
     (row,) = epochs(recipe, parts)
-    images = torch.from_numpy(
-        dataset().test.images
-    )  # fewer than a sample, so the sample is all of them.permute(0, 3, 1, 2).float()
+    # the test set has fewer pictures than a sample, so the sample is all of it
+    images = torch.from_numpy(dataset().test.images).permute(0, 3, 1, 2).float()
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in ((123.68, 116.779, 103.939), (58.393, 57.12, 57.375)))
     with torch.no_grad():
         logits = parts.model.eval()((images - mean) / std)

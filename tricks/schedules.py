@@ -25,7 +25,8 @@ def step_lr(step: int, total: int, peak: float, first_decay: float = 0.25) -> fl
 
     With 0.25 these are 30, 60 and 90 of 120 epochs (§2.1).
     """
-    decays = sum(step >= round(total * (first_decay + k * (1 - first_decay) / 3)) for k in range(3))
+    shares = (first_decay + k * (1 - first_decay) / 3 for k in range(3))
+    decays = sum(step >= math.ceil(total * share - 1e-9) for share in shares)  # 1e-9: float error is no step
     return peak * 0.1**decays
 
 

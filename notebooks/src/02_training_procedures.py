@@ -178,9 +178,10 @@ images_grid([x[0].permute(1, 2, 0).clamp(0, 255).byte().numpy() for x in picture
 #
 # ### By hand: steps 4 and 5 on one pixel
 #
-# Saturation c blends a pixel with its grey: c · rgb + (1 − c) · grey. Brightness c multiplies it. PCA noise adds the sum
-# of α₁s₁p₁, α₂s₂p₂ and α₃s₃p₃: the p are the principal components of ImageNet's colours, the s their sizes, and the α
-# three random numbers per picture. The paper prints neither p nor s; these are the ones in common use, with s₁ = 55.46.
+# Saturation c blends a pixel with its grey: c · rgb + (1 − c) · grey. Brightness c multiplies it. PCA noise adds the
+# sum of α₁s₁p₁, α₂s₂p₂ and α₃s₃p₃: the p are the principal components of ImageNet's colours, the s their sizes, and the
+# α three random numbers per picture. The paper prints neither p nor s; these are the ones in common use, with s₁ =
+# 55.46.
 
 # %%
 rgb = torch.tensor([200.0, 100.0, 50.0])

@@ -25,8 +25,6 @@ import pytest
 
 from tricks import ROOT
 
-sys.path.insert(0, str(ROOT / "tools"))
-
 ARTIFACTS = Path(os.environ.get("TRICKS_ARTIFACTS") or ROOT / "artifacts")
 LATENCIES = pytest.StashKey[dict[str, list[float]]]()
 
