@@ -23,10 +23,9 @@ def warmup(step: int, warmup_steps: int, peak: float) -> float:
 def step_lr(step: int, total: int, peak: float, first_decay: float = 0.25) -> float:
     """η divided by 10 three times: after `first_decay` of the run, then at each third of what is left.
 
-    With 0.25 these are 30, 60 and 90 of 120 epochs (§2.1).
+    With 0.25 these are 30, 60 and 90 of 120 epochs (§2.1). The 1e-9 keeps rounding errors from moving a step.
     """
-    shares = (first_decay + k * (1 - first_decay) / 3 for k in range(3))
-    decays = sum(step >= math.ceil(total * share - 1e-9) for share in shares)  # 1e-9: float error is no step
+    decays = sum(step >= math.ceil(total * (first_decay + k * (1 - first_decay) / 3) - 1e-9) for k in range(3))
     return peak * 0.1**decays
 
 
