@@ -191,12 +191,16 @@ print(f"Result: {live_accuracy:.2f} % of all {len(dataset.test.labels):,} test i
 #
 # `COSINE` at its full size, recorded. These runs were not made just now: each is a file in `data/runs` with its recipe,
 # its seed and a row per epoch, and it is found by the *value* of the recipe. Change a field, and these runs are no
-# longer found. Every picture made from records carries the small line: seeds, network, budget, data, device.
+# longer found. Every picture made from records carries the small line: seeds, network, budget, data, device. As in your
+# live run, the curve is measured on samples; the band is a 95 % interval of the mean, explained below.
 
 # %%
 runs = arm("cosine")
 fig = curves({"recorded, one thin line per seed": runs}, caption=caption(runs))
 fig
+
+# %% [markdown]
+# And the results, after the last epoch, on all test images:
 
 # %%
 accuracies = [run.accuracy for run in runs]
