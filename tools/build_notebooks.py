@@ -21,6 +21,7 @@ import os
 import re
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from traitlets import default
 
 from tricks import ROOT
+from tricks.data.sets import load
 from tricks.runs import write_atomic
 
 NOTEBOOKS = ROOT / "notebooks"
@@ -209,10 +211,17 @@ def unsolved(notebook: nbformat.NotebookNode) -> list[str]:
     return [f"cell {i}: {line}" for i, line in lines if re.match(r"\[(not yet|different)\] ", line)]
 
 
+@cache
+def prepare_data() -> None:
+    """Decode the lessons' data set once, here: its progress goes to stderr, which a published notebook has none of."""
+    load("auto")
+
+
 async def built(source: Path, solutions: bool, budget: str, figures: Path | None = None) -> str:
     """The published text of one lesson, executed. BuildError with the notebook's name before each fault."""
     name = ("solutions/" if solutions else "") + source.stem
     notebook = parse(source.read_text(encoding="utf8"), solutions)
+    prepare_data()
     try:
         await execute(notebook, budget, figures=figures)
         if solutions and (wrong := unsolved(notebook)):

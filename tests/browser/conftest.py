@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import build_notebooks as tool
 import nbformat
 import pytest
 
@@ -144,6 +145,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A JupyterLab with an empty folder, open in a browser."""
+    tool.prepare_data()
     browser = browser_path()
     if browser is None:
         message = "no Chromium: apt-get install chromium, or set CHROMIUM to one"
