@@ -12,14 +12,6 @@ from torchvision.transforms import v2
 from tricks import augment
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def stream(seed=0):
     return torch.Generator().manual_seed(seed)
 

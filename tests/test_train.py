@@ -36,14 +36,6 @@ def dataset(train=96, test=48, seed=0):
     )
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def train_rows(recipe, seed=0, **kwargs):
     return list(epochs(recipe, prepare(recipe, seed, dataset()), seed=seed, **kwargs))
 

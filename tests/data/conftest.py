@@ -8,19 +8,9 @@ import zipfile
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 import tricks
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Batches this small only lose by being shared among threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture
