@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from tricks import figures, notebook
-from tricks.figures import Figure, canvas, optimal_gap, styled
+from tricks import ROOT, notebook
+from tricks.figures import optimisation
+from tricks.figures.base import Figure, canvas, styled
+from tricks.figures.targets import optimal_gap
 from tricks.notebook import budget, check, live, predict, short, show, sliders, table
 from tricks.recipe import BASELINE
 from tricks.runs import Comparison
@@ -86,7 +88,7 @@ def test_table_is_markdown_with_numbers_to_the_right(screen):
 def test_show_displays_the_source_as_it_is_with_file_and_lines(screen):
     show(cosine_lr)
     heading, *code = screen[0].data.split("\n\n", 1)
-    file = (figures.ROOT / "tricks" / "schedules.py").read_text(encoding="utf8")
+    file = (ROOT / "tricks" / "schedules.py").read_text(encoding="utf8")
     source = code[0].removeprefix("````python\n").removesuffix("\n````")
     assert source.startswith("def cosine_lr(") and source in file
     first = file[: file.index(source)].count("\n") + 1
@@ -102,7 +104,7 @@ def test_show_unwraps_decorated_plots_and_dedents_methods(screen):
 
 def test_show_around_has_only_the_numbered_lines_near_each_match(screen):
     show(lr_at, around="warmup_steps", context=0)
-    file = (figures.ROOT / "tricks" / "schedules.py").read_text(encoding="utf8").splitlines()
+    file = (ROOT / "tricks" / "schedules.py").read_text(encoding="utf8").splitlines()
     shown = [line for line in screen[0].data.splitlines() if line.strip()[:1].isdigit()]
     assert len(shown) == 4
     for line in shown:
@@ -309,10 +311,10 @@ def test_a_panel_may_compute_a_plots_data_from_its_controls():
     def recipes(lr=0.1, cosine=True):
         return {"one": replace(BASELINE, lr=lr, schedule="cosine" if cosine else "step")}
 
-    panel = sliders(figures.schedule, recipes, lr=(0.01, 1.0), cosine=True)
+    panel = sliders(optimisation.schedule, recipes, lr=(0.01, 1.0), cosine=True)
     panel.controls["cosine"].value = False
     panel.controls["lr"].value = 0.5
-    assert panel.picture.value == figures.schedule(recipes(0.5, False)).png(100, small=False)
+    assert panel.picture.value == optimisation.schedule(recipes(0.5, False)).png(100, small=False)
 
 
 def test_a_panel_shows_an_error_and_recovers():

@@ -23,9 +23,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchvision import transforms
 
-from tricks import ROOT, augment, figures, process, runs, studies, train
+from tricks import ROOT, augment, process, runs, studies, train
 from tricks.data.loader import DeviceLoader, Loader
 from tricks.data.sets import Split, load
+from tricks.figures import targets
 from tricks.notebook import sliders
 from tricks.recipe import BASELINE, Recipe
 
@@ -218,7 +219,7 @@ def import_seconds() -> Result:
     code = (
         "import sys, time\n"
         "started = time.perf_counter()\n"
-        "import tricks.figures, tricks.schedules\n"
+        "import tricks.figures.evidence, tricks.figures.optimisation, tricks.figures.targets, tricks.schedules\n"
         "print(time.perf_counter() - started)\n"
         "sys.exit('torch was imported' if 'torch' in sys.modules else 0)"
     )
@@ -229,7 +230,7 @@ def import_seconds() -> Result:
 
 def slider_redraw(moves: int = 50) -> Result:
     """From a slider's new value to the new PNG, on the panel of the label-smoothing lesson; the median of all moves."""
-    panel = sliders(figures.optimal_gap, eps=(0.0, 0.9, 0.005), K=(2, 1000))
+    panel = sliders(targets.optimal_gap, eps=(0.0, 0.9, 0.005), K=(2, 1000))
     milliseconds = []
     for move in range(moves):
         before = panel.picture.value

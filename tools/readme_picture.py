@@ -1,7 +1,8 @@
 """Draw the README's picture, docs/images/label_smoothing.png, from the records of the smoothing study."""
 
 from tricks import ROOT
-from tricks.figures import gap_histogram, theoretical_gap
+from tricks.figures.evidence import gap_histogram
+from tricks.figures.targets import theoretical_gap
 from tricks.runs import caption, write_atomic
 from tricks.studies import arm
 

@@ -21,7 +21,8 @@ import numpy as np
 from IPython.display import Markdown, display
 
 from tricks import ROOT
-from tricks.figures import SCREEN_DPI, Figure, export, progress
+from tricks.figures.base import SCREEN_DPI, Figure, export
+from tricks.figures.evidence import progress
 from tricks.recipe import Recipe
 from tricks.runs import Comparison
 
@@ -271,7 +272,7 @@ def sliders(plot: Callable[..., Figure], data: Callable[..., Any] | None = None,
 
     A control is (low, high) or (low, high, step), whole numbers or not; a list of choices; or True/False. A range
     over a factor of 100 or more moves in equal ratios. Controls start at the function's default where it has one.
-    The plot's `redraw`, if it has one, takes the same arguments later (see `tricks.figures`).
+    The plot's `redraw`, if it has one, takes the same arguments later (see `tricks.figures.base`).
     """
     return Panel(plot, data, controls)
 

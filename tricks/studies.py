@@ -7,6 +7,7 @@ its recipe. Choices such as a learning rate are made on `split="validation"`; th
 import contextlib
 import csv
 import io
+import itertools
 import os
 import statistics
 import subprocess
@@ -22,17 +23,96 @@ from tricks.runs import RUNS, Run, compare, find, nearest_name, recorded, t_inte
 
 SUMMARY = RUNS / "summary.csv"
 
-# 10,000 images and 12 epochs: minutes on one CPU core. docs/evidence.md says how the budget and lr were chosen.
+# 10,000 images and 12 epochs: minutes on one CPU core. docs/evidence.md says how these were chosen.
 SHORT = replace(BASELINE, train_images=10_000)
 EFFICIENT = replace(SHORT, lr=0.4, warmup_epochs=1.0, zero_gamma=True, no_bias_decay=True, tweak_d=True)
 COSINE = replace(EFFICIENT, schedule="cosine")
+SMOOTH = replace(COSINE, label_smoothing=0.1)
+DISTILL = replace(SMOOTH, teacher="resnet14")
+# Of the step schedule's first decay, the paper's quarter of the run leaves 3 of 12 epochs at the peak: half did better.
+STEP = replace(EFFICIENT, first_decay=0.5)
+LONG = replace(SMOOTH, epochs=20)  # the paper's 120 to 200 epochs, which mixup's rows have (§5.5)
+# Few large steps: 156 a pass at 64 images, 19 at 512. A later first decay leaves a short run time at its peak.
+SMALL_BATCH = replace(SHORT, epochs=8, batch_size=64, lr=0.05, lr_batch=64, linear_scaling=True, first_decay=0.5)
+LARGE_BATCH = replace(SMALL_BATCH, batch_size=512)
+# Bottleneck blocks, because tweak B exists only for them, and pictures large enough for the ImageNet stem.
+TWEAKS = replace(
+    COSINE,
+    dataset="imagenette",
+    image_size=64,
+    train_images=0,
+    epochs=8,
+    net="bottleneck14-pool",
+    tweak_d=False,
+    lr=0.2,
+)
+
+
+def _table_4(recipe: Recipe, name: str) -> dict[str, Recipe]:
+    """The heuristics of §3.1 in the order of Table 4, each on top of the one before."""
+    warmup = replace(recipe, warmup_epochs=2.0)
+    zero = replace(warmup, zero_gamma=True)
+    return {
+        name: recipe,
+        f"{name}-warmup": warmup,
+        f"{name}-zero": zero,
+        f"{name}-no-bias": replace(zero, no_bias_decay=True),
+    }
+
+
+def _noisy(share: float) -> dict[str, Recipe]:
+    """Wrong training labels, with and without the tricks that are said to help against them."""
+    noisy, name = replace(COSINE, label_noise=share), f"noise-{share}"
+    tricks = {"": {}, "-smoothing": {"label_smoothing": 0.1}, "-mixup": {"mixup_alpha": 0.2}}
+    return {f"{name}{suffix}": replace(noisy, **trick) for suffix, trick in tricks.items()}
+
+
+def _held_out(name: str, recipe: Recipe, **grid: tuple[float, ...] | tuple[str, ...]) -> dict[str, Recipe]:
+    """Candidates for a choice, tried on held-out training images: every combination of some fields' values."""
+    combinations = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+    return {
+        "-".join([name, *map(str, values.values())]): replace(recipe, split="validation", **values)
+        for values in combinations
+    }
+
+
+PILOTS = {
+    "pilot": _held_out("pilot-lr", COSINE, lr=(0.05, 0.1, 0.2, 0.4, 0.8)),
+    "pilot_baseline": _held_out("pilot-baseline", SHORT, lr=(0.05, 0.1, 0.2, 0.4), first_decay=(0.25, 0.5)),
+    "pilot_step": _held_out("pilot-step", EFFICIENT, lr=(0.2, 0.4, 0.8), first_decay=(0.25, 0.5)),
+    "pilot_large_batch": _held_out("pilot-small-batch", SMALL_BATCH, lr=(0.025, 0.05, 0.1, 0.2)),
+    "pilot_tweaks": _held_out("pilot-tweaks", TWEAKS, lr=(0.05, 0.1, 0.2, 0.4)),
+    "pilot_teacher": _held_out("pilot-teacher", SMOOTH, net=("resnet14", "resnet20")),
+}
 
 ARMS: dict[str, Recipe] = {
-    "baseline": SHORT,
+    "baseline": replace(SHORT, first_decay=0.5),
+    # §5, from Table 6's first row on
+    "efficient": STEP,
+    "efficient-early": EFFICIENT,
     "cosine": COSINE,
+    "cosine-amp": replace(COSINE, amp=True),
     **{f"smoothing-{eps}": replace(COSINE, label_smoothing=eps) for eps in (0.05, 0.1, 0.2, 0.4)},
-    # choices, made on 5,000 held-out training images
-    **{f"pilot-lr-{lr}": replace(COSINE, lr=lr, split="validation") for lr in (0.05, 0.1, 0.2, 0.4, 0.8)},
+    "distill": DISTILL,
+    "smooth-mixup": replace(SMOOTH, mixup_alpha=0.2),
+    "distill-mixup": replace(DISTILL, mixup_alpha=0.2),
+    "long": LONG,
+    "long-mixup": replace(LONG, mixup_alpha=0.2),
+    **{f"mixup-{alpha}": replace(COSINE, mixup_alpha=alpha) for alpha in (0.1, 0.2, 0.5, 1.0)},
+    **{f"distill-{T:g}": replace(DISTILL, temperature=T) for T in (1.0, 2.0, 4.0, 10.0)},
+    **_noisy(0.2),
+    **_noisy(0.4),
+    # §3.1, Table 4
+    **_table_4(SMALL_BATCH, "small"),
+    "large-unscaled": replace(LARGE_BATCH, linear_scaling=False),
+    **_table_4(LARGE_BATCH, "large"),
+    # §4, Table 5
+    "tweaks-plain": TWEAKS,
+    "tweaks-b": replace(TWEAKS, tweak_b=True),
+    "tweaks-c": replace(TWEAKS, tweak_b=True, tweak_c=True),
+    "tweaks-d": replace(TWEAKS, tweak_b=True, tweak_c=True, tweak_d=True),
+    "tweaks-d-alone": replace(TWEAKS, tweak_d=True),
+    **{name: recipe for pilot in PILOTS.values() for name, recipe in pilot.items()},
 }
 
 
@@ -53,24 +133,52 @@ class Study:
         return [(arm, seed) for seed in self.seeds for arm in self.arms]
 
 
+THREE, FIVE = (0, 1, 2), (0, 1, 2, 3, 4)  # seeds
 STUDIES = {
     study.name: study
     for study in (
-        Study(
-            "pilot",
-            "Which learning rate is best for the short budget? Decided on held-out training images.",
-            "not in the paper",
-            ("pilot-lr-0.05", "pilot-lr-0.1", "pilot-lr-0.2", "pilot-lr-0.4", "pilot-lr-0.8"),
-            "pilot-lr-0.4",
-            (0,),
-        ),
         Study(
             "baseline",
             "What does the paper's plain procedure give with the course's small net and budget?",
             "§2",
             ("baseline",),
             "baseline",
-            (0, 1, 2),
+            FIVE,
+        ),
+        Study(
+            "large_batch",
+            "What does a batch eight times as large cost, and which heuristics win it back?",
+            "§3.1, Table 4",
+            (
+                *("small", "small-warmup", "small-zero", "small-no-bias"),
+                *("large-unscaled", "large", "large-warmup", "large-zero", "large-no-bias"),
+            ),
+            "small",
+            THREE,
+        ),
+        Study(
+            "precision",
+            "What does mixed precision change: time, accuracy?",
+            "§3.2, Table 3",
+            ("cosine", "cosine-amp"),
+            "cosine",
+            FIVE,
+        ),
+        Study(
+            "tweaks",
+            "What do the tweaks B, C and D bring and cost, one on top of the other, and D's pooling alone?",
+            "§4, Table 5",
+            ("tweaks-plain", "tweaks-b", "tweaks-c", "tweaks-d", "tweaks-d-alone"),
+            "tweaks-plain",
+            THREE,
+        ),
+        Study(
+            "schedule",
+            "Step or cosine decay: who is ahead when, and at the end?",
+            "§5.1, Fig. 3",
+            ("efficient", "efficient-early", "cosine"),
+            "efficient",
+            FIVE,
         ),
         Study(
             "smoothing",
@@ -78,7 +186,53 @@ STUDIES = {
             "§5.2, Fig. 4, Table 6",
             ("cosine", "smoothing-0.05", "smoothing-0.1", "smoothing-0.2", "smoothing-0.4"),
             "cosine",
-            (0, 1, 2, 3, 4),
+            FIVE,
+        ),
+        Study(
+            "temperature",
+            "What does the temperature of distillation do?",
+            "§5.3",
+            ("smoothing-0.1", "distill-1", "distill-2", "distill-4", "distill-10", "distill"),
+            "smoothing-0.1",
+            THREE,
+        ),
+        Study(
+            "mixup_alpha",
+            "What does mixup's α do to accuracy, to the fit of clean training images, and to calibration?",
+            "§5.4",
+            ("cosine", "mixup-0.1", "mixup-0.2", "mixup-0.5", "mixup-1.0"),
+            "cosine",
+            THREE,
+        ),
+        Study(
+            "label_noise",
+            "Which tricks help when a fifth, or two fifths, of the training labels are wrong?",
+            "not in the paper",
+            ("cosine", "smoothing-0.1", "mixup-0.2", *_noisy(0.2), *_noisy(0.4)),
+            "cosine",
+            THREE,
+        ),
+        Study(
+            "refinements",
+            "What does each refinement of section 5 add to the one before?",
+            "§5.5, Table 6",
+            (
+                *("efficient", "cosine", "smoothing-0.1", "distill", "smooth-mixup", "distill-mixup"),
+                *("long", "long-mixup"),  # Table 6 gives mixup more epochs; here both have them
+            ),
+            "efficient",
+            FIVE,
+        ),
+        *(
+            Study(
+                name,
+                "Which choice is best on held-out training images?",
+                "not in the paper",
+                tuple(arms),
+                next(iter(arms)),
+                (0,),
+            )
+            for name, arms in PILOTS.items()
         ),
     )
 }

@@ -30,7 +30,10 @@ from scipy.special import stdtrit
 
 from tricks import ROOT, metrics, process
 from tricks.data.sets import find, load
-from tricks.figures import COLOURS, GREY, canvas, curves, export, images_grid, schedule, styled
+from tricks.figures.base import COLOURS, GREY, canvas, export, styled
+from tricks.figures.evidence import curves
+from tricks.figures.optimisation import schedule
+from tricks.figures.pictures import images_grid
 from tricks.notebook import budget, check, live, predict, show, sliders, table
 from tricks.recipe import BASELINE, changes
 from tricks.runs import caption, load_all, t_interval

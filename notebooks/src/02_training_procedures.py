@@ -29,19 +29,10 @@ from tricks.data.archive import members
 from tricks.data.folders import Picture, decode
 from tricks.data.order import SAMPLE_IMAGES
 from tricks.data.sets import find, load
-from tricks.figures import (
-    COLOURS,
-    GREY,
-    LIGHT,
-    against_paper,
-    canvas,
-    colour_clouds,
-    contour_paths,
-    curves,
-    export,
-    images_grid,
-    styled,
-)
+from tricks.figures.base import COLOURS, GREY, LIGHT, canvas, export, styled
+from tricks.figures.evidence import against_paper, curves
+from tricks.figures.optimisation import contour_paths
+from tricks.figures.pictures import colour_clouds, images_grid
 from tricks.models.resnet import build, parameter_count
 from tricks.notebook import check, live, predict, short, show, sliders, table
 from tricks.parameters import xavier_init_

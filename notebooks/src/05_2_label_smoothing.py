@@ -25,7 +25,9 @@ from torch.nn.functional import cross_entropy
 
 from tricks import metrics, paper
 from tricks.data.sets import load
-from tricks.figures import against_paper, export, gap_histogram, optimal_gap, reliability, response, theoretical_gap
+from tricks.figures.base import export
+from tricks.figures.evidence import against_paper, gap_histogram, reliability, response
+from tricks.figures.targets import optimal_gap, theoretical_gap
 from tricks.notebook import check, live, predict, short, show, sliders, table
 from tricks.recipe import changes
 from tricks.runs import caption, compare, t_interval, value

@@ -25,7 +25,9 @@ CHANGED = """([img, old]) => img.src !== old && img.complete && img.naturalWidth
 IMPORTS = """
 from dataclasses import replace
 
-from tricks.figures import canvas, optimal_gap, schedule, styled
+from tricks.figures.base import canvas, styled
+from tricks.figures.optimisation import schedule
+from tricks.figures.targets import optimal_gap
 from tricks.notebook import sliders
 from tricks.recipe import BASELINE
 """

@@ -48,7 +48,7 @@ SOURCE = """\
 # %%
 import sys
 
-from tricks.figures import optimal_gap
+from tricks.figures.targets import optimal_gap
 from tricks.notebook import check, live, predict, sliders
 
 sliders(optimal_gap, eps=(0.001, 0.9), K=(2, 1000))
@@ -238,7 +238,7 @@ def test_a_lesson_that_fails_is_named_and_the_old_notebook_stays(lesson, monkeyp
 def test_execute_only_runs_in_the_smoke_budget_and_keeps_nothing(lesson, monkeypatch, capfd):
     monkeypatch.setenv("TRICKS_BUDGET", "full")
     lesson.write_text(
-        "# %%\nimport os\nfrom tricks.figures import export, optimal_gap\n"
+        "# %%\nimport os\nfrom tricks.figures.base import export\nfrom tricks.figures.targets import optimal_gap\n"
         "assert os.environ['TRICKS_BUDGET'] == 'smoke'\n"
         "assert export(optimal_gap(), 'gap')[0].parent == __import__('pathlib').Path(os.environ['TRICKS_FIGURES'])\n"
     )

@@ -1,0 +1,212 @@
+"""Plots of records and of runs as they go: results with their intervals, calibration, curves, the paper's numbers."""
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+
+from tricks.figures.base import COLOURS, GREY, LIGHT, Figure, canvas, ceiling, set_limits, styled, with_redraw
+from tricks.runs import Comparison, Run, t_interval
+
+LABELS = {
+    "lr": "learning rate",
+    "train_loss": "training loss, nats",
+    "train_accuracy": "accuracy on clean training images, %",
+    "test_accuracy": "test accuracy, %",
+    "test_nll": "test NLL, nats",
+}
+
+Runs = Sequence[Run] | Sequence[dict[str, Any]]  # records, or only their `final` dictionaries
+
+
+@styled
+def reliability(runs: Mapping[str, Runs] | Runs, *, caption: str = "") -> Figure:
+    """Reliability diagram, all seeds of an arm pooled, beside the share of test images at each confidence.
+
+    A dot's area grows with that share. The legend has the ECE, mean ± 95 % t-interval over seeds.
+    """
+    fig, (left, right) = canvas(2, caption=caption)
+    left.plot([0, 100], [0, 100], color=LIGHT, linestyle="--", label="honest: accuracy = confidence")
+    for (label, finals), colour in zip(_finals(runs).items(), cycle(COLOURS), strict=False):
+        diagrams = [final["reliability"] for final in finals]
+        hits, sure, count = (
+            np.array([diagram[key] for diagram in diagrams]) for key in ("accuracy", "confidence", "count")
+        )
+        total = count.sum(0)  # the arrays are (seeds, bins)
+        filled = total > 0
+        accuracy = 100 * (hits * count).sum(0)[filled] / total[filled]
+        confidence = 100 * (sure * count).sum(0)[filled] / total[filled]
+        share = 100 * total / total.sum()
+        ece = _plus_minus([100 * final["ece"] for final in finals])
+        left.plot(confidence, accuracy, color=colour, label=f"{label}{': ' if label else ''}ECE {ece} points")
+        left.scatter(confidence, accuracy, s=15 + 6 * share[filled], color=colour, edgecolor="white", zorder=3)
+        edges = np.linspace(0, 100, len(total) + 1)
+        right.stairs(share, edges, color=colour, linewidth=2)
+        right.stairs(share, edges, color=colour, alpha=0.15, fill=True)
+    left.set(xlabel="confidence, %", ylabel="accuracy, %", title="Is it right as often as it says?")
+    left.set(xlim=(0, 102), ylim=(0, 102))
+    left.legend(loc="lower right", fontsize=9)
+    right.set(xlabel="confidence, %", ylabel="test images, %", title="How sure is it?", xlim=(0, 102), ylim=(0, None))
+    return fig
+
+
+@styled
+def gap_histogram(
+    runs: Mapping[str, Runs] | Runs,
+    *,
+    paper: Mapping[str, tuple[Sequence[float], Sequence[float]]] | None = None,
+    theory: Mapping[str, float] | None = None,
+    caption: str = "",
+) -> Figure:
+    """Fig. 4b from records: the density of (largest logit − mean of the others) over images, mean and range over seeds.
+
+    `paper` adds digitised curves, label -> (gap, density); `theory` the gap of eq. 5 that an arm of that label aims at.
+    """
+    theory = theory or {}
+    seen: list[float] = []  # where something can be seen
+    fig, ax = canvas(caption=caption)
+    for (label, finals), colour in zip(_finals(runs).items(), cycle(COLOURS), strict=False):
+        gaps = [final["gap"] for final in finals]
+        edges = gaps[0]["edges"]
+        if any(gap["edges"] != edges for gap in gaps):
+            raise ValueError(f"the histograms of {label!r} have different bins; record these runs again")
+        density = np.array([gap["density"] for gap in gaps])
+        mean = np.mean([gap["mean"] for gap in gaps])
+        ax.stairs(density.mean(0), edges, color=colour, linewidth=2, label=f"{label}: mean {mean:.1f}".lstrip(": "))
+        ax.stairs(density.max(0), edges, baseline=density.min(0), color=colour, alpha=0.25, fill=True)
+        seen += [edge for edge, height in zip(edges[1:], density.mean(0), strict=True) if height > 1e-3]
+        if label in theory:
+            aim = theory[label]
+            ax.axvline(aim, color=colour, linestyle="--", label=f"{label}: eq. 5 asks for {aim:.1f}")
+    for (label, (gap, density)), style in zip((paper or {}).items(), cycle((":", "-.")), strict=False):
+        ax.plot(gap, density, color=GREY, linewidth=1.5, linestyle=style, label=f"paper: {label}")
+        seen += [x for x, height in zip(gap, density, strict=True) if height > 1e-3]
+    ax.set(xlabel="largest logit − mean of the other logits", ylabel="density of images")
+    ax.set(xlim=(0, max(seen)), ylim=(0, None))
+    ax.legend(loc="upper right")
+    return fig
+
+
+@styled
+def response(
+    x: Sequence[float],
+    y: Mapping[str, Sequence[Sequence[float]]] | Sequence[Sequence[float]],
+    xlabel: str,
+    ylabel: str,
+    *,
+    reference: Mapping[str, float] | None = None,
+    caption: str = "",
+) -> Figure:
+    """A result against a knob: every seed a dot, their mean, and its 95 % t-interval.
+
+    `y` has one list of per-seed values for each x; a mapping draws several series; `reference` horizontal lines.
+    """
+    series = y if isinstance(y, Mapping) else {"": y}
+    fig, ax = canvas(caption=caption)
+    span = (max(x) - min(x)) or 1.0
+    for i, ((label, groups), colour) in enumerate(zip(series.items(), cycle(COLOURS), strict=False)):
+        at = np.array(x, float) + (i - (len(series) - 1) / 2) * 0.012 * span  # series side by side
+        means, halves = zip(*(t_interval(values) for values in groups), strict=True)
+        for centre, values in zip(at, groups, strict=True):
+            ax.plot([centre] * len(values), values, "o", color=colour, alpha=0.35, markersize=5, markeredgewidth=0)
+        bars = [half if math.isfinite(half) else 0 for half in halves]  # a single seed has no interval
+        ax.errorbar(at, means, yerr=bars, fmt="o-", color=colour, capsize=4, linewidth=1.5, label=label or None)
+    for label, level in (reference or {}).items():
+        ax.axhline(level, color=GREY, linestyle="--", linewidth=1.5, label=label)
+    ax.set(xlabel=xlabel, ylabel=ylabel, xticks=x)
+    ax.margins(x=0.06)
+    if ax.get_legend_handles_labels()[1]:
+        ax.legend()
+    return fig
+
+
+@styled
+def curves(
+    runs: Mapping[str, Sequence[Run] | Sequence[list[dict[str, float]]]],
+    metric: str = "test_accuracy",
+    *,
+    caption: str = "",
+) -> Figure:
+    """A metric of the rows against epochs: mean over seeds, its 95 % t-interval as a band, each seed a thin line."""
+    fig, ax = canvas(caption=caption)
+    for (label, group), colour in zip(runs.items(), cycle(COLOURS), strict=False):
+        rows = [run.rows if isinstance(run, Run) else run for run in group]
+        values = np.array([[row[metric] for row in run] for run in rows])  # (seeds, epochs)
+        epochs = np.array([row["epoch"] for row in rows[0]])
+        ax.plot(epochs, values.T, color=colour, linewidth=0.8, alpha=0.35)
+        ax.plot(epochs, values.mean(0), color=colour, label=label)
+        if len(values) > 1:
+            half = np.array([t_interval(column)[1] for column in values.T.tolist()])
+            ax.fill_between(epochs, values.mean(0) - half, values.mean(0) + half, color=colour, alpha=0.15, linewidth=0)
+    ax.set(xlabel="epoch", ylabel=LABELS.get(metric, metric))
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.legend()
+    return fig
+
+
+@styled
+def against_paper(
+    results: Mapping[str, tuple[Comparison, float]], *, unit: str = "points of top-1 accuracy", caption: str = ""
+) -> Figure:
+    """Our difference with its 95 % t-interval beside the paper's, and the verdict: label -> (comparison, paper's)."""
+    fig, ax = canvas(height=1.7 + 0.55 * len(results), caption=caption)
+    places = range(len(results) - 1, -1, -1)
+    ours, papers = [comparison for comparison, _ in results.values()], [delta for _, delta in results.values()]
+    bars = [c.half if math.isfinite(c.half) else 0 for c in ours]  # a single seed has no interval
+    ax.axvline(0, color=GREY, linewidth=1)
+    ax.errorbar([c.mean for c in ours], places, xerr=bars, fmt="o", markersize=8, capsize=5, label="ours")
+    ax.plot(papers, places, "D", markersize=9, color=COLOURS[1], fillstyle="none", label="paper")
+    ax.set_yticks(places, list(results))
+    ax.set(xlabel=f"difference, {unit}", ylim=(-0.6, len(results) - 0.4))
+    ax.grid(axis="y", visible=False)
+    verdicts = ax.secondary_yaxis("right")
+    verdicts.set_yticks(places, [comparison.against(delta) for comparison, delta in results.values()])
+    verdicts.tick_params(length=0)
+    verdicts.spines["right"].set_visible(False)
+    fig.legend(loc="outside upper left", ncols=2)
+    return fig
+
+
+@styled
+def progress(
+    rows: Sequence[Mapping[str, float]] = (), title: str = "", total: int | None = None, *, caption: str = ""
+) -> Figure:
+    """A run as it goes: loss on the left, accuracies on the right. `redraw(rows, title)` takes all rows so far."""
+    fig, (left, right) = canvas(2, height=3.6, caption=caption)
+    moving = {"marker": "o", "markersize": 4, "animated": True}
+    (loss,) = left.plot([], [], **moving)
+    (test,) = right.plot([], [], label="test", **moving)
+    (train,) = right.plot([], [], "--", color=COLOURS[4], label="training, clean", **moving)
+    heading = left.text(0, 1.04, "", transform=left.transAxes, fontsize=12, animated=True)
+    left.set(xlabel="epoch", ylabel=LABELS["train_loss"], xlim=(0, total or 1), ylim=(0, 1), title=" ")
+    right.set(xlabel="epoch", ylabel="accuracy, %", xlim=(0, total or 1), ylim=(0, 100))
+    for ax in (left, right):
+        ax.xaxis.get_major_locator().set_params(integer=True)
+    right.legend(loc="lower right")
+
+    def redraw(rows: Sequence[Mapping[str, float]], title: str = "") -> None:
+        heading.set_text(title)
+        epochs = [row["epoch"] for row in rows]
+        for line, metric in ((loss, "train_loss"), (test, "test_accuracy"), (train, "train_accuracy")):
+            line.set_data(epochs, [row.get(metric, math.nan) for row in rows])
+        for ax in (left, right):
+            set_limits(ax, xlim=(0, max([total or 1, *epochs])))
+        set_limits(left, ylim=(0, ceiling(max(filter(math.isfinite, loss.get_ydata()), default=1.0))))
+
+    return with_redraw(fig, redraw, rows, title)
+
+
+def _finals(runs: Mapping[str, Runs] | Runs) -> dict[str, list[dict[str, Any]]]:
+    """label -> final metrics of each seed, from records or their `final` dictionaries. ValueError if there are none."""
+    groups = dict(runs) if isinstance(runs, Mapping) else {"": runs}
+    for label, group in groups.items():
+        if not group:
+            raise ValueError(f"no runs to draw for {label!r}")
+    return {label: [run.final if isinstance(run, Run) else run for run in group] for label, group in groups.items()}
+
+
+def _plus_minus(values: Sequence[float]) -> str:
+    mean, half = t_interval(values)
+    return f"{mean:.1f} ± {half:.1f}" if math.isfinite(half) else f"{mean:.1f}"
