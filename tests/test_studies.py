@@ -12,7 +12,7 @@ from filelock import FileLock
 from tricks import runs, studies, train
 from tricks.recipe import BASELINE
 from tricks.runs import Run, find, load_all
-from tricks.studies import ARMS, STUDIES, Study, missing, study, summary_text, work
+from tricks.studies import ARMS, PILOTS, STUDIES, Study, missing, study, summary_text, work
 
 TWO = Study("two", "Does it work?", "§0", ("off", "on"), "off", (0, 1))
 
@@ -104,7 +104,9 @@ def test_status_and_summary_pair_by_seed(two):
 def test_every_study_has_its_reference_among_its_arms_and_a_recipe_for_each():
     for one in STUDIES.values():
         assert one.reference in one.arms and set(one.arms) <= set(ARMS), one.name
-        assert len(one.seeds) == len(set(one.seeds)) >= 3 or one.name == "pilot"
+        choice = one.name in PILOTS
+        assert len(one.seeds) == len(set(one.seeds)) >= (1 if choice else 3)
+        assert {ARMS[arm].split for arm in one.arms} == {"validation" if choice else "test"}
 
 
 def test_arms_have_different_recipes():

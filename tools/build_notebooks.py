@@ -21,6 +21,7 @@ import os
 import re
 import sys
 import tempfile
+import threading
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -304,7 +305,16 @@ def main() -> int:
         print("\n".join(differing) or f"{2 * len(paths)} notebooks are in step with their sources")
         return bool(differing)
     budget = "smoke" if args.execute_only else os.environ.get("TRICKS_BUDGET", "quick")
-    failed = asyncio.run(build(paths, budget, args.jobs, keep=not args.execute_only))
+    loop = asyncio.new_event_loop()
+    # in a thread of its own: in the main one, nbclient would take Ctrl-C for itself and go on with the next lesson
+    threading.Thread(target=loop.run_forever, daemon=True).start()
+    building = asyncio.run_coroutine_threadsafe(build(paths, budget, args.jobs, keep=not args.execute_only), loop)
+    try:
+        failed = building.result()
+    except KeyboardInterrupt:
+        building.cancel()  # the kernels go with this process
+        print("Interrupted. Notebooks that were finished are kept, the others are as they were", file=sys.stderr)
+        return 130
     print(f"{2 * len(paths) - failed} notebooks built, {failed} failed")
     return bool(failed)
 

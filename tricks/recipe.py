@@ -13,6 +13,7 @@ from typing import Any
 SCHEDULES = ("step", "cosine")
 AUGMENTS = ("none", "crop_flip", "paper")
 SPLITS = ("test", "validation")
+SAMPLE_IMAGES = 2_000  # of training and of evaluated images, on which curves are measured: all of them take too long
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from typing import Any
 from scipy.special import stdtrit
 
 from tricks import ROOT
-from tricks.recipe import Recipe, changes
+from tricks.recipe import SAMPLE_IMAGES, Recipe, changes
 
 RUNS = ROOT / "data" / "runs"
 
@@ -25,7 +25,7 @@ class Run:
     name: str  # of the arm, for people; a run is found by its recipe
     recipe: Recipe
     seed: int
-    rows: list[dict[str, float]]  # one per epoch, measured on samples of 2,000 images
+    rows: list[dict[str, float]]  # one per epoch, measured on samples of SAMPLE_IMAGES
     final: dict[str, Any]  # metrics.summary of all evaluated images after the last epoch
     meta: dict[str, Any] = field(default_factory=dict)  # source and sizes of the data, device, versions, seconds
 
@@ -191,8 +191,11 @@ def value(run: Run, metric: str) -> float:
     return float(found)
 
 
-def caption(runs: Sequence[Run]) -> str:
-    """n, budget, data and device of some runs, for the line under a figure. ValueError when there are none."""
+def caption(runs: Sequence[Run], *, curve: bool = False) -> str:
+    """n, budget, data and device of some runs, for the line under a figure. ValueError when there are none.
+
+    `curve` is for what is drawn from the rows, which are measured on a sample of the evaluated images.
+    """
     if not runs:
         raise ValueError("a caption needs at least one run")
 
@@ -202,7 +205,8 @@ def caption(runs: Sequence[Run]) -> str:
     counts = {sum(other.recipe == run.recipe for other in runs) for run in runs}
     n = "–".join(str(count) for count in sorted({min(counts), max(counts)}))
     images = each(f"{run.meta['train_images']:,}" for run in runs)
-    tested = each(f"{run.meta['test_images']:,} {run.recipe.split}" for run in runs)
+    sample = f"{SAMPLE_IMAGES:,} of " if curve else ""
+    tested = each(f"{sample}{run.meta['test_images']:,} {run.recipe.split}" for run in runs)
     return (
         f"n = {n} seeds · {each(run.recipe.net for run in runs)} · "
         f"{images} images × {each(run.recipe.epochs for run in runs)} epochs · "

@@ -44,7 +44,6 @@ TWEAKS = replace(
     epochs=8,
     net="bottleneck14-pool",
     tweak_d=False,
-    lr=0.2,
 )
 
 
@@ -81,7 +80,7 @@ PILOTS = {
     "pilot_baseline": _held_out("pilot-baseline", SHORT, lr=(0.05, 0.1, 0.2, 0.4), first_decay=(0.25, 0.5)),
     "pilot_step": _held_out("pilot-step", EFFICIENT, lr=(0.2, 0.4, 0.8), first_decay=(0.25, 0.5)),
     "pilot_large_batch": _held_out("pilot-small-batch", SMALL_BATCH, lr=(0.025, 0.05, 0.1, 0.2)),
-    "pilot_tweaks": _held_out("pilot-tweaks", TWEAKS, lr=(0.05, 0.1, 0.2, 0.4)),
+    "pilot_tweaks": _held_out("pilot-tweaks", TWEAKS, lr=(0.05, 0.1, 0.2, 0.4, 0.8)),
     "pilot_teacher": _held_out("pilot-teacher", SMOOTH, net=("resnet14", "resnet20")),
 }
 

@@ -199,7 +199,7 @@ print(f"Result: {live_accuracy:.2f} % of all {len(dataset.test.labels):,} test i
 
 # %%
 runs = arm("cosine")
-fig = curves({"recorded, one thin line per seed": runs}, caption=caption(runs))
+fig = curves({"recorded, one thin line per seed": runs}, caption=caption(runs, curve=True))
 fig
 
 # %% [markdown]

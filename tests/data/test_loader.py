@@ -8,9 +8,9 @@ import torch
 
 from tricks import augment
 from tricks.data.loader import DeviceLoader, loaders
-from tricks.data.order import SAMPLE_IMAGES, hold_out
+from tricks.data.order import hold_out
 from tricks.data.sets import Dataset, Split
-from tricks.recipe import AUGMENTS, BASELINE
+from tricks.recipe import AUGMENTS, BASELINE, SAMPLE_IMAGES
 
 
 def images(n, side=32):

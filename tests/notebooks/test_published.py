@@ -1,7 +1,11 @@
 """The committed notebooks are what their sources say, in the published form; and the tool that builds them."""
 
 import asyncio
+import os
 import re
+import signal
+import threading
+import time
 
 import build_notebooks as tool
 import nbformat
@@ -251,6 +255,20 @@ def test_a_cell_that_takes_too_long_is_named(lesson, monkeypatch):
     lesson.write_text("# %%\nwhile True:\n    pass\n")
     with pytest.raises(tool.BuildError, match="01_lesson: A cell timed out"):
         asyncio.run(tool.built(lesson, False, "smoke"))
+
+
+def test_an_interrupted_build_says_what_is_kept(lesson, monkeypatch, capfd):
+    started = lesson.with_name("started")
+    lesson.write_text(f"# %%\nfrom pathlib import Path\nPath({str(started)!r}).touch()\nwhile True:\n    pass\n")
+
+    def interrupt():
+        while not started.exists():
+            time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    assert run(monkeypatch) == 130
+    assert capfd.readouterr().err.splitlines()[-1].startswith("Interrupted. Notebooks that were finished are kept")
 
 
 def test_check_names_each_notebook_that_is_out_of_step(lesson, monkeypatch, capsys):

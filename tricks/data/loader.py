@@ -21,7 +21,6 @@ from tricks.augment import (
 from tricks.data.order import (
     DRAWS,
     NOISE,
-    SAMPLE_IMAGES,
     balanced_order,
     batch_count,
     check,
@@ -32,7 +31,7 @@ from tricks.data.order import (
 )
 from tricks.data.sets import Dataset, Split
 from tricks.process import generator
-from tricks.recipe import Recipe
+from tricks.recipe import SAMPLE_IMAGES, Recipe
 
 EVAL_BATCH = 256
 

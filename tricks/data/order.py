@@ -8,9 +8,6 @@ from tricks.process import generator
 from tricks.recipe import AUGMENTS
 
 ORDER, DRAWS, NOISE = 101, 102, 103  # purposes of random streams, beside those of train.py
-SAMPLE_IMAGES = (
-    2_000  # of the training and of the evaluated images, for the curves: a whole test set at every epoch is too slow
-)
 
 
 def epoch_order(images: int, *, train: bool, seed: int, epoch: int) -> Tensor:

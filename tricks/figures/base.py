@@ -103,7 +103,7 @@ class Figure(matplotlib.figure.Figure):
             artist.draw(canvas.get_renderer())
         picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
         if small and picture.getcolors(MANY_COLOURS):  # a plot and no photo: a palette is less than half the bytes
-            picture = picture.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+            picture = picture.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
         file = io.BytesIO()
         picture.save(file, "png", optimize=small, compress_level=1)
         return file.getvalue()

@@ -127,11 +127,20 @@ def curves(
     runs: Mapping[str, Sequence[Run] | Sequence[list[dict[str, float]]]],
     metric: str = "test_accuracy",
     *,
+    paper: Mapping[str, tuple[Sequence[float], Sequence[float]]] | None = None,
     caption: str = "",
 ) -> Figure:
-    """A metric of the rows against epochs: mean over seeds, its 95 % t-interval as a band, each seed a thin line."""
-    fig, ax = canvas(caption=caption)
-    for (label, group), colour in zip(runs.items(), cycle(COLOURS), strict=False):
+    """A metric of the rows against epochs: mean over seeds, its 95 % t-interval as a band, each seed a thin line.
+
+    `paper` draws digitised curves, label -> (epoch, value), in a panel of their own; equal labels have equal colours.
+    """
+    fig, axes = canvas(2 if paper else 1, squeeze=False, caption=caption)
+    ax = axes[0, -1]
+    colours = dict(zip(runs, cycle(COLOURS), strict=False))
+    for label, (x, y) in (paper or {}).items():
+        axes[0, 0].plot(x, y, color=colours.get(label, GREY), label=label)
+    for label, group in runs.items():
+        colour = colours[label]
         rows = [run.rows if isinstance(run, Run) else run for run in group]
         values = np.array([[row[metric] for row in run] for run in rows])  # (seeds, epochs)
         epochs = np.array([row["epoch"] for row in rows[0]])
@@ -140,8 +149,45 @@ def curves(
         if len(values) > 1:
             half = np.array([t_interval(column)[1] for column in values.T.tolist()])
             ax.fill_between(epochs, values.mean(0) - half, values.mean(0) + half, color=colour, alpha=0.15, linewidth=0)
-    ax.set(xlabel="epoch", ylabel=LABELS.get(metric, metric))
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    for ax, title in zip(axes[0], ("paper", "ours"), strict=False):
+        ax.set(xlabel="epoch", ylabel=LABELS.get(metric, metric), title=title if paper else "")
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.legend()
+    return fig
+
+
+def lead(new: Sequence[Run], old: Sequence[Run], metric: str = "test_accuracy") -> Any:
+    """`new − old` of a metric of the rows, epoch by epoch, for the seeds that both arms have: (seeds, epochs)."""
+    before = {run.seed: run for run in old}
+    pairs = [(run.rows, before[run.seed].rows) for run in new if run.seed in before]
+    if not pairs:
+        raise ValueError(f"nothing to pair: seeds {[r.seed for r in new]} against {[r.seed for r in old]}")
+    return np.array([[a[metric] - b[metric] for a, b in zip(*rows, strict=True)] for rows in pairs])
+
+
+@styled
+def leads(
+    ours: Mapping[str, Any],
+    ylabel: str,
+    *,
+    paper: Mapping[str, Sequence[float]] | None = None,
+    caption: str = "",
+) -> Figure:
+    """Who is ahead when: differences epoch by epoch against the share of the run that is done.
+
+    `ours`: label -> (seeds, epochs), from `lead`, drawn as mean and 95 % t-interval; `paper`: label -> (epochs,).
+    """
+    fig, ax = canvas(caption=caption)
+    ax.axhline(0, color=GREY, linewidth=1)
+    for (label, values), colour in zip(ours.items(), cycle(COLOURS), strict=False):
+        mean, half = np.array([t_interval(column) for column in np.asarray(values).T.tolist()]).T
+        share = 100 * np.arange(1, len(mean) + 1) / len(mean)
+        ax.plot(share, mean, "o-", color=colour, markersize=4, label=label)
+        if np.isfinite(half).all():  # a single seed has no interval
+            ax.fill_between(share, mean - half, mean + half, color=colour, alpha=0.15, linewidth=0)
+    for label, values in (paper or {}).items():
+        ax.plot(100 * np.arange(1, len(values) + 1) / len(values), values, color=GREY, linewidth=1.5, label=label)
+    ax.set(xlabel="share of the run that is done, %", ylabel=ylabel, xlim=(0, 102))
     ax.legend()
     return fig
 
@@ -175,16 +221,18 @@ def progress(
 ) -> Figure:
     """A run as it goes: loss on the left, accuracies on the right. `redraw(rows, title)` takes all rows so far."""
     fig, (left, right) = canvas(2, height=3.6, caption=caption)
-    moving = {"marker": "o", "markersize": 4, "animated": True}
+    moving = {"marker": "o", "markersize": 4, "animated": True, "clip_on": False}  # the last marker is on the edge
     (loss,) = left.plot([], [], **moving)
     (test,) = right.plot([], [], label="test", **moving)
     (train,) = right.plot([], [], "--", color=COLOURS[4], label="training, clean", **moving)
     heading = left.text(0, 1.04, "", transform=left.transAxes, fontsize=12, animated=True)
-    left.set(xlabel="epoch", ylabel=LABELS["train_loss"], xlim=(0, total or 1), ylim=(0, 1), title=" ")
+    for artist in (loss, test, train, heading):  # the heading is wider than its axes, and the room beside it is free
+        artist.set_in_layout(False)
+    left.set(xlabel="epoch", ylabel=LABELS["train_loss"], xlim=(0, total or 1), ylim=(0, 1), title=" ")  # keeps room
     right.set(xlabel="epoch", ylabel="accuracy, %", xlim=(0, total or 1), ylim=(0, 100))
     for ax in (left, right):
         ax.xaxis.get_major_locator().set_params(integer=True)
-    right.legend(loc="lower right")
+    fig.legend(loc="outside right upper")
 
     def redraw(rows: Sequence[Mapping[str, float]], title: str = "") -> None:
         heading.set_text(title)
