@@ -124,7 +124,8 @@ def test_packing_a_picture_changes_no_colour_that_an_eye_could_tell(name):
     fig = PLOTS[name]()
     small, exact = fig.png(100), fig.png(100, small=False)
     difference = np.asarray(picture(small).convert("RGB"), int) - np.asarray(picture(exact), int)
-    assert np.abs(difference).max() <= 6  # of 255
+    assert np.abs(difference).max() <= 10  # of 255, at single points
+    assert np.abs(difference.mean(axis=(0, 1))).max() < 0.2  # no tint
     assert len(small) < len(exact)
 
 
