@@ -50,6 +50,8 @@ PLOTS = {
         evidence.response, [0, 0.1, 0.4], [[75.0, 75.4], [75.8, 76.1], [74.0, 74.2]], "ε", "accuracy, %"
     ),
     "curves": partial(evidence.curves, {"a": [rows(6, s) for s in range(3)], "b": [rows(6, s + 2) for s in range(3)]}),
+    "curves, paper": partial(evidence.curves, {"a": [rows(6)], "b": [rows(6, 2)]}, paper={"b": ([0, 9], [10, 70])}),
+    "leads": partial(evidence.leads, {"a − b": [[1, -2, 3], [2, -1, 2]]}, "ahead, points", paper={"paper": [0, -1]}),
     "against_paper": partial(
         evidence.against_paper, {"cosine": (COMPARISON, 0.75), "a longer label": (COMPARISON, -1)}
     ),
@@ -124,6 +126,33 @@ def test_curves_draw_mean_interval_and_seeds_of_rows_or_records():
     assert low == pytest.approx(t_interval(values)[0] - t_interval(values)[1])
     runs = [Run("arm", BASELINE, seed, groups[seed], {}) for seed in range(3)]
     assert evidence.curves({"arm": runs}).png() == evidence.curves({"arm": groups}).png()
+
+
+def test_curves_with_the_papers_give_equal_labels_equal_colours():
+    paper, ours = evidence.curves(
+        {"a": [rows(4)], "b": [rows(4, 1)]}, paper={"b": ([0, 1], [5, 6]), "x": ([0], [1])}
+    ).axes
+    assert (paper.get_title("left"), ours.get_title("left")) == ("paper", "ours")
+    colours = {line.get_label(): line.get_color() for line in ours.lines}
+    assert [line.get_color() for line in paper.lines] == [colours["b"], "#666666"]
+    assert list(paper.lines[0].get_ydata()) == [5, 6]
+
+
+def test_lead_pairs_the_seeds_and_leads_draw_its_mean_against_the_share_of_the_run():
+    new = [Run("new", BASELINE, seed, rows(4, 2 * seed), {}) for seed in (0, 1, 2)]
+    old = [Run("old", BASELINE, seed, rows(4, 0), {}) for seed in (1, 2, 3)]
+    ahead = evidence.lead(new, old)
+    assert ahead.tolist() == [[2.0] * 4, [4.0] * 4]
+    ax = evidence.leads({"new − old": ahead, "one seed": ahead[:1]}, "points", paper={"paper": [-1, -2]}).axes[0]
+    lines = {line.get_label(): line for line in ax.lines}
+    assert list(lines["new − old"].get_xdata()) == [25, 50, 75, 100]
+    assert list(lines["new − old"].get_ydata()) == [3, 3, 3, 3]
+    assert list(lines["paper"].get_xdata()) == [50, 100] and list(lines["paper"].get_ydata()) == [-1, -2]
+    low, high = ax.collections[0].get_datalim(ax.transData).intervaly
+    assert (low, high) == pytest.approx((3 - t_interval([2, 4])[1], 3 + t_interval([2, 4])[1]))
+    assert len(ax.collections) == 1  # one seed has no interval
+    with pytest.raises(ValueError, match="nothing to pair"):
+        evidence.lead(new[:1], old)
 
 
 def test_against_paper_draws_both_differences_and_the_verdict():

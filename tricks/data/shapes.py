@@ -7,10 +7,10 @@ import numpy as np
 CLASSES = ("circle", "crescent", "cross", "ell", "frame", "ring", "square", "star", "tee", "triangle")
 TRAIN_IMAGES, TEST_IMAGES = 20_000, 4_000
 CHUNK = 500  # pictures drawn at a time, so that intermediate arrays stay small
-BEHIND, BEFORE = 1, 1  # bars behind the shape and before it
+BEHIND, BEFORE = 1, 2  # bars behind the shape and before it
 TILT = 0.35  # radians, how far a shape is turned at most
 CONTRAST = (90.0, 140.0)  # distance of a layer's colour from the background's, of 255
-NOISE = 12.0  # standard deviation, of 255
+NOISE = 16.0  # standard deviation, of 255
 
 # RandomState and not Generator: its numbers are frozen for ever, so that the set is the same with every numpy.
 
