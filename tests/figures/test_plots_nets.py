@@ -91,9 +91,10 @@ def test_accuracy_cost_has_means_intervals_and_a_colour_for_each_label():
     assert dots[0].get_color() == dots[3].get_color() != dots[2].get_color() == dots[4].get_color()
     x, y = (dots[4].get_xdata()[0], dots[4].get_ydata()[0])
     assert x == pytest.approx(9.2)
-    across, up = (bars.get_segments()[0] for bars in ours.containers[1].lines[2])
-    assert across[:, 0] == pytest.approx([x - t_interval([9.0, 9.4])[1], x + t_interval([9.0, 9.4])[1]])
-    assert up[:, 1] == pytest.approx([y - t_interval([72.0, 74.0])[1], y + t_interval([72.0, 74.0])[1]])
+    (bars,) = ours.containers[1].lines[2]
+    half = t_interval([72.0, 74.0])[1]
+    assert bars.get_segments()[0][:, 1] == pytest.approx([y - half, y + half])
+    assert ours.lines[-1].get_xydata().tolist() == [[9.0, 72.0], [9.4, 74.0]]  # the seeds
     assert [text.get_text() for text in fig.legends[0].get_texts()] == ["plain", "C", "D"]
 
 

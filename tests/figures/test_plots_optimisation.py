@@ -97,9 +97,12 @@ def test_loss_traces_mark_the_first_step_that_is_not_finite():
     )
     assert [list(cross.get_xdata()) for cross in crosses] == [[3], []]
     assert [text.get_text() for text in ax.texts] == ["not finite from step 3 on", ""]
+    assert ax.get_ylim()[1] == 1e5
     fig.redraw({"no warm-up": CALM, "warm-up": [*CALM[:30], math.nan]})
     assert [list(cross.get_xdata()) for cross in crosses] == [[], [30]]
     assert [text.get_text() for text in ax.texts] == ["", "not finite from step 30 on"]
+    fig.redraw({"no warm-up": CALM, "warm-up": CALM})
+    assert ax.get_ylim()[1] == 10
 
 
 def test_block_growth_draws_every_block_of_every_start():

@@ -91,6 +91,7 @@ def test_soft_gradient_draws_one_picture_and_the_mean_norm_with_and_without_t_sq
     assert lines["limit of “with T²”"][0] == pytest.approx(np.mean([math.hypot(*row) for row in PULL[2]]))
     points = [line.get_xydata()[0].tolist() for line in right.lines if line.get_marker() == "o"]
     assert points == [pytest.approx([10.0, norm[2]]), pytest.approx([10.0, norm[2] / 100])]
+    assert [text.get_text() for text in right.texts] == [f"T = 10: {norm[2]:.2g} with T², {norm[2] / 100:.2g} without"]
 
 
 def test_soft_gradient_moves_to_the_nearest_temperature():

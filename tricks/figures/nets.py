@@ -110,8 +110,8 @@ Points = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 def accuracy_cost(panels: Mapping[str, tuple[str, Points]], *, caption: str = "") -> Figure:
     """Accuracy against cost, a panel each: title -> (what the cost is, label -> (costs, accuracies)).
 
-    Both have a value per seed or a single one. A large dot is the mean, its bars the 95 % t-intervals, small dots the
-    seeds. A label has one colour in all panels, and labels of the same cost stand side by side.
+    Both have a value per seed or a single one. A large dot is the mean, its bar the 95 % t-interval of the accuracy,
+    small dots are the seeds. A label has one colour in all panels, and labels of the same cost stand side by side.
     """
     fig, axes = canvas(len(panels), caption=caption, squeeze=False)
     labels = list(dict.fromkeys(label for _, points in panels.values() for label in points))
@@ -121,11 +121,11 @@ def accuracy_cost(panels: Mapping[str, tuple[str, Points]], *, caption: str = ""
         centres = [t_interval(costs)[0] for costs, _ in points.values()]
         gap = 0.05 * (max(centres) - min(centres))
         for i, (label, (costs, accuracies)) in enumerate(points.items()):
-            (x, dx), (y, dy) = t_interval(costs), t_interval(accuracies)
+            x, (y, half) = centres[i], t_interval(accuracies)
             shift = gap * (centres[:i].count(x) - (centres.count(x) - 1) / 2)
             style: Any = {"color": colours[label], "fmt": "o", "markersize": 8, "capsize": 4, "linewidth": 1.5}
-            xerr, yerr = (half if math.isfinite(half) else 0 for half in (dx, dy))  # a single value has no interval
-            handles[label] = ax.errorbar(x + shift, y, xerr=xerr, yerr=yerr, **style)
+            bar = half if math.isfinite(half) else 0  # a single value has no interval
+            handles[label] = ax.errorbar(x + shift, y, yerr=bar, **style)
             if len(accuracies) > 1:
                 cloud = np.array(costs if len(costs) == len(accuracies) else [x] * len(accuracies)) + shift
                 ax.plot(cloud, accuracies, "o", color=colours[label], alpha=0.35, markersize=4, markeredgewidth=0)

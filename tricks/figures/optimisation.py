@@ -203,10 +203,9 @@ def loss_traces(
     *,
     chance: float,
     warmup_steps: int,
-    top: float = 1e5,
     caption: str = "",
 ) -> Figure:
-    """Training loss of every step, on a log axis up to `top`; a cross marks where a loss stops being finite (§3.1).
+    """Training loss of every step, on a log axis; a cross marks where a loss stops being finite (§3.1).
 
     `chance` is the loss of equal probabilities, log K. `redraw(traces)` takes new traces with the same labels.
     """
@@ -219,12 +218,16 @@ def loss_traces(
         high = 0.93 - 0.1 * i  # of the axes: two crosses must not cover each other
         at = {"transform": ax.get_xaxis_transform(), "color": line.get_color(), "animated": True}
         crosses[label] = ax.plot([], [], "X", markersize=12, **at)[0]
-        notes[label] = ax.text(0, high, "", va="center", fontsize=10, **at)
+        paper = {"boxstyle": "square,pad=0.2", "facecolor": "white", "edgecolor": "none"}  # words on a curve
+        notes[label] = ax.text(0, high, "", va="center", fontsize=10, bbox=paper, zorder=3, **at)
     ax.set(xlabel="step", ylabel="training loss of the batch, nats")
-    ax.set(yscale="log", xlim=(0, steps), ylim=(0.5, top))
+    ax.set(yscale="log", xlim=(0, steps))
     fig.legend(loc="outside upper left", ncols=2)
 
     def redraw(traces: Mapping[str, Sequence[float]]) -> None:
+        largest = max(float(np.max(np.nan_to_num(traces[label], nan=np.inf))) for label in lines)
+        top = next((top for top in (10.0, 100.0) if largest < top), 1e5)  # what is higher leaves the axes
+        set_limits(ax, ylim=(0.5, top))
         for label, line in lines.items():
             loss = np.asarray(traces[label], float)
             bad = np.flatnonzero(~np.isfinite(loss))

@@ -108,7 +108,7 @@ def soft_targets(
             for bar, probability in zip(bars, p, strict=True):
                 bar.set_width(probability)
             for i, value in values:
-                value.set(x=p[i] + 0.03, text=f"{p[i]:.3f}")
+                value.set(x=max(p[i], 1 / k) + 0.03, text=f"{p[i]:.3f}")
             words.set_text(f"T = {temperature:g}, entropy {-np.sum(p * np.log(np.maximum(p, 1e-300))):.2f} nats")
 
     return with_redraw(fig, redraw, temperature)
@@ -117,7 +117,9 @@ def soft_targets(
 def _heading(ax: Axes, **font: Any) -> Annotation:
     """An empty text where the title stands, for words that a slider changes."""
     at = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "baseline"}
-    return ax.annotate("", (0, 1), xytext=(0, 6), animated=True, **at, **font)
+    words = ax.annotate("", (0, 1), xytext=(0, 6), animated=True, **at, **font)
+    words.set_in_layout(False)  # or the axes would move with the words
+    return words
 
 
 def softmax(logits: Any) -> np.ndarray:
@@ -163,7 +165,7 @@ def soft_gradient(
     for (label, values), colour in zip(lines.items(), COLOURS, strict=False):
         right.loglog(ts, values, color=colour, label=label)
         (point,) = right.plot([], [], "o", color=colour, markersize=9, animated=True)
-        points.append((values, point, right.text(1, 1, "", color=colour, fontweight="bold", animated=True)))
+        points.append((values, point))
     levels = {"limit of “with T²”": (np.linalg.norm(limit, axis=1).mean(), ":"), "labels' term": (hard, "--")}
     for label, (level, style) in levels.items():
         if level is not None:
@@ -174,19 +176,15 @@ def soft_gradient(
     right.xaxis.set_minor_locator(NullLocator())
     right.margins(y=0.12)
     right.legend(loc="lower left")
-    heading = _heading(right, fontsize=12)
+    heading = _heading(right, fontsize=11)
     fig.legend(handles=[bars, marks], loc="outside upper left", ncols=2)
 
     def redraw(temperature: float = temperature) -> None:
         at = int(np.abs(ts - temperature).argmin())
-        heading.set_text(f"All pictures, T = {ts[at]:g}")
+        heading.set_text(f"T = {ts[at]:g}: {norm[at]:.2g} with T², {norm[at] / ts[at] ** 2:.2g} without")
         for bar, value in zip(bars, gradients[at, 0], strict=True):
             bar.set_width(value)
-        for values, point, text in points:
+        for values, point in points:
             point.set_data([ts[at]], [values[at]])
-            late = ts[at] > 0.25 * ts.max()  # the number stands where the curve is not
-            text.set(ha="right" if late else "left", va="top" if late and values is not norm else "bottom")
-            text.set(position=(ts[at] * (0.88 if late else 1.12), values[at] * (0.95 if late else 1.1)))
-            text.set_text(f"{values[at]:.2g}")
 
     return with_redraw(fig, redraw, temperature)
