@@ -448,9 +448,9 @@ for warm, total in ((5, 120), (5, 30)):
     print(f"timm's jump at the end of {warm} epochs of warm-up out of {total}: {cosine_lr(warm, total, 1.0) - 1:+.1%}")
 
 # %% [markdown]
-# Either cosine ends at 0 and either step schedule at a thousandth of the peak. The cosine differs by little at any time,
-# and by less the shorter the warm-up is beside the run. The step schedules differ by nine tenths of the peak, for as
-# many epochs as the warm-up has, three times in a run (by a tenth of that each time).
+# Either cosine ends at 0 and either step schedule at a thousandth of the peak. The cosine differs by little at any
+# time, and by less the shorter the warm-up is beside the run. The step schedules differ by nine tenths of the peak,
+# for as many epochs as the warm-up has, three times in a run (by a tenth of that each time).
 #
 # ## 5. Colour jitter
 #
