@@ -184,7 +184,8 @@ def gradient_histogram(gradients: Any, loss_scale: float = 1, *, caption: str = 
     for label, (low, high, colour, alpha) in zones.items():
         left.axvspan(low, high, color=colour, alpha=alpha, linewidth=0, label=label)
     bars = left.stairs(share, edges, fill=True, color=COLOURS[0], alpha=0.75, animated=True)
-    words = left.text(0, 1.04, "", transform=left.transAxes, fontsize=11, linespacing=1.4, va="bottom", animated=True)
+    words = left.text(0, 1.02, "", transform=left.transAxes, fontsize=10, linespacing=1.2, va="bottom", animated=True)
+    words.set_in_layout(False)  # else the axes would move with them; the title keeps their room
     left.set(xlabel="log2 of |gradient · loss scale|", ylabel="share of gradients per factor of 2, %", title=" \n ")
     left.set(xlim=(-48, 24), ylim=(0, 1.35 * share.max()))
     left.legend(loc="upper center", ncols=3, title="in fp16", columnspacing=1, handlelength=1, fontsize=9)
