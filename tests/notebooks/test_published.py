@@ -4,7 +4,8 @@ import asyncio
 import os
 import re
 import signal
-import threading
+import subprocess
+import sys
 import time
 
 import build_notebooks as tool
@@ -257,18 +258,24 @@ def test_a_cell_that_takes_too_long_is_named(lesson, monkeypatch):
         asyncio.run(tool.built(lesson, False, "smoke"))
 
 
-def test_an_interrupted_build_says_what_is_kept(lesson, monkeypatch, capfd):
+def test_an_interrupted_build_says_what_is_kept_and_nothing_else(lesson):
     started = lesson.with_name("started")
     lesson.write_text(f"# %%\nfrom pathlib import Path\nPath({str(started)!r}).touch()\nwhile True:\n    pass\n")
-
-    def interrupt():
-        while not started.exists():
-            time.sleep(0.1)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    threading.Thread(target=interrupt, daemon=True).start()
-    assert run(monkeypatch) == 130
-    assert capfd.readouterr().err.splitlines()[-1].startswith("Interrupted. Notebooks that were finished are kept")
+    code = (
+        "import sys, pathlib, build_notebooks as tool\n"
+        f"tool.NOTEBOOKS, tool.prepare_data = pathlib.Path({str(tool.NOTEBOOKS)!r}), lambda: None\n"
+        "sys.argv = ['build_notebooks']\n"
+        "sys.exit(tool.main())"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'tools'}"}
+    building = subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, text=True)
+    while not started.exists():
+        assert building.poll() is None
+        time.sleep(0.1)
+    building.send_signal(signal.SIGINT)
+    assert building.wait(20) == 130
+    assert building.stderr.readline().startswith("Interrupted. Notebooks that were finished are kept")
+    assert [path.name for path in lesson.parent.parent.iterdir()] == ["src"]
 
 
 def test_check_names_each_notebook_that_is_out_of_step(lesson, monkeypatch, capsys):
