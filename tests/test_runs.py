@@ -7,7 +7,20 @@ import pytest
 from scipy import stats
 
 from tricks.recipe import BASELINE
-from tricks.runs import Run, caption, compare, find, load_all, load_run, recorded, t_interval, write_atomic
+from tricks.runs import (
+    Run,
+    caption,
+    compare,
+    find,
+    load_all,
+    load_run,
+    overconfidence,
+    plus_minus,
+    recorded,
+    t_interval,
+    write_atomic,
+)
+from tricks.studies import ARMS
 
 RECIPE = replace(BASELINE, epochs=1)
 
@@ -112,6 +125,17 @@ def test_the_sentence_says_no_clear_difference_when_the_interval_holds_0():
 
 def test_a_single_pair_has_no_interval():
     assert str(compare([make(71)], [make(70)])) == "+1.00 points for one seed, which has no interval"
+    assert str(compare([make(71)], [make(70)], unit="")) == "+1.000 for one seed, which has no interval"
+
+
+def test_plus_minus_is_the_t_interval_in_words():
+    assert plus_minus([71.2, 70.4, 72.9, 71.8, 70.1], 1) == "71.3 ± 1.4"  # scipy: 71.28 ± 1.40
+    assert plus_minus([70.0]) == "70.00"
+
+
+def test_overconfidence_is_mean_confidence_above_accuracy():
+    bins = {"confidence": [0.5, 0.9], "accuracy": [0.5, 0.8], "count": [1, 3]}
+    assert overconfidence(make(72.5, reliability=bins)) == pytest.approx(100 * (0.5 + 3 * 0.9) / 4 - 72.5)
 
 
 def test_a_nested_metric_has_a_dotted_name():
@@ -124,6 +148,8 @@ def test_caption_says_n_budget_data_and_device():
     text = caption([make(70, s) for s in range(3)])
     for part in ("n = 3 seeds", "resnet8", "100 images × 1 epochs", "test data, 50 test images", "cpu"):
         assert part in text
+    assert "50 of 50 test images" in caption([make(70)], curve=True)
+    assert "2,000 of 10,000 test images" in caption(find(ARMS["cosine"]), curve=True)
     with pytest.raises(ValueError, match="at least one run"):
         caption([])
 

@@ -132,6 +132,12 @@ def t_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, flo
     return mean, float(stdtrit(n - 1, (1 + level) / 2)) * sd / math.sqrt(n)
 
 
+def plus_minus(values: Sequence[float], digits: int = 2) -> str:
+    """Mean and 95 % t-interval in words, "70.74 ± 0.42"; of a single value only itself."""
+    mean, half = t_interval(values)
+    return f"{mean:.{digits}f} ± {half:.{digits}f}" if math.isfinite(half) else f"{mean:.{digits}f}"
+
+
 @dataclass(frozen=True)
 class Comparison:
     """Paired differences `new − old`, one per seed that both arms have."""
@@ -159,7 +165,7 @@ class Comparison:
         up = sum(d > 0 for d in self.differences)
         digits = 2 if self.unit == "points" else 3
         if len(self.differences) == 1:
-            return f"{self.mean:+.{digits}f} {self.unit} for one seed, which has no interval"
+            return f"{self.mean:+.{digits}f} {self.unit}".rstrip() + " for one seed, which has no interval"
         interval = f"{self.mean:+.{digits}f} ± {self.half:.{digits}f} {self.unit}".rstrip()
         text = f"{interval}, higher for {up} of {len(self.differences)} seeds"
         return text if self.clear else f"no clear difference at this budget ({text})"
@@ -171,16 +177,23 @@ class Comparison:
         return "same sign" if self.mean * paper_delta > 0 else "opposite sign"
 
 
+def paired(new: Sequence[Run], old: Sequence[Run]) -> list[tuple[Run, Run]]:
+    """(new, old) for each seed that both arms have. ValueError if they share none."""
+    before = {run.seed: run for run in old}
+    pairs = [(run, before[run.seed]) for run in new if run.seed in before]
+    if not pairs:
+        raise ValueError(f"nothing to pair: seeds {[r.seed for r in new]} against {[r.seed for r in old]}")
+    return pairs
+
+
 def compare(new: Sequence[Run], old: Sequence[Run], metric: str = "accuracy", unit: str = "points") -> Comparison:
     """Differences of a final metric, paired by seed. ValueError if the arms share no seed.
 
     `metric` is a key of `Run.final`, such as accuracy, nll or ece, or "gap.mean" for a value one level down.
     """
-    before = {run.seed: value(run, metric) for run in old}
-    pairs = [(run.seed, value(run, metric) - before[run.seed]) for run in new if run.seed in before]
-    if not pairs:
-        raise ValueError(f"nothing to pair: seeds {[r.seed for r in new]} against {[r.seed for r in old]}")
-    return Comparison(tuple(s for s, _ in pairs), tuple(d for _, d in pairs), unit)
+    pairs = paired(new, old)
+    differences = tuple(value(a, metric) - value(b, metric) for a, b in pairs)
+    return Comparison(tuple(run.seed for run, _ in pairs), differences, unit)
 
 
 def value(run: Run, metric: str) -> float:
@@ -189,6 +202,13 @@ def value(run: Run, metric: str) -> float:
     for key in metric.split("."):
         found = found[key]
     return float(found)
+
+
+def overconfidence(run: Run) -> float:
+    """Mean confidence minus accuracy on all evaluated images, in points: above 0 the network claims too much."""
+    bins = run.final["reliability"]
+    sure = sum(c * n for c, n in zip(bins["confidence"], bins["count"], strict=True)) / sum(bins["count"])
+    return 100 * sure - run.accuracy
 
 
 def caption(runs: Sequence[Run], *, curve: bool = False) -> str:
@@ -205,8 +225,8 @@ def caption(runs: Sequence[Run], *, curve: bool = False) -> str:
     counts = {sum(other.recipe == run.recipe for other in runs) for run in runs}
     n = "–".join(str(count) for count in sorted({min(counts), max(counts)}))
     images = each(f"{run.meta['train_images']:,}" for run in runs)
-    sample = f"{SAMPLE_IMAGES:,} of " if curve else ""
-    tested = each(f"{sample}{run.meta['test_images']:,} {run.recipe.split}" for run in runs)
+    counted = [(run.meta["test_images"], run.recipe.split) for run in runs]
+    tested = each(f"{f'{min(SAMPLE_IMAGES, n):,} of ' if curve else ''}{n:,} {split}" for n, split in counted)
     return (
         f"n = {n} seeds · {each(run.recipe.net for run in runs)} · "
         f"{images} images × {each(run.recipe.epochs for run in runs)} epochs · "

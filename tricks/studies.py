@@ -19,7 +19,7 @@ from filelock import FileLock
 
 from tricks import ROOT
 from tricks.recipe import BASELINE, Recipe
-from tricks.runs import RUNS, Run, compare, find, nearest_name, recorded, t_interval, write_atomic
+from tricks.runs import RUNS, Run, compare, find, nearest_name, plus_minus, recorded, write_atomic
 
 SUMMARY = RUNS / "summary.csv"
 
@@ -311,8 +311,7 @@ def status(study: Study) -> str:
         runs = [run for run in find(ARMS[name]) if run.seed in study.seeds]
         line = f"  {name:<16} {len(runs)} of {len(study.seeds)} seeds"
         if runs:
-            mean, half = t_interval([run.accuracy for run in runs])
-            line += f"   {mean:.2f} %" if len(runs) == 1 else f"   {mean:.2f} ± {half:.2f} %"
+            line += f"   {plus_minus([run.accuracy for run in runs])} %"
         if runs and reference and name != study.reference and {r.seed for r in runs} & {r.seed for r in reference}:
             line += f"   {compare(runs, reference)}"
         lines.append(line)

@@ -35,7 +35,7 @@ from tricks.notebook import budget, check, live, predict, short, show, sliders, 
 from tricks.parameters import decay_groups, zero_last_gamma_
 from tricks.process import generator
 from tricks.recipe import BASELINE, changes
-from tricks.runs import caption, compare, t_interval
+from tricks.runs import caption, compare, plus_minus
 from tricks.schedules import lr_at, scaled_lr, warmup
 from tricks.studies import ARMS, LARGE_BATCH, PILOTS, SMALL_BATCH, arm
 from tricks.train import epochs, model_for, prepare
@@ -460,15 +460,10 @@ OURS = {b: {row: arm(f"{name}{suffix}") for row, suffix in LADDER.items()}
         for b, name in ((64, "small"), (512, "large"))}
 everything = [run for arms in OURS.values() for runs in arms.values() for run in runs]
 
-
-def with_interval(runs):
-    mean, half = t_interval([run.accuracy for run in runs])
-    return f"{mean:.2f} ± {half:.2f}" if np.isfinite(half) else f"{mean:.2f}"
-
-
 table([{"each row adds to the one above": row,
         **{f"paper, b = {b}": f"{rows_4[row][f'BS{b}_top1']:.2f}" for b in (256, 1024)},
-        **{f"ours, b = {b}": with_interval(arms[row]) for b, arms in OURS.items()}} for row in LADDER])
+        **{f"ours, b = {b}": plus_minus([run.accuracy for run in arms[row]]) for b, arms in OURS.items()}}
+       for row in LADDER])
 print("test accuracy, %; ours with the 95 % interval of the mean over seeds")
 print("\nhow the learning rate at b = 64 was chosen, one seed each:")
 for name, recipe in PILOTS["pilot_large_batch"].items():

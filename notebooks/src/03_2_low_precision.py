@@ -44,7 +44,7 @@ from tricks.figures.precision import (
 )
 from tricks.notebook import budget, check, live, predict, short, show, sliders, table
 from tricks.recipe import changes
-from tricks.runs import caption, compare, t_interval
+from tricks.runs import caption, compare, plus_minus
 from tricks.studies import COSINE, arm
 from tricks.targets import one_hot, soft_cross_entropy
 from tricks.train import epochs, prepare
@@ -427,8 +427,7 @@ fig
 
 # %%
 for name, runs in {"fp32": full, "mixed precision": mixed}.items():
-    mean, half = t_interval([run.accuracy for run in runs])
-    print(f"{name:<16} {mean:.2f} ± {half:.2f} %, {len(runs)} seeds")
+    print(f"{name:<16} {plus_minus([run.accuracy for run in runs])} %, {len(runs)} seeds")
 for batch, points in theirs.items():
     print(f"paper, batch size {batch}: {points:+.2f} points; verdict: {ours.against(points)}")
 print(f"ours, accuracy: {ours}")

@@ -45,7 +45,7 @@ from tricks.models.resnet import (
 from tricks.notebook import check, live, predict, short, show, sliders, table
 from tricks.parameters import zero_last_gamma_
 from tricks.recipe import changes
-from tricks.runs import caption, compare, t_interval
+from tricks.runs import caption, compare, plus_minus
 from tricks.studies import PILOTS, TWEAKS, arm
 from tricks.train import epochs, model_for, prepare
 
@@ -390,11 +390,6 @@ everything = [run for runs in ARMS.values() for run in runs]
 def milliseconds(run):
     """Time per training picture; it includes measuring the curve after each epoch and the test at the end."""
     return 1000 * run.meta["seconds"] / (run.meta["train_images"] * run.recipe.epochs)
-
-
-def plus_minus(values):
-    mean, half = t_interval(values)
-    return f"{mean:.2f} ± {half:.2f}" if len(values) > 1 else f"{mean:.2f}"
 
 
 small = {tweak: part_by_part("bottleneck14-pool", 10, 64, tweak) for tweak in TWEAK}

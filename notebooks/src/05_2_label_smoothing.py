@@ -30,7 +30,7 @@ from tricks.figures.evidence import against_paper, gap_histogram, reliability, r
 from tricks.figures.targets import optimal_gap, theoretical_gap
 from tricks.notebook import check, live, predict, short, show, sliders, table
 from tricks.recipe import changes
-from tricks.runs import caption, compare, t_interval, value
+from tricks.runs import caption, compare, overconfidence, plus_minus, t_interval, value
 from tricks.studies import COSINE, arm
 from tricks.targets import one_hot, pytorch_eps, smooth, soft_cross_entropy
 from tricks.train import epochs, prepare
@@ -183,23 +183,12 @@ for eps, runs in ARMS.items():
 reliability(three, caption=caption(ARMS[0.0] + ARMS[0.1] + ARMS[0.4]))
 
 # %%
-def with_interval(runs, measure, digits):
-    mean, half = t_interval([measure(run) for run in runs])
-    return f"{mean:.{digits}f} ± {half:.{digits}f}"
-
-
-def overconfidence(run):
-    """Mean confidence minus accuracy on the test set, in points."""
-    bins = run.final["reliability"]
-    sure = sum(c * n for c, n in zip(bins["confidence"], bins["count"], strict=True)) / sum(bins["count"])
-    return 100 * sure - run.accuracy
-
-
+show(overconfidence)
 table([
-    {"ε": eps, "accuracy, %": with_interval(runs, lambda run: run.accuracy, 2),
-     "confidence − accuracy, points": with_interval(runs, overconfidence, 1),
-     "ECE": with_interval(runs, lambda run: run.final["ece"], 3),
-     "NLL, nats": with_interval(runs, lambda run: run.final["nll"], 3)}
+    {"ε": eps, "accuracy, %": plus_minus([run.accuracy for run in runs]),
+     "confidence − accuracy, points": plus_minus([overconfidence(run) for run in runs], 1),
+     "ECE": plus_minus([run.final["ece"] for run in runs], 3),
+     "NLL, nats": plus_minus([run.final["nll"] for run in runs], 3)}
     for eps, runs in ARMS.items()
 ])
 

@@ -31,7 +31,7 @@ from tricks.figures.targets import soft_gradient, soft_targets
 from tricks.models.resnet import build, multiply_adds
 from tricks.notebook import check, live, predict, short, show, sliders, table
 from tricks.recipe import changes, teacher_of
-from tricks.runs import caption, compare, t_interval, value
+from tricks.runs import caption, compare, plus_minus, t_interval, value
 from tricks.studies import DISTILL, SMOOTH, arm
 from tricks.targets import one_hot, smooth, soft_cross_entropy
 from tricks.train import epochs, prepare, teacher_for
@@ -381,14 +381,10 @@ for lr in (0.1, 0.2, 0.4, 0.8):
 # above the diagonal claims too little, one below it too much.
 
 # %%
-def with_interval(runs, metric, digits):
-    mean, half = t_interval([value(run, metric) for run in runs])
-    return f"{mean:.{digits}f} ± {half:.{digits}f}" if math.isfinite(half) else f"{mean:.{digits}f}"
-
-
+DIGITS = {"accuracy, %": ("accuracy", 2), "NLL, nats": ("nll", 3), "ECE": ("ece", 3), "logit gap": ("gap.mean", 2)}
 table([
-    {"": name, "accuracy, %": with_interval(runs, "accuracy", 2), "NLL, nats": with_interval(runs, "nll", 3),
-     "ECE": with_interval(runs, "ece", 3), "logit gap": with_interval(runs, "gap.mean", 2)}
+    {"": name, **{column: plus_minus([value(run, metric) for run in runs], digits)
+                  for column, (metric, digits) in DIGITS.items()}}
     for name, runs in {"no teacher": same_alone, **{f"T = {T}": runs for T, runs in same.items()}}.items()
 ])
 for metric, unit in (("nll", "nats"), ("ece", "")):

@@ -34,7 +34,7 @@ from tricks.figures.evidence import against_paper, reliability, response
 from tricks.figures.mixing import Plane, beta_density, decision_map, grid, lighter_weight, mixed_pair, near_ends
 from tricks.notebook import check, live, predict, short, show, sliders, table
 from tricks.recipe import changes
-from tricks.runs import caption, compare, t_interval
+from tricks.runs import caption, compare, overconfidence, plus_minus, t_interval
 from tricks.studies import COSINE, arm
 from tricks.targets import mixup, one_hot, smooth, soft_cross_entropy
 from tricks.train import MIXUP, epochs, prepare
@@ -334,23 +334,11 @@ three = {f"α = {alpha:g}": ALPHA[alpha] for alpha in (0.0, 0.2, 1.0)}
 reliability(three, caption=caption([run for runs in three.values() for run in runs]))
 
 # %%
-def with_interval(runs, measure, digits):
-    mean, half = t_interval([measure(run) for run in runs])
-    return f"{mean:.{digits}f}" + (f" ± {half:.{digits}f}" if math.isfinite(half) else "")
-
-
-def overconfidence(run):
-    """Mean confidence minus accuracy on the test set, in points."""
-    bins = run.final["reliability"]
-    sure = sum(c * n for c, n in zip(bins["confidence"], bins["count"], strict=True)) / sum(bins["count"])
-    return 100 * sure - run.accuracy
-
-
 table([
-    {"α": alpha, "accuracy, %": with_interval(runs, lambda run: run.accuracy, 2),
-     "confidence − accuracy, points": with_interval(runs, overconfidence, 1),
-     "ECE": with_interval(runs, lambda run: run.final["ece"], 3),
-     "NLL, nats": with_interval(runs, lambda run: run.final["nll"], 3)}
+    {"α": alpha, "accuracy, %": plus_minus([run.accuracy for run in runs]),
+     "confidence − accuracy, points": plus_minus([overconfidence(run) for run in runs], 1),
+     "ECE": plus_minus([run.final["ece"] for run in runs], 3),
+     "NLL, nats": plus_minus([run.final["nll"] for run in runs], 3)}
     for alpha, runs in ALPHA.items()
 ])
 
@@ -455,8 +443,8 @@ for label in list(SUFFIXES)[1:]:
         print(f"   {share:2d} % wrong labels: {compare(runs, old)}")
 table([
     {"wrong labels, %": share, "targets": label,
-     "training pictures, true labels, %": with_interval(runs[i], lambda run: run.rows[-1]["train_accuracy"], 1),
-     "test accuracy, %": with_interval(runs[i], lambda run: run.accuracy, 1)}
+     "training pictures, true labels, %": plus_minus([run.rows[-1]["train_accuracy"] for run in runs[i]], 1),
+     "test accuracy, %": plus_minus([run.accuracy for run in runs[i]], 1)}
     for i, share in enumerate(percent) for label, runs in NOISY.items()
 ])
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from PIL import Image
 
@@ -79,7 +80,9 @@ def test_a_plot_is_labelled_and_nothing_is_cut_off_or_covers_the_caption(name):
     caption, axes = boxes(fig)
     assert caption.width > 0.5 * fig.bbox.width  # it is drawn, on a line that it fills
     assert caption.x1 <= fig.bbox.x1 and caption.y0 >= 0
-    for box in axes:
+    moving = [artist for artist in fig.animated_artists() if isinstance(artist, Text) and artist.get_text()]
+    words = [text.get_window_extent(fig.canvas.get_renderer()) for text in moving if text.get_visible()]
+    for box in axes + words:
         assert box.y0 > caption.y1
         assert fig.bbox.x0 <= box.x0 and box.x1 <= fig.bbox.x1 and box.y1 <= fig.bbox.y1
 

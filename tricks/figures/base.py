@@ -99,7 +99,7 @@ class Figure(matplotlib.figure.Figure):
             self._background = canvas.copy_from_bbox(self.bbox)
         else:
             canvas.restore_region(self._background)
-        for artist in self._animated_artists():
+        for artist in self.animated_artists():
             artist.draw(canvas.get_renderer())
         picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
         if small and picture.getcolors(MANY_COLOURS):  # a plot and no photo: a palette is less than half the bytes
@@ -115,7 +115,8 @@ class Figure(matplotlib.figure.Figure):
                 axes.set_position(spec.get_position(self))
                 axes.set_in_layout(True)  # set_position takes it out
 
-    def _animated_artists(self) -> list[Artist]:
+    def animated_artists(self) -> list[Artist]:
+        """Those that a redraw moves, in the order in which they are drawn."""
         artists = [artist for axes in self.axes for artist in axes.get_children() if artist.get_animated()]
         return sorted(artists, key=lambda artist: artist.zorder)
 
@@ -209,8 +210,13 @@ def export(fig: Figure, name: str, folder: Path | None = None) -> list[Path]:
 
 
 def with_redraw(fig: Figure, redraw: Callable[..., None], *start: Any) -> Figure:
-    """Draw a plot's first state with the function that draws all later ones."""
+    """Draw a plot's first state with the function that draws all later ones.
+
+    What moves is taken out of the layout, or the axes of a moved figure would stand elsewhere than those of a new one.
+    """
     redraw(*start)
+    for artist in fig.animated_artists():
+        artist.set_in_layout(False)
     fig.redraw = redraw
     return fig
 
@@ -220,6 +226,11 @@ def set_limits(ax: Axes, **limits: tuple[float, float]) -> None:
     for name, limit in limits.items():
         if getattr(ax, f"get_{name}")() != limit:
             getattr(ax, f"set_{name}")(limit)
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """A number with its sign, a minus being as wide as a plus."""
+    return f"{value:+.{digits}f}".replace("-", "−")
 
 
 def ceiling(value: float) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tricks.figures.base import COLOURS, GREY, LIGHT, Figure, canvas, ceiling, set_limits, styled, with_redraw
-from tricks.runs import Comparison, Run, t_interval
+from tricks.runs import Comparison, Run, paired, plus_minus, t_interval
 
 LABELS = {
     "lr": "learning rate",
@@ -39,7 +39,7 @@ def reliability(runs: Mapping[str, Runs] | Runs, *, caption: str = "") -> Figure
         accuracy = 100 * (hits * count).sum(0)[filled] / total[filled]
         confidence = 100 * (sure * count).sum(0)[filled] / total[filled]
         share = 100 * total / total.sum()
-        ece = _plus_minus([100 * final["ece"] for final in finals])
+        ece = plus_minus([100 * final["ece"] for final in finals], 1)
         left.plot(confidence, accuracy, color=colour, label=f"{label}{': ' if label else ''}ECE {ece} points")
         left.scatter(confidence, accuracy, s=15 + 6 * share[filled], color=colour, edgecolor="white", zorder=3)
         edges = np.linspace(0, 100, len(total) + 1)
@@ -158,11 +158,7 @@ def curves(
 
 def lead(new: Sequence[Run], old: Sequence[Run], metric: str = "test_accuracy") -> Any:
     """`new − old` of a metric of the rows, epoch by epoch, for the seeds that both arms have: (seeds, epochs)."""
-    before = {run.seed: run for run in old}
-    pairs = [(run.rows, before[run.seed].rows) for run in new if run.seed in before]
-    if not pairs:
-        raise ValueError(f"nothing to pair: seeds {[r.seed for r in new]} against {[r.seed for r in old]}")
-    return np.array([[a[metric] - b[metric] for a, b in zip(*rows, strict=True)] for rows in pairs])
+    return np.array([[a[metric] - b[metric] for a, b in zip(x.rows, y.rows, strict=True)] for x, y in paired(new, old)])
 
 
 @styled
@@ -226,8 +222,6 @@ def progress(
     (test,) = right.plot([], [], label="test", **moving)
     (train,) = right.plot([], [], "--", color=COLOURS[4], label="training, clean", **moving)
     heading = left.text(0, 1.04, "", transform=left.transAxes, fontsize=12, animated=True)
-    for artist in (loss, test, train, heading):  # the heading is wider than its axes, and the room beside it is free
-        artist.set_in_layout(False)
     left.set(xlabel="epoch", ylabel=LABELS["train_loss"], xlim=(0, total or 1), ylim=(0, 1), title=" ")  # keeps room
     right.set(xlabel="epoch", ylabel="accuracy, %", xlim=(0, total or 1), ylim=(0, 100))
     for ax in (left, right):
@@ -253,8 +247,3 @@ def _finals(runs: Mapping[str, Runs] | Runs) -> dict[str, list[dict[str, Any]]]:
         if not group:
             raise ValueError(f"no runs to draw for {label!r}")
     return {label: [run.final if isinstance(run, Run) else run for run in group] for label, group in groups.items()}
-
-
-def _plus_minus(values: Sequence[float]) -> str:
-    mean, half = t_interval(values)
-    return f"{mean:.1f} ± {half:.1f}" if math.isfinite(half) else f"{mean:.1f}"

@@ -9,7 +9,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import ncfdtr, ndtr, stdtrit
 
-from tricks.figures.base import COLOURS, GREY, INK, LIGHT, Figure, canvas, ceiling, set_limits, styled, with_redraw
+from tricks.figures.base import (
+    COLOURS,
+    GREY,
+    INK,
+    LIGHT,
+    Figure,
+    canvas,
+    ceiling,
+    set_limits,
+    signed,
+    styled,
+    with_redraw,
+)
 from tricks.runs import Run, compare, t_interval
 
 KINDS = {"higher": COLOURS[0], "lower": COLOURS[1], "no clear difference": LIGHT}
@@ -59,14 +71,14 @@ def ladder(
             y, gain, kind = labels.index(step.label), step.accuracy - step.below, _kind(step)
             ax.plot([step.below] * 2, [labels.index(before.label), y], color=GREY, linewidth=0.8, zorder=0.9)
             seen[kind] = ax.barh(y, gain, 0.62, left=step.below, color=KINDS[kind])
-            notes[y] = (f"{step.accuracy:.2f}   " if len(panels) == 1 else "") + _signed(gain)
+            notes[y] = (f"{step.accuracy:.2f}   " if len(panels) == 1 else "") + signed(gain)
             if 0 < step.half < math.inf:
                 bar = ax.errorbar(step.accuracy, y, xerr=step.half, color=INK, capsize=3, linewidth=1.2)
                 seen["95 % interval of the difference"] = bar
                 notes[y] += f" ± {step.half:.2f}"
         reach = [(step.accuracy, step.half if math.isfinite(step.half) else 0) for step in steps]
         ends.append((min(value - half for value, half in reach), max(value + half for value, half in reach)))
-        climbed = _signed(top.accuracy - bottom.accuracy)
+        climbed = signed(top.accuracy - bottom.accuracy)
         ax.set(title=f"{title}: {bottom.accuracy:.2f} → {top.accuracy:.2f} ({climbed})", xlabel=xlabel)
         ax.set_yticks(range(len(labels)), labels)
         ax.grid(axis="y", visible=False)
@@ -101,10 +113,6 @@ def _kind(step: Step) -> str:
     if step.half and abs(difference) <= step.half:
         return "no clear difference"
     return "lower" if difference < 0 else "higher"
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.2f}".replace("-", "−")
 
 
 # Two tricks
@@ -162,16 +170,16 @@ def two_orders(
         upper = 0 if first >= second else 1
         for i, gain in enumerate(alone):
             side = 0.05 * room * (1 if i == upper else -1)
-            steps[2 * i].set(position=(0.5, gain / 2 + side), text=_signed(gain), color=COLOURS[i])
+            steps[2 * i].set(position=(0.5, gain / 2 + side), text=signed(gain), color=COLOURS[i])
             middle = (gain + together) / 2 + side
-            steps[2 * i + 1].set(position=(1.5, middle), text=_signed(together - gain), color=COLOURS[i])
-        heading.set_text(f"{_signed(first)} and {_signed(second)}, together {_signed(together)}")
+            steps[2 * i + 1].set(position=(1.5, middle), text=signed(together - gain), color=COLOURS[i])
+        heading.set_text(f"{signed(first)} and {signed(second)}, together {signed(together)}")
         means = tuple((a + b) / 2 for a, b in zip(alone, last, strict=True))
         for group, texts, heights in zip(bars, values, (alone, last, means), strict=True):
             for bar, text, height in zip(group, texts, heights, strict=True):
                 bar.set_height(height)
                 centre = bar.get_x() + bar.get_width() / 2
-                text.set(position=(centre, max(height, 0) + 0.02 * room), text=_signed(height))
+                text.set(position=(centre, max(height, 0) + 0.02 * room), text=signed(height))
 
     return with_redraw(fig, redraw, interaction)
 

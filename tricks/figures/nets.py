@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 
-from tricks.figures.base import COLOURS, GREY, INK, SIZE, Figure, canvas, styled, with_redraw
+from tricks.figures.base import COLOURS, GREY, INK, SIZE, Figure, canvas, signed, styled, with_redraw
 from tricks.runs import t_interval
 
 DARKEST = 4  # times an even reading: the rest of the positions when three quarters go unread
@@ -93,8 +93,8 @@ def part_costs(costs: Mapping[str, Mapping[str, float]], *, caption: str = "") -
         ax.bar(at, millions, width=0.92 * width, color=colour, label=f"{label}: {sum(millions) / 1e3:.2f} G")
         for x, height, part in zip(at, millions, parts, strict=True):
             if added := (cost[part] - before[part]) / 1e6 if before else 0:
-                text = f"{added:+.0f}".replace("-", "−")
-                ax.text(x, height, text, color=colour, ha="center", va="bottom", fontsize=9, fontweight="bold")
+                bold: Any = {"fontsize": 9, "fontweight": "bold"}
+                ax.text(x, height, signed(added, 0), color=colour, ha="center", va="bottom", **bold)
         before = cost
     ax.set_xticks(range(len(parts)), parts)
     ax.set(xlabel="part of the network", ylabel="multiply-adds per picture, M")

@@ -52,7 +52,7 @@ class Format:
 
 FP32, FP16, BF16 = Format("fp32", 8, 23), Format("fp16", 5, 10), Format("bf16", 8, 7)
 FORMATS = (FP32, FP16, BF16)
-SCALES = 2.0 ** np.arange(25)  # loss scales
+SCALES = [2.0**k for k in range(25)]  # loss scales
 ONE_FORMAT = dict(zip(FORMATS, (GREY, COLOURS[0], COLOURS[1]), strict=True))  # its colour in every plot
 
 
@@ -170,7 +170,7 @@ def shares(gradients: Any, loss_scale: float) -> dict[str, float]:
 def gradient_histogram(gradients: Any, loss_scale: float = 1, *, caption: str = "") -> Figure:
     """Sizes of gradients times the loss scale against fp16's limits, and what fp16 and bf16 lose, against the scale.
 
-    `gradients` is an array without zeros; both casts are done. `redraw(loss_scale)` takes a power of 2.
+    `gradients` is an array without zeros; both casts are done. `redraw(loss_scale)` takes one of `SCALES`.
     """
     fig, (left, right) = canvas(2, height=4.8, caption=caption)
     size = np.log2(np.abs(np.asarray(gradients, float)).ravel())
@@ -185,12 +185,11 @@ def gradient_histogram(gradients: Any, loss_scale: float = 1, *, caption: str = 
         left.axvspan(low, high, color=colour, alpha=alpha, linewidth=0, label=label)
     bars = left.stairs(share, edges, fill=True, color=COLOURS[0], alpha=0.75, animated=True)
     words = left.text(0, 1.02, "", transform=left.transAxes, fontsize=10, linespacing=1.2, va="bottom", animated=True)
-    words.set_in_layout(False)  # else the axes would move with them; the title keeps their room
     left.set(xlabel="log2 of |gradient · loss scale|", ylabel="share of gradients per factor of 2, %", title=" \n ")
     left.set(xlim=(-48, 24), ylim=(0, 1.35 * share.max()))
     left.legend(loc="upper center", ncols=3, title="in fp16", columnspacing=1, handlelength=1, fontsize=9)
 
-    per_scale = [shares(gradients, scale) for scale in SCALES]
+    per_scale = {scale: shares(gradients, scale) for scale in SCALES}
     styles = {
         "fp16 0": (COLOURS[1], "-", "o"),
         "fp16 subnormal": (COLOURS[4], "-", "s"),
@@ -200,7 +199,7 @@ def gradient_histogram(gradients: Any, loss_scale: float = 1, *, caption: str = 
     exponents = np.log2(SCALES)
     points = {}
     for kind, (colour, style, marker) in styles.items():
-        values = np.array([lost[kind] for lost in per_scale])
+        values = np.array([lost[kind] for lost in per_scale.values()])
         drawn = np.where(values > 0, values, np.nan)  # a logarithmic axis has no 0
         empty = "" if values.any() else " (never)"
         right.plot(exponents, drawn, style, color=colour, label=kind + empty)
@@ -212,7 +211,7 @@ def gradient_histogram(gradients: Any, loss_scale: float = 1, *, caption: str = 
     def redraw(loss_scale: float = loss_scale) -> None:
         exponent = np.log2(loss_scale)
         bars.set_data(share, edges + exponent)
-        lost = shares(gradients, loss_scale)
+        lost = per_scale[loss_scale]
         words.set_text(
             f"loss scale {_power(loss_scale)}, cast to fp16:\n{lost['fp16 0']:.3g} % become 0, "
             f"{lost['fp16 subnormal']:.3g} % subnormal, {lost['fp16 ∞']:.2g} % ∞"

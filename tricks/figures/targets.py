@@ -118,7 +118,6 @@ def _heading(ax: Axes, **font: Any) -> Annotation:
     """An empty text where the title stands, for words that a slider changes."""
     at = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "baseline"}
     words = ax.annotate("", (0, 1), xytext=(0, 6), animated=True, **at, **font)
-    words.set_in_layout(False)  # or the axes would move with the words
     return words
 
 
