@@ -46,6 +46,23 @@ TWEAKS = replace(
     tweak_d=False,
 )
 
+# All images, and mixed precision on top: the longest runs that 50 of fit into an afternoon on two cores.
+LADDER = replace(BASELINE, epochs=8, first_decay=0.5)
+LADDER_COSINE = replace(
+    LADDER, amp=True, lr=0.4, warmup_epochs=1.0, no_bias_decay=True, tweak_d=True, schedule="cosine"
+)
+STACK = {  # rung: what it changes in the one below
+    "ladder-amp": {"amp": True},
+    "ladder-warmup": {"lr": 0.4, "warmup_epochs": 1.0},
+    "ladder-zero": {"zero_gamma": True},
+    "ladder-no-bias": {"no_bias_decay": True},
+    "ladder-d": {"tweak_d": True},
+    "ladder-cosine": {"schedule": "cosine"},
+    "ladder-smoothing": {"label_smoothing": 0.1},
+    "ladder-mixup": {"mixup_alpha": 0.2},
+    "ladder-all": {"teacher": "resnet14"},
+}
+
 
 def _table_4(recipe: Recipe, name: str) -> dict[str, Recipe]:
     """The heuristics of §3.1 in the order of Table 4, each on top of the one before."""
@@ -59,6 +76,21 @@ def _table_4(recipe: Recipe, name: str) -> dict[str, Recipe]:
     }
 
 
+def _stacked() -> dict[str, Recipe]:
+    """Table 6's way up from the baseline, one trick after another, and the way down from the rung under the teacher.
+
+    Without the teacher, because leaving out a trick changes the teacher's recipe too, and each would have to be trained.
+    """
+    rungs, recipe = {"ladder-baseline": LADDER}, LADDER
+    for name, change in STACK.items():
+        rungs[name] = recipe = replace(recipe, **change)
+    top = rungs["ladder-mixup"]
+    for name in ("warmup", "zero", "no-bias", "d", "cosine", "smoothing"):
+        before = {field: getattr(LADDER, field) for field in STACK[f"ladder-{name}"]}
+        rungs[f"ladder-without-{name}"] = replace(top, **before)
+    return rungs
+
+
 def _noisy(share: float) -> dict[str, Recipe]:
     """Wrong training labels, with and without the tricks that are said to help against them."""
     noisy, name = replace(COSINE, label_noise=share), f"noise-{share}"
@@ -66,7 +98,7 @@ def _noisy(share: float) -> dict[str, Recipe]:
     return {f"{name}{suffix}": replace(noisy, **trick) for suffix, trick in tricks.items()}
 
 
-def _held_out(name: str, recipe: Recipe, **grid: tuple[float, ...] | tuple[str, ...]) -> dict[str, Recipe]:
+def _held_out(name: str, recipe: Recipe, **grid: tuple[float | str | bool, ...]) -> dict[str, Recipe]:
     """Candidates for a choice, tried on held-out training images: every combination of some fields' values."""
     combinations = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     return {
@@ -81,6 +113,11 @@ PILOTS = {
     "pilot_step": _held_out("pilot-step", EFFICIENT, lr=(0.2, 0.4, 0.8), first_decay=(0.25, 0.5)),
     "pilot_large_batch": _held_out("pilot-small-batch", SMALL_BATCH, lr=(0.025, 0.05, 0.1, 0.2)),
     "pilot_tweaks": _held_out("pilot-tweaks", TWEAKS, lr=(0.05, 0.1, 0.2, 0.4, 0.8)),
+    "pilot_ladder": _held_out("pilot-ladder", LADDER_COSINE, lr=(0.2, 0.4, 0.8), zero_gamma=(False, True)),
+    "pilot_ladder_kept": _held_out(
+        "pilot-ladder-kept", LADDER_COSINE, label_smoothing=(0.0, 0.1), mixup_alpha=(0.0, 0.2)
+    ),
+    "pilot_ladder_baseline": _held_out("pilot-ladder-baseline", LADDER, lr=(0.05, 0.1, 0.2)),
     "pilot_teacher": _held_out("pilot-teacher", SMOOTH, net=("resnet14", "resnet20")),
 }
 
@@ -111,6 +148,8 @@ ARMS: dict[str, Recipe] = {
     "tweaks-c": replace(TWEAKS, tweak_b=True, tweak_c=True),
     "tweaks-d": replace(TWEAKS, tweak_b=True, tweak_c=True, tweak_d=True),
     "tweaks-d-alone": replace(TWEAKS, tweak_d=True),
+    # §7: everything stacked
+    **_stacked(),
     **{name: recipe for pilot in PILOTS.values() for name, recipe in pilot.items()},
 }
 
@@ -221,6 +260,14 @@ STUDIES = {
             ),
             "efficient",
             FIVE,
+        ),
+        Study(
+            "ladder",
+            "What does the whole stack bring with all images, and which of its tricks carry it?",
+            "§7, Tables 1 and 6",
+            tuple(_stacked()),
+            "ladder-baseline",
+            THREE,
         ),
         *(
             Study(
