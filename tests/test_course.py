@@ -49,7 +49,7 @@ def build_editable(folder, config_settings=None, metadata_directory=None):
         wheel.writestr("stub-1.dist-info/RECORD", "")
     return "stub-1-py3-none-any.whl"
 """
-CLEAN = {key: value for key, value in os.environ.items() if not key.startswith(("COURSE_", "CONDA_", "PYTHONPATH"))}
+CLEAN = {key: value for key, value in os.environ.items() if not key.startswith(("COURSE_", "CONDA_", "PYTHONPATH", "MALLOC_"))}
 
 
 def make_tree(folder: Path) -> Path:
@@ -151,6 +151,12 @@ def test_lab_opens_the_first_lesson_on_loopback(tree, tmp_path):
     assert ("--allow-root" in said["arguments"]) == (hasattr(os, "geteuid") and os.geteuid() == 0)
     assert not any("token" in argument for argument in said["arguments"])  # JupyterLab makes its own
     assert said["arguments"][-1] == "--no-browser"  # later arguments win
+
+
+def test_allocator_is_told_to_keep_its_memory_unless_the_user_said_otherwise(tree):
+    (tree / "tricks" / "__main__.py").write_text("import json, os\nprint(json.dumps(dict(os.environ)))\n")
+    said = json.loads(call(tree, "info", COURSE_PYTHON=sys.executable, MALLOC_MMAP_MAX_="65536").stdout)
+    assert (said["MALLOC_MMAP_MAX_"], said["MALLOC_TRIM_THRESHOLD_"]) == ("65536", "-1")
 
 
 def test_exit_status_is_the_commands(tree):

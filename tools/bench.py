@@ -5,8 +5,10 @@ Run it on a machine that does nothing else. `--write` puts the table into docs/p
 
 import argparse
 import itertools
+import os
 import platform
 import re
+import runpy
 import statistics
 import subprocess
 import sys
@@ -283,6 +285,13 @@ def table(results: list[Result]) -> str:
     return "\n".join(lines)
 
 
+def in_the_courses_environment() -> None:
+    """Start this program again with the allocator's settings that `./course` gives to all commands, if it has not."""
+    missing = runpy.run_path(str(ROOT / "course"))["ALLOCATOR"].items() - os.environ.items()
+    if missing:
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **dict(missing)})
+
+
 def main() -> int:
     """Measure, print, and with --write also write; 1 if a target was missed."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -301,6 +310,7 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE.relative_to(ROOT)}")
     args = parser.parse_args()
 
+    in_the_courses_environment()
     memory = peak_memory(args.memory_images)  # first: a child process starts with the peak of this one
     torch.set_num_threads(args.threads)
     torch.set_flush_denormal(True)
