@@ -47,7 +47,7 @@ TWEAKS = replace(
 )
 
 # All images, and mixed precision on top: the longest runs that 50 of fit into an afternoon on two cores.
-LADDER = replace(BASELINE, epochs=8, first_decay=0.5)
+LADDER = replace(BASELINE, epochs=8, lr=0.2, first_decay=0.5)
 LADDER_COSINE = replace(
     LADDER, amp=True, lr=0.4, warmup_epochs=1.0, no_bias_decay=True, tweak_d=True, schedule="cosine"
 )
