@@ -88,6 +88,8 @@ def _stacked() -> dict[str, Recipe]:
     for name in ("warmup", "zero", "no-bias", "d", "cosine", "smoothing"):
         before = {field: getattr(LADDER, field) for field in STACK[f"ladder-{name}"]}
         rungs[f"ladder-without-{name}"] = replace(top, **before)
+    # what was better with than without on held-out images (`pilot_ladder`, `pilot_ladder_kept`), and the teacher
+    rungs["ladder-kept"] = replace(rungs["ladder-all"], zero_gamma=False, mixup_alpha=0.0)
     return rungs
 
 
