@@ -12,14 +12,15 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from filelock import FileLock
 
 from tricks import ROOT
-from tricks.recipe import BASELINE, Recipe
-from tricks.runs import RUNS, Run, compare, find, nearest_name, plus_minus, recorded, write_atomic
+from tricks.recipe import BASELINE, Recipe, Transfer
+from tricks.runs import RUNS, Run, compare, find, nearest_name, plus_minus, recorded, value, write_atomic
+from tricks.transfer import arms as transfer
 
 SUMMARY = RUNS / "summary.csv"
 
@@ -79,7 +80,8 @@ def _table_4(recipe: Recipe, name: str) -> dict[str, Recipe]:
 def _stacked() -> dict[str, Recipe]:
     """Table 6's way up from the baseline, one trick after another, and the way down from the rung under the teacher.
 
-    Without the teacher, because leaving out a trick changes the teacher's recipe too, and each would have to be trained.
+    Without the teacher, because leaving out a trick changes the teacher's recipe too, and each would have to be
+    trained.
     """
     rungs, recipe = {"ladder-baseline": LADDER}, LADDER
     for name, change in STACK.items():
@@ -100,7 +102,9 @@ def _noisy(share: float) -> dict[str, Recipe]:
     return {f"{name}{suffix}": replace(noisy, **trick) for suffix, trick in tricks.items()}
 
 
-def _held_out(name: str, recipe: Recipe, **grid: tuple[float | str | bool, ...]) -> dict[str, Recipe]:
+def _held_out(
+    name: str, recipe: Recipe | Transfer, **grid: tuple[float | str | bool, ...]
+) -> dict[str, Recipe | Transfer]:
     """Candidates for a choice, tried on held-out training images: every combination of some fields' values."""
     combinations = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     return {
@@ -115,15 +119,21 @@ PILOTS = {
     "pilot_step": _held_out("pilot-step", EFFICIENT, lr=(0.2, 0.4, 0.8), first_decay=(0.25, 0.5)),
     "pilot_large_batch": _held_out("pilot-small-batch", SMALL_BATCH, lr=(0.025, 0.05, 0.1, 0.2)),
     "pilot_tweaks": _held_out("pilot-tweaks", TWEAKS, lr=(0.05, 0.1, 0.2, 0.4, 0.8)),
-    "pilot_ladder": _held_out("pilot-ladder", LADDER_COSINE, lr=(0.2, 0.4, 0.8), zero_gamma=(False, True)),
+    "pilot_ladder": _held_out("pilot-ladder", LADDER_COSINE, lr=(0.4, 0.8), zero_gamma=(False, True)),
     "pilot_ladder_kept": _held_out(
         "pilot-ladder-kept", LADDER_COSINE, label_smoothing=(0.0, 0.1), mixup_alpha=(0.0, 0.2)
     ),
-    "pilot_ladder_baseline": _held_out("pilot-ladder-baseline", LADDER, lr=(0.05, 0.1, 0.2)),
+    "pilot_ladder_baseline": _held_out("pilot-ladder-baseline", LADDER, lr=(0.05, 0.1, 0.2, 0.4)),
+    "pilot_pretrain": {
+        **_held_out("pilot-pretrain-standard", transfer.STANDARD, lr=(0.05, 0.1, 0.2, 0.4)),
+        **_held_out("pilot-pretrain", replace(transfer.EFFICIENT, schedule="cosine"), lr=(0.1, 0.2, 0.4, 0.8)),
+    },
+    "pilot_detection": _held_out("pilot-detection", transfer.DETECTION, lr=(0.01, 0.02, 0.05, 0.1)),
+    "pilot_segmentation": _held_out("pilot-segmentation", transfer.SEGMENTATION, lr=(0.01, 0.02, 0.05, 0.1)),
     "pilot_teacher": _held_out("pilot-teacher", SMOOTH, net=("resnet14", "resnet20")),
 }
 
-ARMS: dict[str, Recipe] = {
+ARMS: dict[str, Recipe | Transfer] = {
     "baseline": replace(SHORT, first_decay=0.5),
     # §5, from Table 6's first row on
     "efficient": STEP,
@@ -152,6 +162,13 @@ ARMS: dict[str, Recipe] = {
     "tweaks-d-alone": replace(TWEAKS, tweak_d=True),
     # §7: everything stacked
     **_stacked(),
+    # §6, Tables 8 and 9
+    **transfer.PRETRAIN_ARMS,
+    **transfer.DETECTION_ARMS,
+    **transfer.SEGMENTATION_ARMS,
+    **transfer.PAPER_PRETRAIN_ARMS,
+    **transfer.PAPER_DETECTION_ARMS,
+    **transfer.PAPER_SEGMENTATION_ARMS,
     **{name: recipe for pilot in PILOTS.values() for name, recipe in pilot.items()},
 }
 
@@ -168,12 +185,56 @@ class Study:
     seeds: tuple[int, ...]
 
     @property
+    def metric(self) -> str:
+        """What of `Run.final` the arms are compared by."""
+        return ARMS[self.reference].metric
+
+    @property
     def cells(self) -> list[tuple[str, int]]:
         """Every (arm, seed), seed by seed: an interrupted study has complete seeds rather than complete arms."""
         return [(arm, seed) for seed in self.seeds for arm in self.arms]
 
 
 THREE, FIVE = (0, 1, 2), (0, 1, 2, 3, 4)  # seeds
+
+
+def _transfer(
+    scale: str, pretrain: Mapping[str, Recipe], detection: Mapping[str, Transfer], segmentation: Mapping[str, Transfer]
+) -> tuple[Study, Study, Study]:
+    """The studies of §6 at one scale: seed k fine-tunes what seed k pretrained."""
+    where = ", at the paper's scale" if scale else ""
+
+    def reference(arms: Iterable[str]) -> str:
+        return next(name for name in arms if name.endswith("-standard"))
+
+    return (
+        Study(
+            f"{scale}pretrain",
+            f"How well do the backbones of section 6 classify{where}?",
+            "§6, Tables 8 and 9",
+            tuple(pretrain),
+            reference(pretrain),
+            THREE,
+        ),
+        Study(
+            f"{scale}detection",
+            f"Does a better classifier make a better detector{where}?",
+            "§6.1, Table 8",
+            tuple(detection),
+            reference(detection),
+            THREE,
+        ),
+        Study(
+            f"{scale}segmentation",
+            f"Does a better classifier make a better segmenter{where}?",
+            "§6.2, Table 9",
+            tuple(segmentation),
+            reference(segmentation),
+            THREE,
+        ),
+    )
+
+
 STUDIES = {
     study.name: study
     for study in (
@@ -271,6 +332,10 @@ STUDIES = {
             "ladder-baseline",
             THREE,
         ),
+        *_transfer("", transfer.PRETRAIN_ARMS, transfer.DETECTION_ARMS, transfer.SEGMENTATION_ARMS),
+        *_transfer(
+            "paper_", transfer.PAPER_PRETRAIN_ARMS, transfer.PAPER_DETECTION_ARMS, transfer.PAPER_SEGMENTATION_ARMS
+        ),
         *(
             Study(
                 name,
@@ -315,13 +380,19 @@ def work(study: Study, shard: tuple[int, int] = (0, 1), progress: Callable[[str]
     Several processes, also on several machines with one file system, may share a study: each run is made once, and one
     that was killed is resumed by whoever comes next.
     """
-    from tricks.train import Busy, run  # torch, only where something is trained
+    from tricks import train  # torch, only where something is trained
 
     for name, seed in missing(study, shard):
-        if any(recorded.seed == seed for recorded in find(ARMS[name])):
+        recipe = ARMS[name]
+        if any(recorded.seed == seed for recorded in find(recipe)):
             continue  # by another process, since we looked
-        with contextlib.suppress(Busy):
-            run(ARMS[name], seed, name=name, progress=progress)
+        with contextlib.suppress(train.Busy):
+            if isinstance(recipe, Recipe):
+                train.run(recipe, seed, name=name, progress=progress)
+            else:
+                from tricks.transfer import loop
+
+                loop.run(recipe, seed, name=name, progress=progress)
 
 
 def fill(study: Study, jobs: int = 1, shard: tuple[int, int] = (0, 1)) -> None:
@@ -358,9 +429,9 @@ def status(study: Study) -> str:
         runs = [run for run in find(ARMS[name]) if run.seed in study.seeds]
         line = f"  {name:<16} {len(runs)} of {len(study.seeds)} seeds"
         if runs:
-            line += f"   {plus_minus([run.accuracy for run in runs])} %"
+            line += f"   {study.metric} {plus_minus([value(run, study.metric) for run in runs])} %"
         if runs and reference and name != study.reference and {r.seed for r in runs} & {r.seed for r in reference}:
-            line += f"   {compare(runs, reference)}"
+            line += f"   {compare(runs, reference, study.metric)}"
         lines.append(line)
     return "\n".join(lines)
 
@@ -368,7 +439,7 @@ def status(study: Study) -> str:
 def summary_text() -> str:
     """What `summary.csv` must say: a line per study and arm, differences paired by seed with 95 % t-intervals."""
     out = io.StringIO()
-    columns = ["study", "arm", "dataset", "seeds", "accuracy_mean", "accuracy_sd", "difference", "low", "high"]
+    columns = ["study", "arm", "dataset", "seeds", "metric", "mean", "sd", "difference", "low", "high"]
     writer = csv.DictWriter(out, columns, lineterminator="\n")
     writer.writeheader()
     for study in STUDIES.values():
@@ -377,17 +448,18 @@ def summary_text() -> str:
             runs = [run for run in find(ARMS[name]) if run.seed in study.seeds]
             if not runs:
                 continue
-            accuracies = [run.accuracy for run in runs]
+            values = [value(run, study.metric) for run in runs]
             row = {
                 "study": study.name,
                 "arm": name,
                 "dataset": " / ".join(sorted({run.meta["source"] for run in runs})),
                 "seeds": len(runs),
-                "accuracy_mean": f"{statistics.mean(accuracies):.3f}",
-                "accuracy_sd": f"{statistics.stdev(accuracies):.3f}" if len(runs) > 1 else "",
+                "metric": study.metric,
+                "mean": f"{statistics.mean(values):.3f}",
+                "sd": f"{statistics.stdev(values):.3f}" if len(runs) > 1 else "",
             }
             if name != study.reference and len({r.seed for r in runs} & {r.seed for r in reference}) > 1:
-                difference = compare(runs, reference)
+                difference = compare(runs, reference, study.metric)
                 row["difference"] = f"{difference.mean:.3f}"
                 row["low"] = f"{difference.mean - difference.half:.3f}"
                 row["high"] = f"{difference.mean + difference.half:.3f}"
