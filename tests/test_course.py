@@ -21,7 +21,7 @@ import yaml
 
 from tricks import ROOT
 
-COMMANDS = ("lab", "test", "run", "data", "study", "train", "info")
+COMMANDS = ("lab", "test", "run", "deck", "data", "study", "train", "info")
 ECHO = """
 import json, os, sys
 print(json.dumps({"module": __spec__.name, "python": sys.executable, "arguments": sys.argv[1:], "cwd": os.getcwd()}))
@@ -49,7 +49,8 @@ def build_editable(folder, config_settings=None, metadata_directory=None):
         wheel.writestr("stub-1.dist-info/RECORD", "")
     return "stub-1-py3-none-any.whl"
 """
-CLEAN = {key: value for key, value in os.environ.items() if not key.startswith(("COURSE_", "CONDA_", "PYTHONPATH", "MALLOC_"))}
+OURS = ("COURSE_", "CONDA_", "PYTHONPATH", "MALLOC_")
+CLEAN = {key: value for key, value in os.environ.items() if not key.startswith(OURS)}
 
 
 def make_tree(folder: Path) -> Path:

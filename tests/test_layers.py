@@ -17,14 +17,17 @@ LAYERS = (  # a module imports only from layers above its own
     {"tricks"},
     {"recipe", "schedules", "paper"},
     {"runs", "targets", "distill", "parameters", "models", "data", "augment", "metrics", "process"},
-    {"train", "studies", "figures"},
-    {"notebook", "__main__"},
+    {"train", "studies", "figures", "cost", "transfer"},
+    {"notebook", "deck", "trial"},
+    {"lab", "__main__"},
 )
 NEIGHBOURS = {  # exceptions within a layer
     ("schedules", "recipe"),
     ("data", "augment"),
     ("data", "process"),
     ("studies", "train"),
+    ("studies", "transfer"),
+    ("transfer", "train"),
 }
 WITHOUT_TORCH = ("recipe", "schedules", "paper", "runs", "figures")
 
@@ -128,6 +131,7 @@ def test_third_party_imports_are_declared():
             imported.add(str(node.module).split(".")[0])
     called = {
         "PIL": "pillow",
+        "pptx": "python-pptx",
         "IPython": "ipykernel",
         "cycler": "matplotlib",
     }  # by their package, or the one they belong to

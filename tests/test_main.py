@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from tricks import ROOT, __main__, notebook, studies, train
-from tricks.data import sets
+from tricks.data import pennfudan, sets
 from tricks.data.archive import DataError
 from tricks.recipe import BASELINE, Recipe
 
@@ -198,8 +198,10 @@ def test_run_builds_the_lessons_in_the_budget(monkeypatch):
 
 def test_data_without_a_name_shows_the_status(monkeypatch, capsys):
     monkeypatch.setattr(sets, "status", lambda: "cifar10      not here")
+    monkeypatch.setattr(pennfudan, "find", lambda: None)
     assert __main__.main(["data"]) == 0
-    assert capsys.readouterr().out == "cifar10      not here\n"
+    lines = ["cifar10      not here", "pennfudan    not here; ./course data pennfudan --fetch gets it"]
+    assert capsys.readouterr().out.splitlines() == lines
 
 
 def test_data_that_is_not_here_says_how_to_get_it(monkeypatch, capsys):
@@ -207,6 +209,16 @@ def test_data_that_is_not_here_says_how_to_get_it(monkeypatch, capsys):
     monkeypatch.setattr(sets, "load", lambda name: pytest.fail("must not download without --fetch"))
     assert __main__.main(["data", "cifar10"]) == 1
     assert "./course data cifar10 --fetch" in capsys.readouterr().err
+
+
+def test_data_of_scenes_is_fetched_when_asked_and_counted(monkeypatch, capsys):
+    monkeypatch.setattr(pennfudan, "find", lambda: None)
+    assert __main__.main(["data", "pennfudan"]) == 1
+    assert "./course data pennfudan --fetch" in capsys.readouterr().err
+    monkeypatch.setattr(pennfudan, "fetch", lambda: "here.zip")
+    monkeypatch.setattr(pennfudan, "encoded", lambda path: {"a": (b"", b""), "b": (b"", b"")})
+    assert __main__.main(["data", "pennfudan", "--fetch"]) == 0
+    assert capsys.readouterr().out == "pennfudan: 2 pictures with boxes and masks, from here.zip\n"
 
 
 def test_data_fetches_when_asked_and_shows_what_was_read(monkeypatch, capsys):
@@ -227,4 +239,4 @@ def test_info_says_what_is_here(monkeypatch, capsys):
     out = capsys.readouterr().out
     for part in (sys.executable, torch.__version__, "device", "mixed precision in", "threads", "runs in", "GB free"):
         assert part in out
-    assert out.endswith("cifar10      not here\n")
+    assert "\ncifar10      not here\npennfudan    " in out

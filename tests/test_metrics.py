@@ -1,5 +1,7 @@
 """Metrics against torch, torchmetrics and plain loops."""
 
+import contextlib
+import io
 import json
 import math
 
@@ -7,7 +9,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from torchmetrics.functional.classification import multiclass_calibration_error
+from torchmetrics.functional.classification import (
+    multiclass_accuracy,
+    multiclass_calibration_error,
+    multiclass_jaccard_index,
+)
 
 from tricks import metrics
 
@@ -124,3 +130,112 @@ def test_summary_is_json_and_does_not_depend_on_the_order(predictions, dtype):
     shuffled = metrics.summary(logits[order], y[order])
     for name in ("nll", "ece", "brier"):
         assert shuffled[name] == pytest.approx(summary[name], rel=1e-12)
+
+
+@pytest.fixture
+def masks():
+    """Predicted and true classes of pixels, the half of them right; class 4 is in neither, 255 is unknown."""
+    generator = torch.Generator().manual_seed(0)
+    truth = torch.randint(4, (3, 20, 30), generator=generator)
+    predicted = torch.where(torch.rand(truth.shape, generator=generator) < 0.5, truth, truth.roll(1))
+    truth[0, :5] = 255
+    return predicted, truth
+
+
+def test_pixel_accuracy_and_mean_iou_are_torchmetrics(masks):
+    predicted, truth = masks
+    matrix = metrics.confusion(predicted, truth, 5)
+    micro = multiclass_accuracy(predicted, truth, 5, average="micro", ignore_index=255)
+    assert metrics.pixel_accuracy(matrix) == pytest.approx(100 * float(micro), abs=1e-4)
+    # torchmetrics has an index of its own for classes that do not occur; they are out of the mean there, too
+    each = multiclass_jaccard_index(predicted, truth, 5, average="none", ignore_index=255, zero_division=math.nan)
+    ours = metrics.class_iou(matrix)
+    torch.testing.assert_close(ours.float(), each, equal_nan=True)
+    assert ours[4].isnan() and metrics.mean_iou(matrix) == pytest.approx(100 * float(each[:4].mean()), abs=1e-4)
+
+
+def test_confusion_adds_up_and_leaves_out_what_is_not_known(masks):
+    predicted, truth = masks
+    matrix = metrics.confusion(predicted, truth, 5)
+    assert matrix.sum() == 3 * 20 * 30 - 5 * 30
+    halves = metrics.confusion(predicted[:1], truth[:1], 5) + metrics.confusion(predicted[1:], truth[1:], 5)
+    assert torch.equal(matrix, halves)
+
+
+def boxes(generator, n, jitter=0.0, like=None):
+    if like is None:
+        corner = 60 * torch.rand(n, 2, generator=generator)
+        like = torch.cat([corner, corner + 10 + 40 * torch.rand(n, 2, generator=generator)], dim=1)
+    return like + jitter * torch.randn(like.shape, generator=generator)
+
+
+@pytest.fixture
+def detections():
+    """Predictions and targets of 12 pictures in two classes: near misses, duplicates, false alarms, empty pictures."""
+    generator = torch.Generator().manual_seed(0)
+    predictions, targets = [], []
+    for picture in range(12):
+        true = boxes(generator, picture % 4)
+        labels = torch.randint(1, 3, (len(true),), generator=generator)
+        found = torch.cat([boxes(generator, 0, 3.0, true), boxes(generator, 0, 8.0, true), boxes(generator, 2)])
+        found_labels = torch.cat([labels, labels, torch.randint(1, 3, (2,), generator=generator)])
+        predictions.append(
+            {"boxes": found, "labels": found_labels, "scores": torch.rand(len(found), generator=generator)}
+        )
+        targets.append({"boxes": true, "labels": labels})
+    return predictions, targets
+
+
+def by_pycocotools(predictions, targets, recalls=None):
+    """COCO's own evaluation: AP, AP50, AP75."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    def entry(number, picture, box, label, **more):
+        left, top, right, bottom = box
+        size = [left, top, right - left, bottom - top]
+        area = size[2] * size[3]
+        return {"id": number, "image_id": picture, "bbox": size, "area": area, "category_id": label, **more}
+
+    truth, found = [], []
+    for picture, (prediction, target) in enumerate(zip(predictions, targets, strict=True)):
+        for box, label in zip(target["boxes"].tolist(), target["labels"].tolist(), strict=True):
+            truth.append(entry(len(truth) + 1, picture, box, label, iscrowd=0))
+        scored = zip(*(prediction[name].tolist() for name in ("boxes", "labels", "scores")), strict=True)
+        found += [entry(0, picture, box, label, score=score) for box, label, score in scored]
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = COCO()
+        coco.dataset = {
+            "info": {},
+            "images": [{"id": picture} for picture in range(len(targets))],
+            "annotations": truth,
+            "categories": [{"id": 1}, {"id": 2}],
+        }
+        coco.createIndex()
+        evaluation = COCOeval(coco, coco.loadRes(found), "bbox")
+        if recalls is not None:
+            evaluation.params.recThrs = np.array(recalls)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return [100 * value for value in evaluation.stats[:3]]
+
+
+def test_average_precision_is_cocos(detections):
+    ours = metrics.average_precision(*detections)
+    theirs = by_pycocotools(*detections)
+    assert [ours[name] for name in ("map", "map_50", "map_75")] == pytest.approx(theirs, abs=1e-4)  # of 100: 1e-6
+    assert 5 < ours["map"] < ours["map_50"] < 95
+    eleven = by_pycocotools(*detections, recalls=[step / 10 for step in range(11)])
+    assert ours["map_voc"] == pytest.approx(eleven[1], abs=1e-4)
+    assert len(ours["precision"]) == 101 and 100 * np.mean(ours["precision"]) == pytest.approx(ours["map_50"], abs=1e-4)
+
+
+def test_perfect_boxes_score_100_and_none_score_0(detections):
+    _, targets = detections
+    perfect = [{**target, "scores": torch.linspace(1, 0.5, len(target["labels"]))} for target in targets]
+    ours = metrics.average_precision(perfect, targets)
+    assert [ours[name] for name in ("map", "map_50", "map_75", "map_voc")] == pytest.approx([100] * 4)
+    nothing = [{name: value[:0] for name, value in each.items()} for each in perfect]
+    assert metrics.average_precision(nothing, targets)["map"] == 0
+    assert metrics.average_precision(nothing, nothing)["map"] == 0

@@ -10,6 +10,7 @@ import ipywidgets
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tricks import ROOT, notebook
 from tricks.figures import optimisation
@@ -269,7 +270,7 @@ def line(a=2, steep=False):
     ],
 )
 def test_a_control_fits_its_range_and_starts_at_the_functions_default(spec, default, kind, value):
-    control = notebook._control("eps", spec, default)
+    control = notebook.control("eps", spec, default)
     assert type(control) is kind
     assert control.value == value
     assert control.description == "ε"
@@ -279,7 +280,7 @@ def test_a_control_fits_its_range_and_starts_at_the_functions_default(spec, defa
 @pytest.mark.parametrize("spec", [(1, 1), (2, 1), (1,), (1, 2, 3, 4), [], "text", None, 5])
 def test_a_control_that_makes_no_sense_is_refused(spec):
     with pytest.raises(ValueError, match="control lr = .*: give"):
-        notebook._control("lr", spec, None)
+        notebook.control("lr", spec, None)
 
 
 def test_ratios_are_round_numbers_about_evenly_spaced_with_both_ends():
@@ -341,6 +342,8 @@ def test_a_panel_exports_what_it_shows(tmp_path, monkeypatch):
     button.click()
     assert sorted(os.listdir(tmp_path)) == ["optimal_gap.pdf", "optimal_gap.png", "optimal_gap.svg"]
     assert "Saved optimal_gap.png, optimal_gap.svg, optimal_gap.pdf" in panel.message.value
+    with Image.open(tmp_path / "optimal_gap.png") as image:
+        assert image.text["Title"] == f"optimal gap: ε = {panel.values['eps']:.4g}"
     (tmp_path / "file").touch()
     monkeypatch.setenv("TRICKS_FIGURES", str(tmp_path / "file"))
     button.click()
@@ -436,4 +439,4 @@ def test_leaving_the_loop_leaves_the_final_picture(titles):
 
 @pytest.mark.parametrize("seconds, text", [(0.4, "0 s"), (59.6, "60 s"), (150, "2 min"), (3600, "60 min")])
 def test_durations_read_well(seconds, text):
-    assert notebook._duration(seconds) == text
+    assert notebook.duration(seconds) == text

@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 from scipy import stats
 
-from tricks.recipe import BASELINE
+from tricks.recipe import BASELINE, Recipe
 from tricks.runs import (
     Run,
     caption,
     compare,
+    errors_removed,
     find,
     load_all,
     load_run,
@@ -148,6 +149,7 @@ def test_caption_says_n_budget_data_and_device():
     text = caption([make(70, s) for s in range(3)])
     for part in ("n = 3 seeds", "resnet8", "100 images × 1 epochs", "test data, 50 test images", "cpu"):
         assert part in text
+    assert caption([make(70)]).startswith("n = 1 seed ·")
     assert "50 of 50 test images" in caption([make(70)], curve=True)
     assert "2,000 of 10,000 test images" in caption(find(ARMS["cosine"]), curve=True)
     with pytest.raises(ValueError, match="at least one run"):
@@ -159,5 +161,12 @@ def test_committed_records_load_and_are_complete():
     assert runs, "no committed record was found"
     for run in runs:
         assert [row["epoch"] for row in run.rows] == list(range(1, run.recipe.epochs + 1)), run.path()
-        assert abs(run.rows[-1]["test_accuracy"] - run.accuracy) < 4, run.path()  # 2,000 images against all
+        if isinstance(run.recipe, Recipe):
+            assert abs(run.rows[-1]["test_accuracy"] - run.accuracy) < 4, run.path()  # 2,000 images against all
         assert run.meta["train_version"] >= 1, run.path()
+
+
+def test_errors_removed_are_a_share_of_each_seeds_own_errors():
+    old, new = [make(60.0, 0), make(80.0, 1)], [make(85.0, 1), make(70.0, 0), make(99.0, 2)]
+    assert errors_removed(new, old) == [25.0, 25.0]
+    assert errors_removed(old[:1], new) == pytest.approx([-100 / 3])

@@ -10,9 +10,21 @@ import pytest
 from filelock import FileLock
 
 from tricks import runs, studies, train
-from tricks.recipe import BASELINE
+from tricks.recipe import BASELINE, Transfer
 from tricks.runs import Run, find, load_all
-from tricks.studies import ARMS, PILOTS, STUDIES, Study, missing, study, summary_text, work
+from tricks.studies import (
+    ARMS,
+    PILOTS,
+    STUDIES,
+    TRANSFER_PILOTS,
+    TRANSFERS,
+    Study,
+    missing,
+    recipe_of,
+    study,
+    summary_text,
+    work,
+)
 
 TWO = Study("two", "Does it work?", "§0", ("off", "on"), "off", (0, 1))
 
@@ -103,14 +115,15 @@ def test_status_and_summary_pair_by_seed(two):
 
 def test_every_study_has_its_reference_among_its_arms_and_a_recipe_for_each():
     for one in STUDIES.values():
-        assert one.reference in one.arms and set(one.arms) <= set(ARMS), one.name
-        choice = one.name in PILOTS
+        assert one.reference in one.arms and set(one.arms) <= {*ARMS, *TRANSFERS}, one.name
+        choice = one.name in PILOTS or one.name in TRANSFER_PILOTS
         assert len(one.seeds) == len(set(one.seeds)) >= (1 if choice else 3)
-        assert {ARMS[arm].split for arm in one.arms} == {"validation" if choice else "test"}
+        assert {recipe_of(arm).split for arm in one.arms} == {"validation" if choice else "test"}
 
 
 def test_arms_have_different_recipes():
-    assert len({recipe.hash for recipe in ARMS.values()}) == len(ARMS)
+    arms = {**ARMS, **TRANSFERS}
+    assert len({recipe.hash for recipe in arms.values()}) == len(ARMS) + len(TRANSFERS)
 
 
 def test_committed_summary_says_what_the_records_say():
@@ -120,8 +133,27 @@ def test_committed_summary_says_what_the_records_say():
 
 def test_committed_records_are_of_a_study_and_carry_its_arms_name():
     counted = 0
-    for name, recipe in ARMS.items():
-        for run in find(recipe):
+    for name in (*ARMS, *TRANSFERS):
+        for run in find(recipe_of(name)):
             assert run.name == name
             counted += 1
     assert counted == len(load_all()) > 0
+
+
+def test_an_arm_of_section_6_is_fine_tuned_and_compared_by_its_own_metric(two, monkeypatch):
+    from tricks.transfer import loop
+
+    def fine_tuned(recipe, seed, *, name, progress):
+        meta = {"train_images": 8, "test_images": 4, "source": "test", "device": "cpu", "train_version": 1}
+        score = 30.0 + seed + 5 * recipe.pretrained
+        Run(name, recipe, seed, [{"map_50": score}], {"map_50": score}, meta).save()
+
+    monkeypatch.setattr(studies, "TRANSFERS", {"no": Transfer(pretrained=False), "yes": Transfer()})
+    monkeypatch.setattr(loop, "run", fine_tuned)
+    boxes = Study("boxes", "Does it find them?", "§6", ("no", "yes"), "no", (0, 1))
+    monkeypatch.setattr(studies, "STUDIES", {"boxes": boxes})
+    work(boxes)
+    assert missing(boxes) == [] and len(find(Transfer())) == 2
+    assert "map_50" in studies.status(boxes) and "+5.00 ± 0.00 points" in studies.status(boxes)
+    row = list(csv.DictReader(io.StringIO(summary_text())))[1]
+    assert (row["metric"], row["mean"], row["difference"]) == ("map_50", "35.500", "5.000")

@@ -125,7 +125,7 @@ def test_the_teacher_is_trained_once_with_the_students_tricks_and_changes_the_st
     student = replace(TINY, epochs=2, teacher="resnet14", temperature=4.0, label_smoothing=0.1)
     messages = []
     parts = prepare(student, 0, dataset(), messages.append)
-    assert any("training the teacher resnet14" in m for m in messages)
+    assert any("training resnet14 on cifar10, seed 0, once" in m for m in messages)
     assert parts.teacher is not None and not any(p.requires_grad for p in parts.teacher.parameters())
     again = []
     prepare(student, 1, dataset(), again.append)
@@ -225,7 +225,8 @@ def test_run_records_once_and_removes_its_checkpoint(own_cache):
     messages = []
     first = train.run(TINY, 5, name="tiny", progress=messages.append)
     assert messages[-1].startswith("tiny, seed 5: epoch 3") and "min left" in messages[-1]
-    assert not list((own_cache / "cache").rglob("*.safetensors"))
+    (weights,) = (own_cache / "cache").rglob("*.safetensors")
+    assert weights == train.weights_path(TINY, 5)
     assert runs.find(TINY, own_cache / "runs") == [first]
     again = train.run(TINY, 5, name="tiny", progress=messages.append)
     assert again == first and "already recorded" in messages[-1]

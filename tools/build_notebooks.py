@@ -12,6 +12,7 @@ in `solutions/` each check has to say exact or close.
     python tools/build_notebooks.py [NAME ...] [--jobs N]     build; NAME is the start of a lesson's name, such as 05_2
     python tools/build_notebooks.py --check                   compare sources with built notebooks, execute nothing
     python tools/build_notebooks.py --execute-only            execute in the smoke budget, keep nothing
+    python tools/build_notebooks.py --figures [NAME ...]      execute in the smoke budget, keep the exported figures
 """
 
 import argparse
@@ -288,12 +289,26 @@ async def build(paths: list[Path], budget: str, jobs: int, keep: bool) -> int:
     return done.count(False)
 
 
+async def export_figures(paths: list[Path]) -> int:
+    """Execute each lesson in the smoke budget for the figures that it exports; return how many failed."""
+    prepare_data()
+    failed = 0
+    for path in paths:
+        try:
+            await execute(parse(path.read_text(encoding="utf8"), solutions=False), "smoke")
+        except BuildError as error:
+            print(f"{path.stem}: {error}", file=sys.stderr, flush=True)
+            failed += 1
+    return failed
+
+
 def main() -> int:
     """The command line; the exit status is 1 if a notebook fails."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="start of a lesson's name (default: all lessons)")
     parser.add_argument("--check", action="store_true", help="compare without executing")
     parser.add_argument("--execute-only", action="store_true", help="execute in the smoke budget, keep nothing")
+    parser.add_argument("--figures", action="store_true", help="execute in the smoke budget, keep the exported figures")
     parser.add_argument("--jobs", type=int, default=1, help="kernels at a time (default: %(default)s)")
     args = parser.parse_args()
     try:
@@ -308,14 +323,16 @@ def main() -> int:
     loop = asyncio.new_event_loop()
     # in a thread of its own: in the main one, nbclient would take Ctrl-C for itself and go on with the next lesson
     threading.Thread(target=loop.run_forever, daemon=True).start()
-    building = asyncio.run_coroutine_threadsafe(build(paths, budget, args.jobs, keep=not args.execute_only), loop)
+    work = export_figures(paths) if args.figures else build(paths, budget, args.jobs, keep=not args.execute_only)
+    building = asyncio.run_coroutine_threadsafe(work, loop)
     try:
         failed = building.result()
     except KeyboardInterrupt:
         print("Interrupted. Notebooks that were finished are kept, the others are as they were", file=sys.stderr)
         sys.stderr.flush()
         os._exit(130)  # without nbclient's cleaning up, which fails here; kernels end when this process has
-    print(f"{2 * len(paths) - failed} notebooks built, {failed} failed")
+    if not args.figures:
+        print(f"{2 * len(paths) - failed} notebooks built, {failed} failed")
     return bool(failed)
 
 

@@ -1,4 +1,4 @@
-"""The commands: `python -m tricks run | data | study | train | info`, which is what `./course` calls.
+"""The commands: `python -m tricks run | deck | data | study | train | info`, which is what `./course` calls.
 
 An expected failure, such as a bad value or a missing file, is a message on stderr and exit status 1; an interruption
 says what was kept and exits with 130.
@@ -62,8 +62,13 @@ def parsers() -> tuple[dict[str, argparse.ArgumentParser], argparse.ArgumentPars
     command.add_argument("lessons", nargs="*", metavar="LESSON", help="names such as 05_2_label_smoothing; all if none")
     command.add_argument("--budget", choices=BUDGETS, default="quick", help="of the live runs (default: quick)")
 
+    command = add(deck, "make slides of the figures", "Figures that had been written are kept.")
+    command.add_argument(
+        "--section", metavar="N", help="of the paper, such as 5 or 3.1, B, or own for your own figures"
+    )
+
     command = add(data, "show which data sets are here, or fetch one", "Files that had arrived whole are kept.")
-    command.add_argument("name", nargs="?", metavar="NAME", help="cifar10, imagenette, shapes, or a path")
+    command.add_argument("name", nargs="?", metavar="NAME", help="cifar10, imagenette, pennfudan, shapes, or a path")
     command.add_argument("--fetch", action="store_true", help="download it if it is not here")
 
     kept = "Finished runs and epochs are kept; the same command goes on from there."
@@ -118,22 +123,48 @@ def run(args: argparse.Namespace) -> int:
     return subprocess.run(command, cwd=ROOT, env={**os.environ, "TRICKS_BUDGET": args.budget}).returncode
 
 
+def deck(args: argparse.Namespace) -> None:
+    """Make figures/deck.pptx: a slide per exported figure, with speaker notes. Of one section: figures/deck_N.pptx.
+
+    Lessons whose figures are missing, or older than the records they show, are executed first.
+    """
+    from tricks import deck
+
+    try:
+        deck.write(args.section, progress=say)
+    except RuntimeError as error:  # the lesson has shown its own
+        sys.exit(f"error: {error}")
+
+
 def data(args: argparse.Namespace) -> None:
     """Show which data sets are here. With a name, verify and read that one; with --fetch, download it if it is not."""
-    from tricks.data import sets
+    from tricks.data import pennfudan, sets
 
     if args.name is None:
         if args.fetch:
             raise ValueError("--fetch needs the name of a data set: ./course data cifar10 --fetch")
-        print(sets.status())
+        print(data_status())
         return
-    if args.name in sets.KNOWN and not args.fetch and sets.find(args.name) is None:
+    scenes = args.name == "pennfudan"
+    known = scenes or args.name in sets.KNOWN
+    if known and not args.fetch and (pennfudan.find() if scenes else sets.find(args.name)) is None:
         raise FileNotFoundError(f"{args.name} is not here; ./course data {args.name} --fetch gets it")
+    if scenes:
+        path = pennfudan.fetch()
+        print(f"pennfudan: {len(pennfudan.encoded(path))} pictures with boxes and masks, from {path}")
+        return
     dataset = sets.load(args.name)
     train, test, classes = len(dataset.train.labels), len(dataset.test.labels), len(dataset.classes)
     print(f"{dataset.name}: {train:,} training and {test:,} test images of {classes} classes, from {dataset.source}")
     if dataset.note:
         print(dataset.note)
+
+
+def data_status() -> str:
+    """A line for each data set with a name."""
+    from tricks.data import pennfudan, sets
+
+    return f"{sets.status()}\n{'pennfudan':<12} {pennfudan.status()}"
 
 
 def study(args: argparse.Namespace) -> None:
@@ -185,7 +216,6 @@ def info(args: argparse.Namespace) -> None:
     import torchvision
 
     from tricks import process, runs
-    from tricks.data import sets
 
     device = process.device()
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
@@ -200,7 +230,7 @@ def info(args: argparse.Namespace) -> None:
     }
     for key, value in lines.items():
         print(f"{key:<8} {value}")
-    print(f"\n{sets.status()}")
+    print(f"\n{data_status()}")
 
 
 def say(line: str) -> None:

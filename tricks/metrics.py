@@ -1,5 +1,9 @@
-"""How good the predictions are: (N, K) logits and (N,) labels of all pictures, on the CPU, summed in float64."""
+"""How good the predictions are: (N, K) logits and (N,) labels of all pictures, on the CPU, summed in float64.
 
+Below, the same for the other two tasks: a confusion matrix of pixels, and boxes with scores against true boxes.
+"""
+
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -76,4 +80,51 @@ def summary(logits: Tensor, y: Tensor) -> dict[str, Any]:
         "brier": brier(probabilities, y),
         "reliability": reliability(probabilities, y),
         "gap": gap_histogram(logit_gap(logits)),
+    }
+
+
+def confusion(predicted: Tensor, truth: Tensor, num_classes: int) -> Tensor:
+    """Pixels by true class (rows) and predicted class (columns), int64 (K, K). Pixels of other true classes are out."""
+    counted = truth < num_classes
+    index = truth[counted].long() * num_classes + predicted[counted].long()
+    return torch.bincount(index, minlength=num_classes**2).reshape(num_classes, num_classes)
+
+
+def pixel_accuracy(matrix: Tensor) -> float:
+    """Share of pixels on the diagonal of the confusion matrix, in percent (§6.2)."""
+    return 100 * float(matrix.diag().sum() / matrix.sum())
+
+
+def class_iou(matrix: Tensor) -> Tensor:
+    """Intersection over union of each class, n_kk / (row k + column k − n_kk), (K,); NaN if it never occurs."""
+    both = matrix.diag().double()
+    return both / (matrix.sum(0) + matrix.sum(1) - both)
+
+
+def mean_iou(matrix: Tensor) -> float:
+    """Mean of `class_iou` over the classes that occur, in truth or prediction, in percent (§6.2)."""
+    return 100 * float(class_iou(matrix).nanmean())
+
+
+def average_precision(predictions: Sequence[dict[str, Tensor]], targets: Sequence[dict[str, Tensor]]) -> dict[str, Any]:
+    """Mean average precision in percent of boxes (n, 4), scores (n,) and labels (n,) in a list of pictures.
+
+    `map` averages over the IoU thresholds 0.5, 0.55, ..., 0.95 (COCO), `map_50` and `map_75` are at one threshold,
+    `map_voc` is at 0.5 with the eleven recalls of PASCAL VOC 2007 (§6.1). `precision` has the values at recall 0, 0.01,
+    ..., 1 at IoU 0.5, averaged over the classes. What a target marks `iscrowd` need not be found. All by torchmetrics.
+    """
+    from torchmetrics.detection import MeanAveragePrecision  # here, because it takes seconds to import
+
+    coco = MeanAveragePrecision(extended_summary=True, backend="faster_coco_eval")
+    eleven = [step / 10 for step in range(11)]
+    voc = MeanAveragePrecision(iou_thresholds=[0.5], rec_thresholds=eleven, backend="faster_coco_eval")
+    for metric in (coco, voc):
+        metric.update(list(predictions), list(targets))
+    found = coco.compute()
+    scores = {name: max(0.0, 100 * float(found[name])) for name in ("map", "map_50", "map_75")}  # -1: nothing to find
+    curve = found["precision"][0, :, :, 0, -1].double()  # IoU 0.5, all areas, 100 boxes per picture
+    return {
+        **scores,
+        "map_voc": max(0.0, 100 * float(voc.compute()["map"])),
+        "precision": curve.clamp(min=0).mean(1).tolist(),
     }

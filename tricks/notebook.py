@@ -286,7 +286,7 @@ class Panel(widgets.VBox):
         self.plot, self.data = plot, data
         parameters = inspect.signature(data or plot).parameters
         defaults = {name: p.default for name, p in parameters.items() if p.default is not p.empty}
-        self.controls = {name: _control(name, spec, defaults.get(name)) for name, spec in controls.items()}
+        self.controls = {name: control(name, spec, defaults.get(name)) for name, spec in controls.items()}
         self.message = widgets.HTML()
         self.picture = widgets.Image(format="png")
         self.words = widgets.HTML(layout=widgets.Layout(height="0px", margin="0px"))  # the picture has no alt text
@@ -298,9 +298,9 @@ class Panel(widgets.VBox):
         button.on_click(self._export)
         super().__init__([*self.controls.values(), self.picture, self.words, button, self.message])
         self.add_class("tricks-panel")
-        for control in self.controls.values():
-            control.add_class("tricks-control")
-            control.observe(self._follow, "value")
+        for widget in self.controls.values():
+            widget.add_class("tricks-control")
+            widget.observe(self._follow, "value")
 
     @property
     def values(self) -> dict[str, Any]:
@@ -325,23 +325,30 @@ class Panel(widgets.VBox):
             self._paint()
             self.message.value = ""
         except Exception as error:  # ipywidgets would drop it silently
-            self.message.value = f'<pre class="tricks-error">{html.escape(_without_us(error))}</pre>'
+            self.message.value = alarm(without_us(error))
 
     def _export(self, button: Any) -> None:
         try:
             plot = getattr(self.plot, "func", self.plot)  # of a functools.partial
-            paths = export(self.figure, re.sub(r"\W", "", plot.__name__).strip("_"))
+            name = re.sub(r"\W", "", plot.__name__).strip("_")
+            values = ", ".join(f"{NAMES.get(key, key)} = {_cell(value)}" for key, value in self.values.items())
+            paths = export(self.figure, name, takeaway=f"{name}: {values}".replace("_", " "))
             saved = ", ".join(path.name for path in paths)
             self.message.value = html.escape(f"Saved {saved} in {paths[0].parent}")
         except OSError as error:
-            self.message.value = f'<pre class="tricks-error">{html.escape(str(error))}</pre>'
+            self.message.value = alarm(str(error))
 
     def _repr_mimebundle_(self, *args: Any, **kwargs: Any) -> Any:
         still, metadata = self.figure._repr_mimebundle_()
         return {**super()._repr_mimebundle_(*args, **kwargs), **still}, metadata  # pyright: ignore[reportGeneralTypeIssues]
 
 
-def _without_us(error: Exception) -> str:
+def alarm(text: str) -> str:
+    """What went wrong, as HTML for a panel."""
+    return f'<pre class="tricks-error" role="alert" style="white-space: pre-wrap">{html.escape(text)}</pre>'
+
+
+def without_us(error: Exception) -> str:
     """The traceback from the plot function on, without this module's frames."""
     frames = error.__traceback__
     while frames and frames.tb_next and frames.tb_frame.f_code.co_filename == __file__:
@@ -349,8 +356,10 @@ def _without_us(error: Exception) -> str:
     return "".join(traceback.format_exception(error.with_traceback(frames)))
 
 
-def _control(name: str, spec: Any, default: Any) -> Any:
-    """The widget for one control. ValueError if `spec` describes none."""
+def control(name: str, spec: Any, default: Any) -> Any:
+    """The widget for one control; a widget is itself one. ValueError if `spec` describes none."""
+    if isinstance(spec, widgets.Widget):
+        return spec
     label = NAMES.get(name, name.replace("_", " "))
     common = {"description": label, "style": {"description_width": "120px"}}
     wide = widgets.Layout(width="560px")
@@ -428,7 +437,7 @@ def live(rows: Iterable[dict[str, Any]], total: int | None = None) -> Iterator[d
             if now - last >= SECONDS_BETWEEN_UPDATES:
                 last = now
                 left = (now - start) / len(done) * (total - len(done)) if total else 0
-                figure.redraw(done, _count(done, total) + (f", {_duration(left)} left" if left else ""))
+                figure.redraw(done, _count(done, total) + (f", {duration(left)} left" if left else ""))
                 shown.update(figure)
             yield row
     except KeyboardInterrupt:
@@ -447,5 +456,6 @@ def _count(done: list[dict[str, Any]], total: int | None) -> str:
     return text + (f", test accuracy {done[-1]['test_accuracy']:.1f} %" if done and "test_accuracy" in done[-1] else "")
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A time for people: "40 s", "3 min"."""
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"

@@ -63,6 +63,11 @@ def all_reduce(tensor: torch.Tensor) -> torch.Tensor:
     return tensor
 
 
+def first_says(answer: bool) -> bool:
+    """The first process's answer, in all of them; they wait for it."""
+    return bool(all_reduce(torch.tensor(float(answer and world()[0] == 0), device=device())))
+
+
 def gather(tensor: torch.Tensor) -> torch.Tensor:
     """The tensors of all processes, one after another along the first axis. They may differ in length."""
     rank, size = world()

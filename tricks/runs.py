@@ -8,25 +8,26 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from scipy.special import stdtrit
 
 from tricks import ROOT
-from tricks.recipe import SAMPLE_IMAGES, Recipe, changes
+from tricks.recipe import SAMPLE_IMAGES, Recipe, Transfer, changes
 
 RUNS = ROOT / "data" / "runs"
+K = TypeVar("K", bound=Recipe | Transfer)
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Generic[K]):
     """What one training run was and what came out. Accuracies are in per cent, losses in nats."""
 
     name: str  # of the arm, for people; a run is found by its recipe
-    recipe: Recipe
+    recipe: K
     seed: int
-    rows: list[dict[str, float]]  # one per epoch, measured on samples of SAMPLE_IMAGES
-    final: dict[str, Any]  # metrics.summary of all evaluated images after the last epoch
+    rows: list[dict[str, float]]  # one per epoch; of a Recipe measured on samples of SAMPLE_IMAGES
+    final: dict[str, Any]  # the task's metrics of all evaluated images after the last epoch
     meta: dict[str, Any] = field(default_factory=dict)  # source and sizes of the data, device, versions, seconds
 
     @property
@@ -43,7 +44,7 @@ class Run:
         """Write the record whole or not at all."""
         path = self.path(folder)
         path.parent.mkdir(parents=True, exist_ok=True)
-        values = asdict(self)
+        values = {**asdict(self), "recipe": self.recipe.to_dict()}
         write_atomic(path, (json.dumps({**values, "digest": digest(values)}, indent=1) + "\n").encode())
         return path
 
@@ -73,7 +74,8 @@ def load_run(path: Path) -> Run:
     try:
         values = json.loads(path.read_text(encoding="utf8"))
         kept = values.pop("digest")
-        run = Run(**{**values, "recipe": Recipe.from_dict(values["recipe"])})
+        kind = Transfer if "task" in values["recipe"] else Recipe
+        run = Run(**{**values, "recipe": kind.from_dict(values["recipe"])})
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: not a readable record ({error}). {mend}") from error
     if digest(values) != kept or path.name != run.path().name:
@@ -86,13 +88,13 @@ def load_all(folder: Path | None = None) -> list[Run]:
     return [load_run(path) for path in sorted((folder or RUNS).glob("*/*.json"))]
 
 
-def find(recipe: Recipe, folder: Path | None = None) -> list[Run]:
+def find(recipe: K, folder: Path | None = None) -> list[Run[K]]:
     """The recorded runs of exactly this recipe, by seed; an empty list when there are none."""
     paths = (folder or RUNS).glob(f"{Path(recipe.dataset).name}/*-{recipe.hash}-seed*.json")
     return sorted((run for run in map(load_run, paths) if run.recipe == recipe), key=lambda run: run.seed)
 
 
-def recorded(recipe: Recipe, name: str = "", folder: Path | None = None) -> list[Run]:
+def recorded(recipe: K, name: str = "", folder: Path | None = None) -> list[Run[K]]:
     """The recorded runs of exactly this recipe, by seed.
 
     LookupError when there are none. If records of the arm `name` exist, their recipe was changed after recording, and
@@ -100,16 +102,16 @@ def recorded(recipe: Recipe, name: str = "", folder: Path | None = None) -> list
     """
     if found := find(recipe, folder):
         return found
-    others = [run for run in load_all(folder) if run.recipe.dataset == recipe.dataset]
+    kind = type(recipe)
+    others = [r for r in load_all(folder) if isinstance(r.recipe, kind) and r.recipe.dataset == recipe.dataset]
     same_name = [run for run in others if run.name == name]
     if not others:
         raise LookupError(
             f"no run on {recipe.dataset} is recorded yet. `./course study --list` shows what can be recorded"
         )
     nearest = min(same_name or others, key=lambda run: len(changes(recipe, run.recipe)))
-    fields = ", ".join(
-        f"{k} = {v!r} (recorded: {getattr(nearest.recipe, k)!r})" for k, v in changes(recipe, nearest.recipe).items()
-    )
+    before = nearest.recipe.to_dict()
+    fields = ", ".join(f"{k} = {v!r} (recorded: {before[k]!r})" for k, v in changes(recipe, nearest.recipe).items())
     if same_name:
         raise LookupError(
             f"the records of {name!r} are of another recipe. Asked for: {fields}. Record it again, or undo the change"
@@ -211,6 +213,12 @@ def overconfidence(run: Run) -> float:
     return 100 * sure - run.accuracy
 
 
+def errors_removed(new: Sequence[Run], old: Sequence[Run]) -> list[float]:
+    """Share of the old arm's errors that the new arm does not make, in per cent, for each seed that both have."""
+    before = {run.seed: run.accuracy for run in old}
+    return [100 * (r.accuracy - before[r.seed]) / (100 - before[r.seed]) for r in new if r.seed in before]
+
+
 def caption(runs: Sequence[Run], *, curve: bool = False) -> str:
     """n, budget, data and device of some runs, for the line under a figure. ValueError when there are none.
 
@@ -228,7 +236,7 @@ def caption(runs: Sequence[Run], *, curve: bool = False) -> str:
     counted = [(run.meta["test_images"], run.recipe.split) for run in runs]
     tested = each(f"{f'{min(SAMPLE_IMAGES, n):,} of ' if curve else ''}{n:,} {split}" for n, split in counted)
     return (
-        f"n = {n} seeds · {each(run.recipe.net for run in runs)} · "
+        f"n = {n} seed{'' if n == '1' else 's'} · {each(run.recipe.net for run in runs)} · "
         f"{images} images × {each(run.recipe.epochs for run in runs)} epochs · "
         f"{each(run.meta['source'] for run in runs)}, {tested} images · "
         f"{each(run.meta['device'] for run in runs)} · code v{each(run.meta['train_version'] for run in runs)}"

@@ -2,7 +2,7 @@
 
 import math
 
-from tricks.recipe import Recipe
+from tricks.recipe import Recipe, Transfer
 
 
 def scaled_lr(lr: float, batch_size: int, lr_batch: int = 256) -> float:
@@ -10,7 +10,7 @@ def scaled_lr(lr: float, batch_size: int, lr_batch: int = 256) -> float:
     return lr * batch_size / lr_batch
 
 
-def peak_lr(recipe: Recipe) -> float:
+def peak_lr(recipe: Recipe | Transfer) -> float:
     """The learning rate at the end of the warm-up: the recipe's `lr`, scaled to its batch if it asks for that."""
     return scaled_lr(recipe.lr, recipe.batch_size, recipe.lr_batch) if recipe.linear_scaling else recipe.lr
 
@@ -34,7 +34,7 @@ def cosine_lr(step: int, total: int, peak: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * step / total)) * peak
 
 
-def lr_at(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
+def lr_at(recipe: Recipe | Transfer, step: int, steps_per_epoch: int) -> float:
     """The learning rate of optimiser step `step`, counted from 0: warm-up first, then the recipe's schedule.
 
     The cosine starts where the warm-up ends (§5.1: T ignores warm-up); the steps of the step schedule stay at their

@@ -19,7 +19,7 @@ from filelock import FileLock
 
 from tricks import ROOT
 from tricks.recipe import BASELINE, Recipe, Transfer
-from tricks.runs import RUNS, Run, compare, find, nearest_name, plus_minus, recorded, value, write_atomic
+from tricks.runs import RUNS, K, Run, compare, find, nearest_name, plus_minus, recorded, value, write_atomic
 from tricks.transfer import arms as transfer
 
 SUMMARY = RUNS / "summary.csv"
@@ -102,9 +102,7 @@ def _noisy(share: float) -> dict[str, Recipe]:
     return {f"{name}{suffix}": replace(noisy, **trick) for suffix, trick in tricks.items()}
 
 
-def _held_out(
-    name: str, recipe: Recipe | Transfer, **grid: tuple[float | str | bool, ...]
-) -> dict[str, Recipe | Transfer]:
+def _held_out(name: str, recipe: K, **grid: tuple[float | str | bool, ...]) -> dict[str, K]:
     """Candidates for a choice, tried on held-out training images: every combination of some fields' values."""
     combinations = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     return {
@@ -120,20 +118,24 @@ PILOTS = {
     "pilot_large_batch": _held_out("pilot-small-batch", SMALL_BATCH, lr=(0.025, 0.05, 0.1, 0.2)),
     "pilot_tweaks": _held_out("pilot-tweaks", TWEAKS, lr=(0.05, 0.1, 0.2, 0.4, 0.8)),
     "pilot_ladder": _held_out("pilot-ladder", LADDER_COSINE, lr=(0.4, 0.8), zero_gamma=(False, True)),
-    "pilot_ladder_kept": _held_out(
-        "pilot-ladder-kept", LADDER_COSINE, label_smoothing=(0.0, 0.1), mixup_alpha=(0.0, 0.2)
-    ),
+    "pilot_ladder_kept": {  # each alone on top of `pilot-ladder-0.4-False`
+        **_held_out("pilot-ladder-kept", LADDER_COSINE, label_smoothing=(0.1,), mixup_alpha=(0.0,)),
+        **_held_out("pilot-ladder-kept", LADDER_COSINE, label_smoothing=(0.0,), mixup_alpha=(0.2,)),
+        **_held_out("pilot-ladder-c", LADDER_COSINE, tweak_c=(True,)),
+    },
     "pilot_ladder_baseline": _held_out("pilot-ladder-baseline", LADDER, lr=(0.05, 0.1, 0.2, 0.4)),
     "pilot_pretrain": {
         **_held_out("pilot-pretrain-standard", transfer.STANDARD, lr=(0.05, 0.1, 0.2, 0.4)),
         **_held_out("pilot-pretrain", replace(transfer.EFFICIENT, schedule="cosine"), lr=(0.1, 0.2, 0.4, 0.8)),
     },
-    "pilot_detection": _held_out("pilot-detection", transfer.DETECTION, lr=(0.01, 0.02, 0.05, 0.1)),
-    "pilot_segmentation": _held_out("pilot-segmentation", transfer.SEGMENTATION, lr=(0.01, 0.02, 0.05, 0.1)),
     "pilot_teacher": _held_out("pilot-teacher", SMOOTH, net=("resnet14", "resnet20")),
 }
+TRANSFER_PILOTS = {
+    "pilot_detection": _held_out("pilot-detection", transfer.DETECTION, lr=(0.01, 0.02, 0.05, 0.1)),
+    "pilot_segmentation": _held_out("pilot-segmentation", transfer.SEGMENTATION, lr=(0.01, 0.02, 0.05, 0.1)),
+}
 
-ARMS: dict[str, Recipe | Transfer] = {
+ARMS: dict[str, Recipe] = {
     "baseline": replace(SHORT, first_decay=0.5),
     # §5, from Table 6's first row on
     "efficient": STEP,
@@ -162,20 +164,25 @@ ARMS: dict[str, Recipe | Transfer] = {
     "tweaks-d-alone": replace(TWEAKS, tweak_d=True),
     # §7: everything stacked
     **_stacked(),
-    # §6, Tables 8 and 9
+    # §6, Tables 8 and 9: the backbones
     **transfer.PRETRAIN_ARMS,
+    **transfer.PAPER_PRETRAIN_ARMS,
+    **{name: recipe for pilot in PILOTS.values() for name, recipe in pilot.items()},
+}
+
+
+TRANSFERS: dict[str, Transfer] = {  # §6, Tables 8 and 9: what is fine-tuned on them
     **transfer.DETECTION_ARMS,
     **transfer.SEGMENTATION_ARMS,
-    **transfer.PAPER_PRETRAIN_ARMS,
     **transfer.PAPER_DETECTION_ARMS,
     **transfer.PAPER_SEGMENTATION_ARMS,
-    **{name: recipe for pilot in PILOTS.values() for name, recipe in pilot.items()},
+    **{name: recipe for pilot in TRANSFER_PILOTS.values() for name, recipe in pilot.items()},
 }
 
 
 @dataclass(frozen=True)
 class Study:
-    """A question to recorded runs: arms of `ARMS`, the one that the others are compared with, and the seeds of each."""
+    """A question to recorded runs: arms by name, the one that the others are compared with, and the seeds of each."""
 
     name: str
     question: str
@@ -187,7 +194,7 @@ class Study:
     @property
     def metric(self) -> str:
         """What of `Run.final` the arms are compared by."""
-        return ARMS[self.reference].metric
+        return recipe_of(self.reference).metric
 
     @property
     def cells(self) -> list[tuple[str, int]]:
@@ -345,7 +352,7 @@ STUDIES = {
                 next(iter(arms)),
                 (0,),
             )
-            for name, arms in PILOTS.items()
+            for name, arms in (*PILOTS.items(), *TRANSFER_PILOTS.items())
         ),
     )
 }
@@ -358,11 +365,18 @@ def study(name: str) -> Study:
     return STUDIES[name]
 
 
+def recipe_of(name: str) -> Recipe | Transfer:
+    """What an arm stands for. ValueError on an unknown one, with the nearest name."""
+    if name in ARMS:
+        return ARMS[name]
+    if name not in TRANSFERS:
+        raise ValueError(f"no arm {name!r}. Nearest: {nearest_name(name, (*ARMS, *TRANSFERS))!r}")
+    return TRANSFERS[name]
+
+
 def arm(name: str) -> list[Run]:
     """The recorded runs of an arm. ValueError on an unknown one; LookupError, as from `recorded`, when it has none."""
-    if name not in ARMS:
-        raise ValueError(f"no arm {name!r}. Nearest: {nearest_name(name, ARMS)!r}")
-    return recorded(ARMS[name], name)
+    return recorded(recipe_of(name), name)
 
 
 def missing(study: Study, shard: tuple[int, int] = (0, 1)) -> list[tuple[str, int]]:
@@ -370,7 +384,7 @@ def missing(study: Study, shard: tuple[int, int] = (0, 1)) -> list[tuple[str, in
     index, count = shard
     if not 0 <= index < count:
         raise ValueError(f"shard {index}/{count}: the first number must be in 0..{count - 1}")
-    have = {(name, run.seed) for name in study.arms for run in find(ARMS[name])}
+    have = {(name, run.seed) for name in study.arms for run in find(recipe_of(name))}
     return [cell for cell in study.cells[index::count] if cell not in have]
 
 
@@ -383,7 +397,7 @@ def work(study: Study, shard: tuple[int, int] = (0, 1), progress: Callable[[str]
     from tricks import train  # torch, only where something is trained
 
     for name, seed in missing(study, shard):
-        recipe = ARMS[name]
+        recipe = recipe_of(name)
         if any(recorded.seed == seed for recorded in find(recipe)):
             continue  # by another process, since we looked
         with contextlib.suppress(train.Busy):
@@ -424,9 +438,9 @@ def fill(study: Study, jobs: int = 1, shard: tuple[int, int] = (0, 1)) -> None:
 def status(study: Study) -> str:
     """A table of the study's arms: recorded seeds, accuracy, difference to the reference arm."""
     lines = [f"{study.name}: {study.question} ({study.source})"]
-    reference = find(ARMS[study.reference])
+    reference = find(recipe_of(study.reference))
     for name in study.arms:
-        runs = [run for run in find(ARMS[name]) if run.seed in study.seeds]
+        runs = [run for run in find(recipe_of(name)) if run.seed in study.seeds]
         line = f"  {name:<16} {len(runs)} of {len(study.seeds)} seeds"
         if runs:
             line += f"   {study.metric} {plus_minus([value(run, study.metric) for run in runs])} %"
@@ -443,9 +457,9 @@ def summary_text() -> str:
     writer = csv.DictWriter(out, columns, lineterminator="\n")
     writer.writeheader()
     for study in STUDIES.values():
-        reference = find(ARMS[study.reference])
+        reference = find(recipe_of(study.reference))
         for name in study.arms:
-            runs = [run for run in find(ARMS[name]) if run.seed in study.seeds]
+            runs = [run for run in find(recipe_of(name)) if run.seed in study.seeds]
             if not runs:
                 continue
             values = [value(run, study.metric) for run in runs]

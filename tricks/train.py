@@ -1,5 +1,6 @@
 """The training loop, with every trick of the paper on one visible line."""
 
+import contextlib
 import json
 import platform
 import subprocess
@@ -24,16 +25,18 @@ from tricks.data.sets import Dataset, load
 from tricks.distill import distill_loss
 from tricks.models import resnet
 from tricks.parameters import decay_groups, xavier_init_, zero_last_gamma_
-from tricks.recipe import Recipe, teacher_of
-from tricks.runs import Run, find, write_atomic
+from tricks.recipe import Recipe, Transfer, teacher_of
+from tricks.runs import K, Run, find, write_atomic
 from tricks.schedules import lr_at
 from tricks.targets import mixup, one_hot, smooth, soft_cross_entropy
 
 TRAIN_VERSION = 1  # raised whenever a change alters the numbers that a recipe and a seed give
 CACHE = ROOT / "data" / "cache"
+WEIGHTS = ROOT / "data" / "weights"  # those that come with the course
 MIXUP, MODEL = 1, 2  # purposes of random streams; data/loader.py has its own
 Row = dict[str, float]
 P = ParamSpec("P")
+Make = Callable[[K, int, str, Path | None, Callable[[str], None]], Run]
 
 
 class Parts(NamedTuple):
@@ -55,7 +58,7 @@ def names_the_knob(loop: Callable[P, Generator[Row, None, None]]) -> Callable[P,
         try:
             yield from loop(*args, **kwargs)
         except torch.OutOfMemoryError as error:
-            recipe = cast(Recipe, args[0])
+            recipe = cast(Recipe | Transfer, args[0])
             advice = f"lower batch_size (now {recipe.batch_size}) or image_size (now {recipe.image_size})"
             more = "" if recipe.amp else ", or switch on amp"
             raise MemoryError(f"the device is out of memory: {advice}{more}. Finished epochs are kept") from error
@@ -145,7 +148,7 @@ def plain(model: nn.Module) -> nn.Module:
     return model.module if isinstance(model, DistributedDataParallel) else model
 
 
-def check_finite(losses: Tensor, epoch: int, recipe: Recipe, checkpoint: Path | None) -> None:
+def check_finite(losses: Tensor, epoch: int, recipe: Recipe | Transfer, checkpoint: Path | None) -> None:
     """FloatingPointError naming the first step whose loss is not finite, and what to do."""
     bad = (~losses.isfinite()).nonzero()
     if len(bad):
@@ -192,23 +195,54 @@ def prepare(
 
 
 def teacher_for(recipe: Recipe, dataset: Dataset, progress: Callable[[str], None] = print) -> nn.Module:
-    """The trained teacher, frozen: one for all students and seeds (§5.5). It is trained, with seed 0, when missing."""
+    """The trained teacher, frozen: one, of seed 0, for all students and seeds (§5.5). It is trained when missing."""
     theirs = teacher_of(recipe)
-    path = CACHE / "teachers" / f"{Path(theirs.dataset).name}-{theirs.net}-{theirs.hash}-v{TRAIN_VERSION}.safetensors"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"):  # several students may ask for it at once
-        if not path.exists():
-            progress(f"training the teacher {theirs.net} once, for all students")
-            parts = prepare(theirs, 0, dataset)
-            for row in epochs(theirs, parts, checkpoint=path.with_suffix(".checkpoint")):
-                progress(
-                    f"teacher {theirs.net}: epoch {row['epoch']} of {theirs.epochs}, test {row['test_accuracy']:.2f} %"
-                )
-            if process.world()[0] == 0:
-                write_atomic(path, save(contiguous(plain(parts.model).state_dict())))
     teacher = model_for(theirs, len(dataset.classes), 0)
-    teacher.load_state_dict(load_file(path))
+    teacher.load_state_dict(weights_for(theirs, 0, dataset, progress))
     return teacher.eval().requires_grad_(False)
+
+
+def weights_for(
+    recipe: Recipe, seed: int = 0, dataset: Dataset | None = None, progress: Callable[[str], None] = print
+) -> dict[str, Tensor]:
+    """The weights that a recipe and a seed end with: those in data/weights or data/cache, else trained and kept now.
+
+    `run` keeps those of every run that it records. Under `torchrun` all processes train together.
+    """
+    if (published := WEIGHTS / weights_path(recipe, seed).name).exists():
+        return load_file(published)
+    path = weights_path(recipe, seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # several may ask at once; of the processes of a torchrun, which train together, one must not lock out the others
+    with FileLock(f"{path}.lock") if process.world()[0] == 0 else contextlib.nullcontext():
+        if process.first_says(not path.exists()):
+            what = f"{recipe.net} on {Path(recipe.dataset).name}, seed {seed}"
+            progress(f"training {what}, once: its weights are not here")
+            parts, checkpoint = prepare(recipe, seed, dataset, progress), path.with_suffix(".checkpoint")
+            for row in epochs(recipe, parts, seed=seed, checkpoint=checkpoint):
+                done = f"epoch {row['epoch']} of {recipe.epochs}, {recipe.split} {row['test_accuracy']:.2f} %"
+                progress(f"{what}: {done}")
+            keep_weights(path, parts.model)
+            checkpoint.unlink(missing_ok=True)
+            process.first_says(True)  # the file is there for all
+    return load_file(path)
+
+
+def weights_path(recipe: Recipe, seed: int) -> Path:
+    """Where the weights lie that a recipe and a seed end with."""
+    return CACHE / "weights" / f"{identity(recipe, seed)}-v{TRAIN_VERSION}.safetensors"
+
+
+def keep_weights(path: Path, model: nn.Module) -> None:
+    """Write a model's weights, whole or not at all; by the first process."""
+    if process.world()[0] == 0:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, save(contiguous(plain(model).state_dict())))
+
+
+def identity(recipe: Recipe | Transfer, seed: int) -> str:
+    """What files of a recipe and a seed are called."""
+    return f"{Path(recipe.dataset).name}-{recipe.hash}-seed{seed}"
 
 
 class Busy(OSError):
@@ -218,13 +252,18 @@ class Busy(OSError):
 def run(
     recipe: Recipe, seed: int = 0, *, name: str = "run", record: bool = True, progress: Callable[[str], None] = print
 ) -> Run:
-    """Train to the end and keep the record; a run that was interrupted goes on from its last finished epoch.
+    """Train to the end and keep the record and the weights; see `recorded_once`."""
+    return recorded_once(_run, recipe, seed, name, record, progress)
 
-    Returns the recorded run at once when there is one. `Busy` when another process is at it: the system drops the lock
-    when a process dies, so this needs no cleaning up. Under `torchrun` every process trains and the first one records.
+
+def recorded_once(make: Make[K], recipe: K, seed: int, name: str, record: bool, progress: Callable[[str], None]) -> Run:
+    """`make(recipe, seed, name, checkpoint, progress)`, unless this run is recorded: then its record.
+
+    A run that was interrupted goes on from its last finished epoch. `Busy` when another process is at it: the system
+    drops the lock when a process dies, so this needs no cleaning up. Under `torchrun` every process trains and the
+    first one records.
     """
-    identity = f"{Path(recipe.dataset).name}-{recipe.hash}-seed{seed}"
-    lock = FileLock(CACHE / "locks" / f"{identity}.lock", timeout=0)
+    lock = FileLock(CACHE / "locks" / f"{identity(recipe, seed)}.lock", timeout=0)
     main = process.world()[0] == 0
     try:
         if record and main:
@@ -234,8 +273,8 @@ def run(
             progress(f"{name}, seed {seed}: already recorded in {done[0].path()}")
             return done[0]
         with process.group():
-            checkpoint = CACHE / "checkpoints" / f"{identity}-v{TRAIN_VERSION}.safetensors" if record else None
-            return _run(recipe, seed, name, checkpoint, progress if main else lambda _: None)
+            folder, file = CACHE / "checkpoints", f"{identity(recipe, seed)}-v{TRAIN_VERSION}.safetensors"
+            return make(recipe, seed, name, folder / file if record else None, progress if main else lambda _: None)
     except Timeout as error:
         raise Busy(f"{name}, seed {seed}: another process is making this run") from error
     finally:
@@ -256,22 +295,25 @@ def _run(recipe: Recipe, seed: int, name: str, checkpoint: Path | None, progress
             f"{recipe.split} {row['test_accuracy']:.2f} %, about {left / 60:.1f} min left"
         )
     final = metrics.summary(*predict(parts.model, parts.test))
-    finished = Run(name, recipe, seed, rows, final, describe(parts, dataset, time.perf_counter() - started))
+    sizes = len(parts.train.labels), len(parts.test.labels)
+    meta = describe(parts.model, dataset.source, sizes, time.perf_counter() - started)
+    finished = Run(name, recipe, seed, rows, final, meta)
     if checkpoint and process.world()[0] == 0:
+        keep_weights(weights_path(recipe, seed), parts.model)
         finished.save()
         checkpoint.unlink(missing_ok=True)
     return finished
 
 
-def describe(parts: Parts, dataset: Dataset, seconds: float) -> dict[str, Any]:
-    """Where and on what a run was made, for its record."""
+def describe(model: nn.Module, source: str, sizes: tuple[int, int], seconds: float) -> dict[str, Any]:
+    """Where and on what a run was made, for its record; `sizes` are the numbers of training and test images."""
     device = process.device()
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     return {
-        "source": dataset.source,
-        "train_images": len(parts.train.labels),
-        "test_images": len(parts.test.labels),
-        "parameters": resnet.parameter_count(plain(parts.model)),
+        "source": source,
+        "train_images": sizes[0],
+        "test_images": sizes[1],
+        "parameters": resnet.parameter_count(plain(model)),
         "seconds": round(seconds, 1),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "threads": torch.get_num_threads(),

@@ -2,8 +2,8 @@
 # # Start here
 #
 # **Claim.** Train one recipe several times, change nothing but the seed, and you get several accuracies. A trick is
-# worth believing when its gain stands clear of that spread. Below, the spread is measured, and an interval is put
-# around it.
+# worth believing when its gain is larger than the seeds alone would explain. Below, their spread is measured, and an
+# interval for the mean is computed from it.
 #
 # The course follows *Bag of Tricks for Image Classification with Convolutional Neural Networks* (He et al., 2018)
 # section by section: each trick built by hand, read in the code that trains with it, moved with a slider, measured over
@@ -26,11 +26,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from IPython.display import display
 from scipy.special import stdtrit
 
 from tricks import ROOT, metrics, process
 from tricks.data.sets import find, load
-from tricks.figures.base import COLOURS, GREY, canvas, export, styled
+from tricks.figures.base import COLOURS, GREY, canvas, export, styled, with_redraw
 from tricks.figures.evidence import curves
 from tricks.figures.optimisation import schedule
 from tricks.figures.pictures import images_grid
@@ -79,7 +80,7 @@ images_grid(dataset.train.images[first], dataset.classes, columns=5, caption=dat
 # | **Slider** | move the trick's knob; the picture follows. For readers without a kernel, still pictures come next |
 # | **Evidence** | recorded runs over several seeds, with an interval, beside the paper's number |
 # | **Live** | train a small run yourself; it is labelled and never mixed with the records |
-# | **Exercises** | write a line or two; a `check` tells you *not yet*, *close* or *exact* |
+# | **Exercises** | write a line or two; a `check` says *not yet*, *different*, *close* or *exact* |
 #
 # This lesson goes through them once, with a single trick: the learning rate falls along a cosine instead of in steps
 # (§5.1).
@@ -261,17 +262,21 @@ def repeated_studies(n=5):
             )
         text.set_text(f"n = {n}: {wrong.mean():.1%} miss with t = {t:.2f}, {missed:.1%} with 1.96")
 
-    redraw(n)
-    fig.redraw = redraw
-    return fig
+    return with_redraw(fig, redraw, n)
 
 
 sliders(repeated_studies, n=(2, 30))
 
 # %% [markdown]
+# Two and twenty seeds as still pictures:
+
+# %%
+display(repeated_studies(2), repeated_studies(20))
+
+# %% [markdown]
 # With five seeds, 1.96 would miss more than twice as often as it promises. With two, Student's interval keeps its
-# promise by being so wide that it says nothing. Hence five seeds on CIFAR-10 in this course, and three where a run is
-# expensive.
+# promise by being so wide that it says little. Hence the studies of this course plan for three seeds at least, and for
+# five or more where runs are cheap. The small line under a picture says how many there are.
 #
 # ## Misreadings
 #
@@ -304,10 +309,11 @@ check("warm-up", my_warmup, warmup, [(0, 100, 0.4), (49, 100, 0.4), (99, 100, 0.
 # ## A slide
 #
 # `export` writes a picture for slides, 16:9, as PNG, SVG and PDF, into `figures/`. A panel with sliders has a button
-# for it.
+# for it. `./course deck` makes slides of all of them, with the takeaway as title and the discussion questions as notes.
 
 # %%
-print("written:", *(path.name for path in export(fig, "00_recorded_runs")))
+takeaway = f"One recipe, {len(runs)} seeds: {min(accuracies):.2f} to {max(accuracies):.2f} % of the test images right"
+print("written:", *(path.name for path in export(fig, "00_recorded_runs", takeaway=takeaway, runs=runs)))
 
 # %% [markdown]
 # ## Summary
@@ -315,7 +321,8 @@ print("written:", *(path.name for path in export(fig, "00_recorded_runs")))
 # - A recipe and a seed are an experiment; a trick is one changed field.
 # - Records carry the claims: several seeds, last epoch, whole test set. A live run shows you how it goes, and is one
 #   run.
-# - An interval is mean ± t · s / √n. It covers the luck of the seeds, and a trick has to stand clear of it.
+# - An interval is mean ± t · s / √n. It covers the luck of the seeds. A trick's gain is a difference and has an
+#   interval of its own, which has to exclude 0.
 #
 # ## For discussion
 #
@@ -326,9 +333,5 @@ print("written:", *(path.name for path in export(fig, "00_recorded_runs")))
 #
 # ## Where to go on
 #
-# | lesson | minutes | what it is about |
-# | --- | ---: | --- |
-# | [02 Training procedures](02_training_procedures.ipynb) | 35 | preprocessing, the optimiser, initialisation, decay |
-# | [05_2 Label smoothing](05_2_label_smoothing.ipynb) | 30 | targets that can be reached, logit gaps, calibration |
-#
-# The numbers are the paper's sections. The other sections follow.
+# [01 Introduction](01_introduction.ipynb) shows what all the tricks are worth together, how two recipes are compared,
+# and where each lesson is. After it, each lesson stands on its own; their numbers are the paper's sections.

@@ -3,9 +3,9 @@
 #
 # **Claim.** The paper's headline is 75.3 → 79.29 % on ImageNet with one network, ResNet-50. The first number is
 # another paper's. From the authors' own baseline to their best row it is 3.42 points, a seventh of the errors, and on
-# the way the network, the length of training and the source of the targets change too. What a single trick is worth
-# depends on the order in which the tricks are added, and on how far apart two runs of the same recipe are. This
-# lesson computes all of that.
+# the way the network, the length of training and the source of the targets change too. What a single trick seems to
+# be worth depends on the order in which the tricks are added, and on how far apart two runs of the same recipe are.
+# This lesson computes all of that.
 #
 # After this lesson you can
 # 1. redraw the paper's results as one ladder, and say what else changes at each rung;
@@ -31,7 +31,7 @@ from tricks.figures.evidence import against_paper
 from tricks.figures.ladder import ladder, power, same_seeds, seeds_for, seeds_needed, two_orders
 from tricks.notebook import check, live, predict, short, show, sliders, table
 from tricks.recipe import changes
-from tricks.runs import Comparison, caption, compare, t_interval
+from tricks.runs import Comparison, caption, compare, errors_removed, t_interval
 from tricks.studies import ARMS, COSINE, PILOTS, arm
 
 # %% [markdown]
@@ -127,8 +127,8 @@ guess = predict("Change in test accuracy", low=-5, high=10)
 # ## What an ablation is
 #
 # An *ablation* takes parts out of a system, or adds them, to learn what each is worth. Tables 4, 5 and 6 are
-# **cumulative**: each row has everything of the rows above it. The other common form is **leave-one-out**: from the
-# complete recipe, take out one trick at a time.
+# **cumulative**: each row has everything of the rows above it, except Table 6's mixup without distillation. The other
+# common form is **leave-one-out**: from the complete recipe, take out one trick at a time.
 #
 # By hand, on 100 test pictures. The plain network gets 30 of them wrong. Trick A repairs six of these, trick B five,
 # and two of the pictures are repaired by either:
@@ -150,8 +150,8 @@ assert interaction == -len(A & B) == (both - none) - (only_a - none) - (only_b -
 # negative one. Two tricks that need each other, such as a larger learning rate and warm-up, have a positive one. A
 # ladder gives the overlap to whoever comes first. Leave-one-out gives it to nobody, so its numbers need not add up.
 #
-# Drag the interaction of two tricks that gain 0.36 and 0.84 points alone. From where on does leave-one-out say that a
-# trick does harm which, alone, brings a gain?
+# Drag the interaction of two tricks that gain 0.36 and 0.84 points alone. Below which interaction does leave-one-out
+# say that a trick does harm, although alone it brings a gain?
 
 # %%
 names = ("distillation", "mixup")
@@ -233,7 +233,7 @@ print(f"standard deviation of this sum of four single runs: {math.hypot(*spreads
 
 # %% [markdown]
 # With single runs, the cosine's gain came out more than half as large again as with means, and the interaction had
-# the other sign. The order of tricks matters, and this paper's runs are too few to show by how much.
+# the other sign. How much the order of these two tricks matters, the paper's runs are too few to show.
 #
 # ### A difference by hand
 #
@@ -260,8 +260,8 @@ show(Comparison.against)
 #
 # ### What one run can hide
 #
-# First the spread. Five seeds of one recipe, and how far apart they are. Pairing helps as far as the two arms'
-# accuracies go up and down together; the last column shows how much of the spread is left in the differences.
+# First the spread: how far apart are the seeds of one recipe? Pairing helps as far as the two arms' accuracies go up
+# and down together; the last column shows how much of the spread is left in the differences.
 
 # %%
 reference = arm("cosine")
@@ -280,10 +280,10 @@ sd = math.sqrt(statistics.mean(s**2 for s in sds))
 print(f"sd of one paired difference, the four pooled: {sd:.2f} points")
 
 # %% [markdown]
-# A standard deviation from five runs is itself uncertain, by a factor of two or more: look at its interval. With that
-# reservation, how many seeds does it take? Let the true difference be d and the standard deviation of one paired
-# difference s. The share of studies whose interval excludes 0 is called the *power*; it follows exactly from the
-# noncentral F distribution:
+# A standard deviation from a handful of runs is itself uncertain: look at its interval. With that reservation, how
+# many seeds does it take? Let the true difference be d and the standard deviation of one paired difference s. The
+# share of studies whose interval excludes 0 is called the *power*; it follows exactly from the noncentral F
+# distribution:
 
 # %%
 show(power)
@@ -293,8 +293,8 @@ for effect in (0.2, 0.4, 0.8, 1.6):
     print(f"80 % takes {seeds_for(effect, sd)} seeds")
 
 # %% [markdown]
-# Drag the spread s and the difference d. The course has 3 or 5 seeds. Which differences can it see? When does a
-# single pair of runs, which is what most tables show, have the wrong sign?
+# Drag the spread s, the difference d and the number of seeds. Which differences can three seeds see, and which five?
+# When does a single pair of runs, which is what most tables show, have the wrong sign?
 
 # %%
 sliders(partial(seeds_needed, sd=round(sd, 2), effect=0.4), sd=(0.05, 2.0, 0.05), effect=(0.0, 2.0, 0.05), n=(2, 40))
@@ -356,14 +356,6 @@ FIRST = {
     "efficient − baseline": (compare(efficient, baseline), theirs["+ tweak D"] - own),
     "cosine − baseline": (compare(cosine, baseline), theirs["+ cosine decay"] - own),
 }
-against_paper(FIRST, caption=caption(baseline + efficient + cosine))
-
-# %%
-def errors_removed(new, old):
-    """Share of the old arm's errors that the new one does not make, in per cent, one number for each seed."""
-    return [100 * (b.accuracy - a.accuracy) / (100 - a.accuracy) for a, b in zip(old, new, strict=True)]
-
-
 for (label, (ours, delta)), new in zip(FIRST.items(), (efficient, cosine), strict=True):
     share, half = t_interval(errors_removed(new, baseline))
     print(f"{label}: {ours}")
@@ -371,6 +363,7 @@ for (label, (ours, delta)), new in zip(FIRST.items(), (efficient, cosine), stric
     interval = f" ± {half:.1f}" if math.isfinite(half) else ""
     print(f"   errors removed: ours {share:.1f}{interval} %, paper {100 * delta / (100 - own):.1f} %")
 guess.reveal(FIRST["cosine − baseline"][0])
+against_paper(FIRST, caption=caption(baseline + efficient + cosine))
 
 # %% [markdown]
 # The first difference has several changes in it, the learning rate among them, so no single one may be credited with
@@ -401,8 +394,12 @@ SECTION_5 = {  # rung: of the paper's ladder, our arm
 }
 climb = same_seeds({rung: recorded(name) for rung, (_, name) in SECTION_5.items() if recorded(name)})
 panels = {"paper": {rung: theirs[label] for rung, (label, _) in SECTION_5.items()}, "ours": climb}
-fig = ladder(panels, caption=caption([run for runs in climb.values() for run in runs]))
-export(fig, "01_ladder_paper_and_ours")
+everything = [run for runs in climb.values() for run in runs]
+fig = ladder(panels, caption=caption(everything))
+rung = list(climb)[-1]
+takeaway = (f"From the baseline to {rung.removeprefix('+ ')}: {compare(climb[rung], climb['baseline'])}; "
+            f"paper {theirs[SECTION_5[rung][0]] - own:+.2f}")
+export(fig, "01_ladder_paper_and_ours", takeaway=takeaway, runs=everything)
 fig
 
 # %% [markdown]
@@ -466,8 +463,8 @@ from tricks.train import epochs, prepare
 dataset = load("auto")
 recipe = short(COSINE, dataset.name)
 recipe = replace(recipe, epochs=max(1, recipe.epochs // 2), warmup_epochs=recipe.warmup_epochs / 2)
-print(f"Two live runs on {dataset.source}. Changed from the recorded recipe: {changes(recipe, COSINE)}")
-print(dataset.note)
+print(f"Two live runs on {dataset.source}.", dataset.note)
+print(f"Changed from the recorded recipe: {changes(recipe, COSINE)}")
 ends = []
 for seed in (0, 1):
     *_, last = live(epochs(recipe, prepare(recipe, seed, dataset), seed=seed), total=recipe.epochs)
@@ -502,7 +499,7 @@ for name, accuracy, images in (("ImageNet", top, 50_000), (meta["source"], cosin
 # %% [markdown]
 # ### "0.5 %": of what?
 #
-# In its text the paper gives some changes that its tables do not seem to have. Three claims, and three ways to read
+# In its text the paper names some changes that its tables do not seem to have. Three claims, and three ways to read
 # "per cent": points of the measure, relative to the value before, or share of the errors removed.
 
 # %%
@@ -514,7 +511,7 @@ CLAIMS = {  # claim: before, after
 }
 table([
     {"claim": claim, "tables": f"{before} → {after}", "points": f"{after - before:+.2f}",
-     "relative, %": f"{100 * (after / before - 1):+.2f}",
+     "relative, %": f"{100 * (after / before - 1):+.3f}",
      "errors removed, %": f"{100 * (after - before) / (100 - before):+.1f}"}
     for claim, (before, after) in CLAIMS.items()
 ])
@@ -525,10 +522,11 @@ for name, new in (("+ label smoothing", "+ smooth"), (MIXUP, MIXUP)):
     print(f"{name}: Table 6 {six[name]['ResNet-50-D_top1']}, Table 8 {eight[new]['ImageNet_top1']}")
 
 # %% [markdown]
-# The 0.9 % fits as a relative change, the 4 % in points. The 0.5 % fits no reading of its two rows; it is the
-# distance in points from the baseline to the row with zero γ. So say *points* when you mean points, and give both
-# numbers. The speed-up of 2 to 3 comes from a larger batch and FP16 together, and MobileNet's is below it. Two
-# accuracies in Table 6 are not quite those of Table 8, for what should be the same networks.
+# The 0.9 % fits as a relative change, the 4 % in points. The 0.5 % fits no reading of its two rows: the relative
+# change rounds to 0.4. In points, 0.50 is the distance from the baseline to the row with zero γ. So say *points* when
+# you mean points, and give both numbers. The speed-up of 2 to 3 comes from a larger batch and FP16 together, and
+# MobileNet's is below it. Two accuracies in Table 6 are not quite those of Table 8, for what should be the same
+# networks.
 
 # %% [markdown]
 # ## Exercises

@@ -290,8 +290,9 @@ table(rows)
 #
 # ## 3. Zero γ
 #
-# The batch norm that ends a residual block puts out γx̂ + β, where x̂ has mean 0 and variance 1 over the batch. With γ
-# = 0 and β = 0 that is 0, and the block puts out its shortcut. One channel, four numbers, by hand:
+# A residual block adds two paths: A, its convolutions, and B, the shortcut. The batch norm that ends path A puts out
+# γx̂ + β, where x̂ has mean 0 and variance 1 over the batch. With γ = 0 and β = 0 that is 0, and the block puts out its
+# shortcut. One channel, four numbers, by hand:
 
 # %%
 channel = torch.tensor([1.0, 3.0, 5.0, 7.0])
@@ -360,8 +361,8 @@ gammas, ratios = ({start: values[i] for start, values in growth.items()} for i i
 block_growth(gammas, ratios, caption=f"{SOURCE} · batches of 64, learning rate 0.05")
 
 # %% [markdown]
-# The solid lines start at 0 and nothing hurries them: γ moves by its gradient times the learning rate, so what a block
-# has become depends on the learning rate and on the number of steps. With zero γ, after the same number of steps:
+# The solid lines start at 0. γ moves by its gradient times the learning rate, so what a block has become depends on the
+# learning rate and on the number of steps. With zero γ, after the same number of steps:
 
 # %%
 rows = []
@@ -375,8 +376,8 @@ print(f"before step {STEPS // 2 - 1}")
 table(rows)
 
 # %% [markdown]
-# A run of many steps does not notice this delay. A short one may end before its blocks are awake; keep it in mind for
-# the records below.
+# A run of many steps has time for this. A short one may end before its blocks are awake; keep it in mind for the
+# records below.
 #
 # ## 4. No bias decay
 #
@@ -394,8 +395,9 @@ assert library == by_hand
 library
 
 # %% [markdown]
-# In the network of the records: how many numbers are these, how strong is the pull of the decay, ‖λw‖, against the
-# gradient of 512 pictures, ‖g‖, and is that gradient along w at all? The last column is the cosine of g and w.
+# In the network trained above, which is that of the records: how many numbers are these, how strong is the pull of the
+# decay, ‖λw‖, against the gradient of 512 pictures, ‖g‖, and is that gradient along w at all? The last column is the
+# cosine of g and w.
 
 # %%
 KINDS = {
@@ -422,18 +424,23 @@ table(rows)
 # All our convolutions are followed by a batch norm, which divides by the size of what it gets. So the loss does not
 # change when such a weight is doubled, and its gradient is orthogonal to it: the cosine is 0 up to the ε in the batch
 # norm's root. Decay cannot make what these layers compute any smaller. It shrinks the weights, and a step of the same
-# length then turns them further: it acts on the learning rate (van Laarhoven, 2017). Nothing undoes the decay of γ:
-# half of γ is half of what the batch norm puts out.
+# length then turns them further: it acts on the learning rate (van Laarhoven, 2017). A γ in the middle of path A has a
+# convolution and a batch norm after it too, so that only its size relative to β matters. Nothing undoes the decay of
+# the last γ: half of it is half of what path A adds to the shortcut. The loss, with each of them halved:
 
 # %%
+PARTS = {
+    "convolutions": lambda model: [module for module in model.modules() if isinstance(module, torch.nn.Conv2d)],
+    "γ in the middle of path A": lambda model: [block.bn1 for stage in model.stages for block in stage],
+    "last γ of path A": lambda model: [block.last_bn for stage in model.stages for block in stage],
+}
 with torch.no_grad():
-    before = cross_entropy(trained(x[batch]), y[batch])
-    for name, factor_on in {"all convolutions": torch.nn.Conv2d, "all γ": torch.nn.BatchNorm2d}.items():
+    print(f"{'nothing halved':<31} {cross_entropy(trained(x[batch]), y[batch]):.4f}")
+    for name, modules in PARTS.items():
         halved = copy.deepcopy(trained)
-        for module in halved.modules():
-            if isinstance(module, factor_on):
-                module.weight *= 0.5
-        print(f"loss {before:.4f}, with {name} halved {cross_entropy(halved(x[batch]), y[batch]):.4f}")
+        for module in modules(halved):
+            module.weight *= 0.5
+        print(f"{name:<31} {cross_entropy(halved(x[batch]), y[batch]):.4f}")
 
 # %% [markdown]
 # ## Where they enter the loop
@@ -475,6 +482,10 @@ shown = {"b = 64": small, "b = 512, learning rate unscaled": unscaled,
          "b = 512, scaled": large, "b = 512, scaled, warm-up": OURS[512]["+ LR warmup"]}
 curves(shown, caption=caption([run for runs in shown.values() for run in runs], curve=True))
 
+# %% [markdown]
+# Each step of the ladder as a paired difference, in points of top-1 accuracy. Where we have 64 → 512, the paper has
+# 256 → 1024.
+
 # %%
 pairs = {"64 → 512, linear scaling": (compare(OURS[512]["Linear scaling"], OURS[64]["Linear scaling"]), theirs)}
 names = list(LADDER)
@@ -482,16 +493,14 @@ for b, paper_b in ((512, 1024), (64, 256)):
     for before, row in zip(names, names[1:], strict=False):
         step = paper.delta("4", row, before, f"BS{paper_b}_top1")
         pairs[f"{row}, b = {b}"] = (compare(OURS[b][row], OURS[b][before]), step)
-fig = against_paper(pairs, caption=caption(everything))
-export(fig, "03_1_heuristics_against_paper")
-fig
-
-# %% [markdown]
-# The same in numbers, as differences in points of top-1 accuracy. Where we have 64 → 512, the paper has 256 → 1024.
-
-# %%
 table([{"": name, "paper": f"{step:+.2f}", "ours": f"{ours}", "verdict": ours.against(step)}
        for name, (ours, step) in pairs.items()])
+fig = against_paper(pairs, caption=caption(everything))
+verdicts = [ours.against(step) for ours, step in pairs.values()]
+takeaway = (f"Large batch and its heuristics, {len(verdicts)} steps. Ours against the paper's: "
+            + ", ".join(f"{verdicts.count(each)} {each}" for each in sorted(set(verdicts))))
+export(fig, "03_1_heuristics_against_paper", takeaway=takeaway, runs=everything)
+fig
 
 # %%
 print("at b = 512, against the learning rate of b = 64:")
@@ -521,7 +530,9 @@ guess.reveal(pairs["64 → 512, linear scaling"][0])
 # ### The paper against its own table
 #
 # §3.3 says that linear scaling alone costs 0.9 % of accuracy, that the other three heuristics close the gap, and that
-# the whole efficient setting, FP16 included, gains 0.5 %. Table 4 says:
+# the whole efficient setting, FP16 included, gains 0.5 %. Table 4 says what follows. Each of its numbers is one run,
+# without an interval; the last line has the standard deviations that the conference version of the paper gives for
+# ResNet-50-D on the same data.
 
 # %%
 def top_1(row, b):
@@ -536,12 +547,6 @@ print(f"best row at b = 1024: {best!r}, {highest:.2f}, already {highest - start:
 drop = paper.delta("4", "+ No bias decay", "+ Zero gamma", "BS1024_top1")
 print(f"no bias decay at b = 1024: {top_1('+ Zero gamma', 1024)} → {top_1('+ No bias decay', 1024)}, {drop:+.2f}")
 print(f"all with FP16: {top_1('+ FP16', 1024):.2f}, {top_1('+ FP16', 1024) - start:+.2f} points")
-
-# %% [markdown]
-# Each number of Table 4 is one run, without an interval. How far do such runs scatter? For ResNet-50-D on the same
-# data, the conference version of the paper gives standard deviations:
-
-# %%
 spread = [sd for row in paper.table("6 (CVPR)").values() if (sd := row.get("ResNet-50-D_top1_std"))]
 print(f"standard deviation between runs: {min(spread):.2f} to {max(spread):.2f} points of top-1 accuracy")
 
@@ -560,10 +565,7 @@ print(f"One live run on {dataset.source}, seed 0.")
 print(f"Changed from the recorded recipe: {changes(recipe, ARMS['large-no-bias'])}")
 steps, ramp = recipe.epochs * len(parts.train), round(recipe.warmup_epochs * len(parts.train))
 print(f"{steps} steps in all, {ramp} of them warm-up")
-for _ in live(epochs(recipe, parts, seed=0), total=recipe.epochs):
-    pass
-
-# %%
+rows = list(live(epochs(recipe, parts, seed=0), total=recipe.epochs))
 awake = [module.last_bn.weight for module in parts.model.modules() if hasattr(module, "last_bn")]
 gammas = ", ".join(f"{float(gamma.detach().square().mean().sqrt()):.2f}" for gamma in awake)
 print(f"root mean square of the last γ of each block at the end: {gammas}")
@@ -642,10 +644,11 @@ check("noise and signal", separate, solved, [(8, 35.0, 256, 1.9), (64, 5.0, 512,
 #
 # - The variance of a mini-batch gradient is proportional to 1/b. Then k small steps and one step with k times the batch
 #   and k times the learning rate agree in mean and variance, while the gradient stands still.
-# - At the start it does not. Warm-up takes m short steps first; it moves the learning rate at which training breaks.
+# - At the start it does not. Warm-up takes m short steps first; the table of part 2 shows at which peaks that decides
+#   whether the network learns.
 # - Zero γ starts each residual block as its shortcut. γ has a gradient at once, path A one step later.
-# - No bias decay spares γ, β and biases. Behind a batch norm, decay of a weight acts on the learning rate; decay of γ
-#   acts on the function.
+# - No bias decay spares γ, β and biases. Decay of a weight that a batch norm follows acts on the learning rate; decay
+#   of the last γ of a block acts on the function.
 # - What each did to accuracy at our budget is the list printed above, beside Table 4.
 #
 # ## For discussion

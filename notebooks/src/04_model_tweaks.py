@@ -87,17 +87,13 @@ guess = predict("Change in test accuracy", low=-5, high=5, unit="points")
 # ## By hand
 #
 # A feature map of one channel and 4×4 positions. The stride is a slice, and the 1×1 convolution a product with the
-# same numbers at every position. Path B of the plain block needs nothing else:
+# same numbers at every position. Path B of the plain block needs nothing else. Tweak D first takes the mean of each
+# 2×2 square, and only then the 1×1, now with stride 1:
 
 # %%
 x = torch.arange(16.0).reshape(1, 1, 4, 4)
 print(x[0, 0])
 print("read by a 1×1 convolution of stride 2:", x[:, :, ::2, ::2].flatten().tolist())
-
-# %% [markdown]
-# Tweak D first takes the mean of each 2×2 square, and only then the 1×1, now with stride 1:
-
-# %%
 quarters = [x[:, :, row::2, column::2] for row in (0, 1) for column in (0, 1)]  # the four corners of the squares
 pooled = sum(quarters) / 4
 print("read by tweak D:", pooled.flatten().tolist())
@@ -283,7 +279,7 @@ def stem_of(name):
 def row_of(name):
     stem, net = stem_of(name), build("resnet50", 1000, tweak_b=True)
     net.stem = stem
-    return {"stem": name, "parameters": parameter_count(stem), "stem, M": round(multiply_adds(stem, 224) / 1e6),
+    return {"stem": name, "parameters": f"{parameter_count(stem):,}", "stem, M": round(multiply_adds(stem, 224) / 1e6),
             "whole net with B, G": round(multiply_adds(net, 224) / 1e9, 2)}
 
 
@@ -344,8 +340,6 @@ table([
     for (row, printed), (costs, parameters) in zip(paper.table("5").items(), counted.values(), strict=True)
 ])
 print(f"paper, Table 1, for ResNet-50: {paper.table('1')['ResNet-50']['FLOPs']} G")
-
-# %%
 part_costs({tweak: costs for tweak, (costs, _) in counted.items()})
 
 # %% [markdown]
@@ -379,7 +373,8 @@ pilots = [run for name in PILOTS["pilot_tweaks"] for run in arm(name)]
 table([{"learning rate": run.recipe.lr, "held-out accuracy, %": run.accuracy, "seed": run.seed} for run in pilots])
 best = max(pilots, key=lambda run: run.accuracy)
 error = (best.accuracy * (100 - best.accuracy) / best.meta["test_images"]) ** 0.5
-print(f"best {best.recipe.lr}, taken {TWEAKS.lr}")
+taken = max(run.accuracy for run in pilots if run.recipe.lr == TWEAKS.lr)
+print(f"best {best.recipe.lr}; taken {TWEAKS.lr}, {taken - best.accuracy:+.1f} points from the best")
 print(f"standard error of one such accuracy, on {best.meta['test_images']} pictures: {error:.1f} points")
 
 # %%
@@ -394,7 +389,7 @@ def milliseconds(run):
 
 small = {tweak: part_by_part("bottleneck14-pool", 10, 64, tweak) for tweak in TWEAK}
 table([
-    {"net": tweak, "parameters": small[tweak][1], "multiply-adds, M": sum(small[tweak][0].values()) / 1e6,
+    {"net": tweak, "parameters": f"{small[tweak][1]:,}", "multiply-adds, M": sum(small[tweak][0].values()) / 1e6,
      "training images per second, by seed": ", ".join(f"{1000 / milliseconds(run):.0f}" for run in runs),
      "test accuracy, %": plus_minus([run.accuracy for run in runs])}
     for tweak, runs in ARMS.items()
@@ -405,8 +400,8 @@ print(f"machine: {' / '.join(sorted(machines))}. {caption(everything)}")
 # %% [markdown]
 # In this network C makes the stem *cheaper*: with 16 channels instead of 64 the two inner 3×3 shrink by 16, the 7×7
 # only by 4. B costs a larger share than in ResNet-50, because every block but the first is a downsampling one. The
-# speed is that of a whole run, test included, on one machine that did other work at the same time. How far the seeds
-# of one net lie apart says how little a difference between two nets means.
+# speed is that of a whole run, test included, on a machine that did other work at the same time: compare the seeds of
+# one net before you compare two nets.
 
 # %%
 ROWS = dict(zip(("plain", "B", "C", "D"), paper.table("5"), strict=True))
@@ -464,7 +459,10 @@ fig = accuracy_cost(
     },
     caption=caption(everything),
 )
-export(fig, "04_accuracy_against_cost")
+ours, theirs = results["D against plain"]
+costs = [sum(small[tweak][0].values()) for tweak in ("D", "plain")]
+takeaway = f"D − plain: {ours}, for {costs[0] / costs[1]:.2f} × the multiply-adds; paper {theirs:+.2f}"
+export(fig, "04_accuracy_against_cost", takeaway=takeaway, runs=everything)
 fig
 
 # %% [markdown]
@@ -485,20 +483,13 @@ for tweak in ("plain", "D"):
     recipe = replace(shorter, **TWEAK[tweak])
     rows = epochs(recipe, prepare(recipe, 0, dataset), seed=0)
     lines[f"{tweak}, live, one seed"] = [list(live(rows, total=recipe.epochs))]
-
-# %%
 curves(lines, caption=f"live, 1 seed · {shorter.net} · {shorter.train_images:,} images · {dataset.source}")
 
 # %% [markdown]
 # ## Misreadings
 #
-# *"ResNet-C has two convolutions of stride 2 in its stem."* One: the table above, and the code:
-
-# %%
-stem = make_stem(NETS["resnet50"], tweak_c=True)
-print("strides of tweak C's stem:", [layer.stride[0] for layer in stem if isinstance(layer, nn.Conv2d)])
-
-# %% [markdown]
+# *"ResNet-C has two convolutions of stride 2 in its stem."* One, the first: Fig. 2b, and the costs counted above.
+#
 # *"The paper invented ResNet-B, -C and -D."* It says itself that B comes from the Torch code for ResNet and C from
 # Inception-v2, and that others had used them. D is the paper's own.
 #

@@ -17,7 +17,6 @@
 
 # %%
 import math
-from dataclasses import replace
 
 import torch
 from IPython.display import display
@@ -31,7 +30,7 @@ from tricks.figures.targets import optimal_gap, theoretical_gap
 from tricks.notebook import check, live, predict, short, show, sliders, table
 from tricks.recipe import changes
 from tricks.runs import caption, compare, overconfidence, plus_minus, t_interval, value
-from tricks.studies import COSINE, arm
+from tricks.studies import SMOOTH, arm
 from tricks.targets import one_hot, pytorch_eps, smooth, soft_cross_entropy
 from tricks.train import epochs, prepare
 from tricks.train import predict as logits_of
@@ -54,7 +53,7 @@ for z in (0, 2, 4, 8, 16):
 # it, it is too high.
 
 # %%
-one_hot_runs = arm("cosine")  # 5.1's recipe: our reference for everything in section 5
+one_hot_runs = arm("cosine")  # 5.1's recipe, the reference in this lesson
 reliability({"one-hot": one_hot_runs}, caption=caption(one_hot_runs))
 
 # %% [markdown]
@@ -161,6 +160,9 @@ goals = {f"ε = {eps}": theoretical_gap(eps, 10) for eps in (0.1, 0.4)}
 theirs_4b = {f"{name}, K = 1000": paper.curve("4b", name) for name in ("one-hot", "smoothed")}
 gap_histogram(three, theory=goals, paper=theirs_4b, caption=caption(ARMS[0.0] + ARMS[0.1] + ARMS[0.4]))
 
+# %% [markdown]
+# The same in numbers. The spread is the standard deviation over the test pictures of one network:
+
 # %%
 print(f"paper, ImageNet, K = 1000. Optimum at ε = 0.1: {theoretical_gap(0.1, 1000):.2f}")
 for name, (gap, density) in theirs_4b.items():
@@ -177,7 +179,8 @@ for eps, runs in ARMS.items():
 #
 # A network with smaller gaps is less sure. Is it more honest? The *expected calibration error* (ECE) sorts the test
 # pictures by confidence into 15 bins and averages |accuracy − confidence| over them. The *negative log-likelihood*
-# (NLL) is the plain cross-entropy of the test labels; lower is better for both.
+# (NLL) is the plain cross-entropy of the test labels; lower is better for both. The legend has the ECE in points, the
+# table as a share: 1 point is 0.01.
 
 # %%
 reliability(three, caption=caption(ARMS[0.0] + ARMS[0.1] + ARMS[0.4]))
@@ -191,8 +194,6 @@ table([
      "NLL, nats": plus_minus([run.final["nll"] for run in runs], 3)}
     for eps, runs in ARMS.items()
 ])
-
-# %%
 for metric, unit in (("ece", ""), ("nll", "nats")):
     for eps in (0.05, 0.1, 0.2, 0.4):
         print(f"{metric.upper()}, ε = {eps:<5} against one-hot: {compare(ARMS[eps], ARMS[0.0], metric, unit)}")
@@ -201,21 +202,20 @@ for metric, unit in (("ece", ""), ("nll", "nats")):
 # The column *confidence − accuracy* says on which side of the diagonal a network is: above 0 it claims too much,
 # below 0 too little. Smoothing lowers it, the more the larger ε. Whether that is a step towards honesty depends on
 # where the network was without it. A network that was overconfident by little is soon made *under*confident, and then
-# ECE and NLL grow. With ε = 0.4 the target itself says 0.6 for pictures that leave no doubt.
+# ECE and NLL can grow. With ε = 0.4 the target itself says 0.6 for pictures that leave no doubt.
 #
 # ## Accuracy
 
 # %%
 accuracies = [[run.accuracy for run in runs] for runs in ARMS.values()]
 fig = response(list(ARMS), accuracies, "smoothing ε", "test accuracy, %", caption=caption(everything))
-export(fig, "05_2_accuracy_against_smoothing")
+takeaway = f"Label smoothing, ε = 0.1: {compare(ARMS[0.1], ARMS[0.0])}; paper {theirs:+.2f}"
+export(fig, "05_2_accuracy_against_smoothing", takeaway=takeaway, runs=everything)
 fig
 
 # %%
 ours = compare(ARMS[0.1], ARMS[0.0])
-against_paper({"label smoothing, ε = 0.1": (ours, theirs)}, caption=caption(ARMS[0.0] + ARMS[0.1]))
-
-# %%
+display(against_paper({"label smoothing, ε = 0.1": (ours, theirs)}, caption=caption(ARMS[0.0] + ARMS[0.1])))
 print(f"paper, ResNet-50-D on ImageNet, 120 epochs, one run each: {theirs:+.2f} points")
 for other in ("Inception-V3", "MobileNet"):
     print(f"paper, {other}: {paper.delta('6', '+ label smoothing', '+ cosine decay', f'{other}_top1'):+.2f} points")
@@ -245,14 +245,12 @@ for eps, runs in ARMS.items():
 
 # %%
 dataset = load("auto")
-recipe = short(replace(COSINE, label_smoothing=0.1), dataset.name)
-print(f"One live run on {dataset.source}, seed 0. Changed from the recorded recipe: {changes(recipe, COSINE)}")
-print(dataset.note)
+recipe = short(SMOOTH, dataset.name)
+print(dataset.note or f"Data: {dataset.source}")
+print(f"One live run, seed 0. Changed from the recorded recipe: {changes(recipe, SMOOTH)}")
 parts = prepare(recipe, 0, dataset)
 for _ in live(epochs(recipe, parts, seed=0), total=recipe.epochs):
     pass
-
-# %%
 logits, labels = logits_of(parts.model, parts.test)
 gap = metrics.logit_gap(logits).mean()
 print(f"mean gap of the live network: {gap:.2f}, optimum at ε = 0.1: {theoretical_gap(0.1, 10):.2f}")
@@ -279,8 +277,8 @@ table([{"class": dataset.classes[k], "smoothed target": f"{target[k]:.3f}", "mea
 #   that the row still sums to 1.
 # - *"ε is ε."* The paper's 0.1 is 0.111 in PyTorch at K = 10, and 0.1001 at K = 1000. State the convention with the
 #   number.
-# - *"Smoothing makes a network calibrated."* It lowers confidence by an amount that ε fixes, whatever the network's
-#   accuracy. Where that is more than the overconfidence, calibration gets worse: look at ε = 0.4 above.
+# - *"Smoothing makes a network calibrated."* It lowers confidence, the more the larger ε, and knows nothing of how
+#   overconfident the network was. Where it lowers too much, calibration gets worse: look at ε = 0.4 above.
 # - *"A lower training loss means a better fit."* The smoothed loss cannot go below the target's own entropy. Training
 #   losses of different ε are not comparable; test NLL is.
 #
@@ -333,8 +331,8 @@ check("lowest loss", lowest_loss, measured, [(0.1, 10), (0.1, 1000), (0.4, 10)])
 #
 # - The smoothed target has 1 − ε for the right class and ε/(K−1) for each other. It is one line, on dense targets.
 # - It turns an infinite goal into a finite one: a logit gap of log((K−1)(1−ε)/ε), which trained networks approach.
-# - It moves confidence down by an amount set by ε. That can repair overconfidence or overshoot it. What it does to
-#   accuracy here is the sentence that the cells above print, beside the paper's.
+# - It moves confidence down, the more the larger ε. That can repair overconfidence or overshoot it. What it does to
+#   accuracy here is printed above, beside the paper's number.
 #
 # ## For discussion
 #

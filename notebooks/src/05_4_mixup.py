@@ -142,8 +142,6 @@ lam, perm = 0.3, torch.tensor([1, 0])
 mixed_by_hand = torch.tensor([[0.3 * 0 + 0.7 * 10, 0.3 * 4 + 0.7 * 8], [0.3 * 10 + 0.7 * 0, 0.3 * 8 + 0.7 * 4]])
 targets_by_hand = torch.tensor([[0.3, 0, 0.7], [0.7, 0, 0.3]])
 print(mixed_by_hand)
-
-# %%
 show(mixup)
 mixed, targets = mixup(x, one_hot(y, 3), lam, perm)
 assert torch.allclose(mixed, mixed_by_hand) and torch.allclose(targets, targets_by_hand)
@@ -306,6 +304,7 @@ def lowest_loss_of(run):
     return different * float(np.mean(entr(lam) + entr(1 - lam)))
 
 
+# %%
 def mean(runs, measure):
     return t_interval([measure(run) for run in runs])[0]
 
@@ -319,7 +318,7 @@ table([
      "test accuracy, %": mean(runs, lambda run: run.rows[-1]["test_accuracy"])}
     for alpha, runs in ALPHA.items()
 ])
-print(caption(everything))
+print(caption(everything, curve=True))
 
 # %% [markdown]
 # Losses are in nats, accuracies in per cent on samples of 2,000 pictures that are neither mixed nor cropped. The
@@ -341,8 +340,6 @@ table([
      "NLL, nats": plus_minus([run.final["nll"] for run in runs], 3)}
     for alpha, runs in ALPHA.items()
 ])
-
-# %%
 for metric, unit in (("ece", ""), ("nll", "nats")):
     for alpha in (0.1, 0.2, 0.5, 1.0):
         print(f"{metric.upper()}, α = {alpha} against no mixup: {compare(ALPHA[alpha], ALPHA[0.0], metric, unit)}")
@@ -361,7 +358,8 @@ for metric, unit in (("ece", ""), ("nll", "nats")):
 # %%
 accuracies = [[run.accuracy for run in runs] for runs in ALPHA.values()]
 fig = response(list(ALPHA), accuracies, "mixup α (0: no mixup)", "test accuracy, %", caption=caption(everything))
-export(fig, "05_4_accuracy_against_alpha")
+takeaway = f"Mixup alone, α = 0.2: {compare(ALPHA[0.2], ALPHA[0.0])}"
+export(fig, "05_4_accuracy_against_alpha", takeaway=takeaway, runs=everything)
 fig
 
 # %%
@@ -396,9 +394,7 @@ results = {
     f"mixup, {few} epochs": (compare(mix, plain), theirs),
     f"mixup, {many} epochs": (compare(mix_long, plain_long), theirs),
 }
-against_paper(results, caption=caption(four))
-
-# %%
+display(against_paper(results, caption=caption(four)))
 print(f"paper, mixup and 200 instead of 120 epochs, one run each: ResNet-50-D {theirs:+.2f} points", end="")
 for other in ("Inception-V3", "MobileNet"):
     print(f", {other} {paper.delta('6', '+ mixup w/o distill', '+ label smoothing', f'{other}_top1'):+.2f}", end="")
@@ -410,7 +406,7 @@ print(f"verdict for the first, the comparison of Table 6: {both.against(theirs)}
 guess.reveal(compare(mix, plain))
 
 # %% [markdown]
-# The first line of ours is the sum of the last two, over the seeds that all arms have: what mixup adds at the larger
+# Over the seeds that all arms have, the first line of ours is the sum of the last two: what mixup adds at the larger
 # budget, and what the longer training adds without it. So it can be positive where mixup itself brings nothing. The
 # second and the third line say what mixup is worth at equal length. Where it is a loss, remember the budget: fastai's
 # notes on Imagenette, with larger networks, say that mixup tends to help only from 80 epochs on.
@@ -459,8 +455,9 @@ table([
 # One short run with α = 0.2, drawn while it trains. It is smaller than the recorded ones and is not mixed with them.
 
 # %%
-recipe = short(replace(COSINE, mixup_alpha=0.2), dataset.name)
-print(f"One live run on {dataset.source}, seed 0. Changed from the recorded recipe: {changes(recipe, COSINE)}")
+recorded = replace(COSINE, mixup_alpha=0.2)
+recipe = short(recorded, dataset.name)
+print(f"One live run on {dataset.source}, seed 0. Changed from the recorded recipe: {changes(recipe, recorded)}")
 parts = prepare(recipe, 0, dataset)
 for _ in live(epochs(recipe, parts, seed=0), total=recipe.epochs):
     pass

@@ -2,9 +2,9 @@
 # # Appendix B: the paper against its code
 #
 # **Claim.** A recipe in words can be read in several ways, and well-known code reads this one in several ways. Each
-# place that we know of is run below in both versions, and the difference computed. Some are lost in rounding. One
-# divides a loss by the number of classes, and one makes a network that can never learn. The sheet at the end puts them
-# side by side.
+# place that we know of is run below in both versions, and the difference computed. Some differences are lost in
+# rounding. One departure divides a loss by the number of classes, and one makes a network that can never learn. The
+# sheet at the end puts them side by side.
 #
 # After this lesson you can
 # 1. say in which tables the paper does not agree with its own text;
@@ -21,7 +21,7 @@
 # |---|---|---|---|---|
 # | 1 | the paper | its text | its own tables | printed below |
 # | 2 | smoothed target | ε/(K−1) on wrong classes | PyTorch, GluonCV, composer: ε/K on all | ε·K/(K−1) for ε |
-# | 2 | smoothing and mixup | order left open | composer: the order changes the target | (1−λ)·ε·(K−1)/K |
+# | 2 | smoothing and mixup | order left open | composer: the order changes the target | partner's share · ε·(K−1)/K |
 # | 3 | distillation loss | hard + T² · soft | GluonCV: half of it; `KLDivLoss`: soft part / K | ½; 1/K |
 # | 4 | end of the cosine | T without warm-up | timm: T with it | printed below |
 # | 4 | decay epochs | 30, 60, 90 | torchvision: later by the warm-up | peak − peak/10 |
@@ -173,7 +173,7 @@ with torch.no_grad():
 #
 # Eq. 4 gives ε/(K−1) to each wrong class. PyTorch, GluonCV's script (lines 363 and 373) and composer give ε/K to
 # *every* class, the right one too. The loss is on random logits; the gap is that between the logits of the optimum,
-# log of the ratio of the two columns before it. PyTorch's column is computed by PyTorch.
+# log(right class / each wrong one). The losses in PyTorch's rows are checked against `F.cross_entropy`.
 
 # %%
 def pytorch_smooth(targets, eps):
@@ -278,13 +278,14 @@ sheet.append(("2", "smoothing before mixup", f"targets {apart[10]:.3f} apart at 
 #
 # ## 3. The distillation loss
 #
-# Eq. 6 is a plain sum: the loss on the labels (hard) plus T² times the loss on the teacher's answers (soft). Four other
+# Eq. 6 is a plain sum: the loss on the labels (hard) plus T² times the loss on the teacher's answers (soft). Five other
 # versions, all at T = 20 except labml's:
 # - GluonCV (`loss.py`, lines 500 to 532): (1 − w) · T² · soft + w · hard, with w = ½ by default. It was added in March
 #   2019, after the paper.
 # - `KLDivLoss` with reduction "mean", PyTorch's default: the mean goes over N · K numbers instead of N rows.
 #   SJTU-DL-lab uses it for label smoothing.
 # - labml (`distillation/__init__.py`): 0.5 · hard + 100 · that mean, at T = 5.
+# - eq. 6 with T² left out.
 # - eloqlo (`knowledge_distillation_loss.py`): the softmax of the *teacher* goes in as logits, that of the *student* as
 #   the target. It is shown without a factor T².
 
@@ -418,7 +419,7 @@ def schedules(warmup_epochs=5):
     """The paper's learning rates and another reading's, and below them what the other adds (§5.1)."""
     fig, axes = canvas(2, 2, height=5.2, sharex=True, height_ratios=(2, 1))
     epoch, pairs = rates(warmup_epochs)
-    labels = {"cosine": "T with the warm-up (timm)", "step": "decays after the warm-up (torchvision)"}
+    labels = {"cosine": "T with the warm-up (timm)", "step": "decays later (torchvision)"}
     for (top, below), (name, (ours, other)) in zip(axes.T, pairs.items(), strict=True):
         top.plot(epoch, ours, label="paper")
         top.plot(epoch, other, "--", label=labels[name])
@@ -435,8 +436,10 @@ sliders(schedules, warmup_epochs=(1, 30))
 
 # %%
 fig = schedules(5)
-export(fig, "B_paper_vs_code_learning_rates")
 epoch, pairs = rates(5, per_epoch=100)
+apart = " and ".join(f"{np.abs(other - ours).max() / 0.4:.1%} ({name})" for name, (ours, other) in pairs.items())
+takeaway = f"Warm-up counted otherwise: the learning rate is off by up to {apart} of its peak"
+export(fig, "B_paper_vs_code_learning_rates", takeaway=takeaway)
 for name, (ours, other) in pairs.items():
     gap = other - ours
     where = np.abs(gap) >= np.abs(gap).max() - 1e-9
@@ -457,7 +460,8 @@ for warm, total in ((5, 120), (5, 30)):
 # The paper scales hue, saturation and brightness by coefficients from [0.6, 1.4]. GluonCV's script jitters brightness,
 # saturation and *contrast* by 0.4 (lines 242 and 269), and had no hue in October 2018 either. What scaling a hue means
 # the paper does not say. Three readings:
-# - turn all colours around the grey axis by (c − 1) · 180°: MXNet's hue jitter, and ours (`augment.hue`);
+# - turn all colours around the grey axis by (c − 1) · 180°, against the direction of HSV's angle: MXNet's hue jitter,
+#   and ours (`augment.hue`);
 # - multiply HSV's angle by c: weiaicunzai (`transforms.py`). Red has angle 0 and stays red;
 # - add (c − 1) · 360° to it: torchvision's `ColorJitter(hue=0.4)`.
 
@@ -515,12 +519,12 @@ table(rows)
 #
 # ## 6. The first weights
 #
-# Xavier's uniform interval a = √(6/(d_in + d_out)) has the variance a²/3 = 2/(d_in + d_out). GluonCV's script (line
-# 397) uses MXNet's `MSRAPrelu()`, a normal distribution whose variance is that, times 2/(1 + 0.25²): the defaults take
-# the mean of d_in and d_out, and a leaky slope of 0.25 although the nets have plain ReLUs. torchvision's ResNet uses
-# He's normal distribution with the variance 2/d_out for convolutions, and PyTorch's default for the head. Below is one
-# convolution of the course's net, without zero γ, on one batch; *step* is lr · ‖∇‖ / ‖weights‖ at lr 0.1, the mean over
-# the convolutions.
+# Xavier draws weights evenly from [−a, a]. With a = √(6/(d_in + d_out)), where d_in and d_out are a layer's fan-in and
+# fan-out, their variance is a²/3 = 2/(d_in + d_out). GluonCV's script (line 397) uses MXNet's `MSRAPrelu()`, a normal
+# distribution whose variance is that, times 2/(1 + 0.25²): the defaults take the mean of d_in and d_out, and a leaky
+# slope of 0.25 although the nets have plain ReLUs. torchvision's ResNet uses He's normal distribution with the variance
+# 2/d_out for convolutions, and PyTorch's default for the head. Below is one convolution of the course's net, without
+# zero γ, on one batch; *step* is lr · ‖∇‖ / ‖weights‖ at lr 0.1, the mean over the convolutions.
 
 # %%
 C = math.sqrt(2 / (1 + 0.25**2))
@@ -561,8 +565,8 @@ table(rows)
 
 # %% [markdown]
 # Batch norm takes the scale out again. So a factor c on a convolution's weights leaves the network's outputs as they
-# are, divides its gradient by c, and divides the *relative* step by c². Here with the same draw, once as it is and once
-# with all convolutions times c = √(2/(1 + 0.25²)):
+# are (but for the small ε in batch norm's denominator), divides its gradient by c, and divides the *relative* step by
+# c². Here with the same draw, once as it is and once with all convolutions times c = √(2/(1 + 0.25²)):
 
 # %%
 one, scaled = fresh(), fresh()
@@ -635,7 +639,7 @@ def exempt(model):
         "biases of convolutions and linear layers": [p for p in biases if p not in norms],
     }
 
-
+# %%
 with torch.device("meta"):
     nets = {"ResNet-50-D": resnet.build("resnet50", 1000, tweak_b=True, tweak_c=True, tweak_d=True),
             "the course's net": resnet.build("resnet8", 10, tweak_d=True)}
@@ -655,8 +659,9 @@ print(f"no bias decay in the paper's Table 4: {change[256]:+.2f} points at batch
 # ## 9. Which ResNet-50
 #
 # Table 5's plain ResNet-50 has the stride in the first 1×1 convolution of path A. torchvision's has it in the 3×3: that
-# is tweak B. For tweak C, §4.2 gives the *first and second* convolutions of the stem a stride of 2. Fig. 2b and GluonCV
-# (`resnetv1b.py`, lines 163 to 171) give it to the first only. Built without memory, counted at 224 px:
+# is tweak B. For tweak C, §4.2 can be read as giving the *first and second* convolutions of the stem a stride of 2.
+# Fig. 2b and GluonCV (`resnetv1b.py`, lines 163 to 171) give it to the first only. Built without memory,
+# counted at 224 px:
 
 # %%
 def row(name, model, block, theirs=""):
@@ -675,7 +680,7 @@ with torch.device("meta"):
     theirs, twice = torchvision.models.resnet50(), resnet.build("resnet50", 1000, tweak_b=True, tweak_c=True)
 rows.append(row("torchvision's resnet50", theirs, theirs.layer2[0]))
 twice.stem[3].stride = (2, 2)
-rows.append(row("C, stride 2 twice, as §4.2", twice, twice.stages[1][0]))
+rows.append(row("C, stride 2 twice (§4.2)", twice, twice.stages[1][0]))
 twice.stem[9] = nn.Identity()  # without the max pooling, so that the stages see 56 px again
 rows.append(row("the same without max pooling", twice, twice.stages[1][0]))
 table(rows)

@@ -132,9 +132,12 @@ def test_packing_a_picture_changes_no_colour_that_an_eye_could_tell(name):
     assert len(small) < len(exact)
 
 
-def test_a_photo_keeps_all_its_colours():
-    photo = np.random.default_rng(0).integers(0, 256, (100, 100, 3), dtype=np.uint8)
-    assert picture(pictures.images_grid([photo]).png()).mode == "RGB"
+@pytest.mark.parametrize("side", [32, 100])  # CIFAR's pictures have about a thousand colours
+def test_a_photo_keeps_all_its_colours(side):
+    photo = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    fig = pictures.images_grid([photo])
+    assert picture(fig.png()).mode == "RGB"
+    assert picture(fig.png()).tobytes() == picture(fig.png(small=False)).tobytes()
     assert picture(targets.optimal_gap().png()).mode == "P"
 
 

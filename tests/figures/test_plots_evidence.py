@@ -128,6 +128,12 @@ def test_curves_draw_mean_interval_and_seeds_of_rows_or_records():
     assert evidence.curves({"arm": runs}).png() == evidence.curves({"arm": groups}).png()
 
 
+def test_curves_keep_the_axis_to_the_seeds_when_two_make_a_wide_band():
+    two = [[{"epoch": 1, "test_accuracy": y}, {"epoch": 2, "test_accuracy": 90.0}] for y in (30.0, 50.0)]
+    ax = evidence.curves({"arm": two}).axes[0]  # the interval of epoch 1 is 40 ± 127
+    assert ax.get_ylim() == pytest.approx((30 - 15, 90 + 15))
+
+
 def test_curves_with_the_papers_give_equal_labels_equal_colours():
     paper, ours = evidence.curves(
         {"a": [rows(4)], "b": [rows(4, 1)]}, paper={"b": ([0, 1], [5, 6]), "x": ([0], [1])}

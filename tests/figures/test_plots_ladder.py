@@ -1,7 +1,8 @@
-"""Plots of what a trick is worth: ladders, the order of two tricks, and how many seeds it takes."""
+"""Plots of what a trick is worth: ladders, what is read from them, two orders, seeds, recorded runs."""
 
 import math
 import statistics
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -10,9 +11,9 @@ from matplotlib.colors import to_hex
 
 from tricks.figures import ladder
 from tricks.figures.base import COLOURS, LIGHT
-from tricks.figures.ladder import power, same_seeds, seeds_for
+from tricks.figures.ladder import nearest_arm, power, same_seeds, seeds_for
 from tricks.recipe import BASELINE
-from tricks.runs import Run
+from tricks.runs import Comparison, Run, compare
 
 
 def runs(accuracies: list[float], first_seed: int = 0) -> list[Run]:
@@ -26,20 +27,50 @@ OURS = {
     "efficient": runs([68.0, 68.6, 68.4, 68.1, 99.0]),  # a fifth seed that the others do not have
     "+ cosine": runs([68.5, 68.2, 68.6, 68.0]),
 }
+ANSWERS = {
+    "added": {"cosine": compare(OURS["+ cosine"], OURS["efficient"]), "mixup": Comparison((0,), (1.5,), "points")},
+    "left out": {"cosine": Comparison((0, 1), (0.5, 0.7), "points")},
+    "paper": {"cosine": 0.75, "mixup": -0.84},
+}
+
+
+def recorded(accuracies: list[float], **fields) -> list[Run]:
+    """Made-up records of a recipe: one per accuracy, which the curve reaches in its third epoch."""
+    recipe = replace(BASELINE, lr=0.4, **fields) if "lr" not in fields else replace(BASELINE, **fields)
+    rows = [[{"epoch": e, "test_accuracy": value - 30 / e + 10} for e in (1, 2, 3)] for value in accuracies]
+    return [
+        Run("arm", recipe, seed, row, {"accuracy": value})
+        for seed, (row, value) in enumerate(zip(rows, accuracies, strict=True))
+    ]
+
+
+ARMS = {
+    "cosine": recorded([70.0, 70.4, 70.2]),
+    "smoothing-0.1": recorded([70.6, 71.0], label_smoothing=0.1),
+    "smoothing-0.4": recorded([68.0, 69.0], label_smoothing=0.4),
+    "mixup-0.5": recorded([66.0, 66.5, 66.1], mixup_alpha=0.5),
+    "pilot-lr-0.1": recorded([67.0], lr=0.1, split="validation"),
+}
+METRICS = {"accuracy, %": lambda run: run.accuracy, "errors, %": lambda run: 100 - run.accuracy}
 
 PLOTS = {
     "ladder": partial(ladder.ladder, {"paper": PAPER, "ours": OURS}),
     "ladder, one panel": partial(ladder.ladder, {"paper": PAPER}),
+    "ladder, ordered": partial(ladder.ladder, {"paper": PAPER, "ours": OURS}, order=[*PAPER, "not reached"]),
+    "worth": partial(ladder.worth, ANSWERS),
+    "measures": partial(ladder.measures, OURS, METRICS),
+    "explorer": partial(ladder.explorer, ARMS, 0.4, 0.5, 0.1),
     "two_orders": partial(ladder.two_orders, 0.36, 0.84, -0.22, names=("distillation", "mixup")),
     "two_orders, one spoils the other": partial(ladder.two_orders, 0.3, 0.2, -2.0),
     "seeds_needed": partial(ladder.seeds_needed, 0.4, 0.3, 5),
     "seeds_needed, no effect": partial(ladder.seeds_needed, 0.4, 0.0, 2),
 }
 REDRAWN = {
+    "explorer": (ladder.explorer, (ARMS, 0.0, 0.0, 0.4), (0.1, 0.5, 0.4), (ARMS, 0.1, 0.5, 0.4)),
     "two_orders": (ladder.two_orders, (0.4, 0.6, 0.0), (-0.9,), (0.4, 0.6, -0.9)),
     "seeds_needed": (ladder.seeds_needed, (0.5, 0.5, 5), (1.2, 0.2, 12), (1.2, 0.2, 12)),
 }
-WITHOUT_AXES = {"ladder"}  # its second panel has the rungs' names at the first
+WITHOUT_AXES = {"ladder", "ladder, ordered", "measures"}  # their other panels have the rungs' names at the first
 
 
 def bars(ax) -> list[tuple[float, float, float, str]]:
@@ -93,6 +124,67 @@ def test_arms_without_a_common_seed_are_refused():
     assert [[run.seed for run in group] for group in same_seeds(arms).values()] == [[1], [1]]
     with pytest.raises(ValueError, match="no seed is in all arms"):
         ladder.ladder({"ours": {"a": runs([1.0]), "b": runs([2.0], first_seed=1)}})
+
+
+def test_the_order_of_the_rungs_can_be_given():
+    (ax,) = ladder.ladder({"paper": PAPER}, order=["ours only", *PAPER]).axes
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["ours only", *PAPER]
+    assert [bar[0] for bar in bars(ax)] == [2, 3, 4]
+
+
+def test_what_a_trick_is_worth_is_drawn_with_its_interval_and_the_papers_without():
+    (ax,) = ladder.worth(ANSWERS).axes
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["cosine", "mixup"]
+    dots = {line.get_marker(): [] for line in ax.lines}
+    for line in ax.lines:
+        dots[line.get_marker()] += [(x, round(y)) for x, y in line.get_xydata()]
+    assert dots["o"] == [(pytest.approx(68.325 - 68.275), 0), (1.5, 1)]
+    assert dots["s"] == [(pytest.approx(0.6), 0)]
+    assert dots["D"] == [(0.75, 0), (-0.84, 1)]
+    added, left_out = (collection.get_segments()[0] for collection in ax.collections)  # mixup's one seed has none
+    differences = [68.5 - 68.0, 68.2 - 68.6, 68.6 - 68.4, 68.0 - 68.1]
+    half = 3.182 * statistics.stdev(differences) / 2
+    assert added[:, 0] == pytest.approx([0.05 - half, 0.05 + half], abs=1e-3)
+    assert left_out[:, 0] == pytest.approx([0.6 - 12.706 * 0.1, 0.6 + 12.706 * 0.1], abs=1e-3)
+    assert sorted(ax.get_legend_handles_labels()[1]) == ["added", "left out", "paper"]
+
+
+def test_measures_of_each_arm_are_drawn_with_all_seeds():
+    left, right = ladder.measures(OURS, METRICS).axes
+    for ax, values in ((left, [68.0, 68.6, 68.4, 68.1, 99.0]), (right, [32.0, 31.4, 31.6, 31.9, 1.0])):
+        seeds = next(line for line in ax.lines if len(line.get_xdata()) == 5)
+        assert list(seeds.get_xdata()) == pytest.approx(values)
+        assert set(seeds.get_ydata()) == {1}  # the second arm from below
+        assert any(list(line.get_xdata()) == [pytest.approx(statistics.mean(values))] for line in ax.lines)
+    assert list(left.lines[0].get_xdata()) == [pytest.approx(61.125)] * 2  # dashed: the lowest arm
+
+
+@pytest.mark.parametrize(
+    "wanted, name",
+    [
+        ((0.0, 0.0, 0.4), "cosine"),
+        ((0.4, 0.0, 0.4), "smoothing-0.4"),
+        ((0.3, 0.0, 0.4), "smoothing-0.4"),  # the nearest position of that slider
+        ((0.1, 0.5, 0.4), "smoothing-0.1"),  # one step off, as mixup-0.5 is: the first of the two
+        ((0.4, 0.5, 0.4), "smoothing-0.4"),  # one step off; mixup-0.5 is two steps off
+        ((0.0, 0.0, 0.1), "pilot-lr-0.1"),
+    ],
+)
+def test_the_explorer_shows_the_recorded_arm_that_is_fewest_steps_away(wanted, name):
+    assert nearest_arm(ARMS, **dict(zip(("label_smoothing", "mixup_alpha", "lr"), wanted, strict=True))) == name
+    left, right = ladder.explorer(ARMS, *wanted).axes
+    curve = next(line for line in left.lines if line.get_animated() and line.get_visible())
+    mean = statistics.mean(run.accuracy for run in ARMS[name])
+    assert curve.get_ydata() == pytest.approx([mean - 20, mean - 5, mean])
+    (ring,) = (line for line in right.lines if line.get_animated())
+    assert ring.get_xydata()[0] == pytest.approx([mean, list(ARMS).index(name)])
+    words = [text.get_text() for ax in (left, right) for text in ax.texts]
+    exact = all(
+        getattr(ARMS[name][0].recipe, field) == value
+        for field, value in zip(("label_smoothing", "mixup_alpha", "lr"), wanted, strict=True)
+    )
+    assert words[0].endswith("recorded" if exact else "nearest record")
+    assert words[1].startswith(f"{name}, n = {len(ARMS[name])}: {mean:.2f}")
 
 
 def test_two_orders_lead_to_the_same_top_and_first_and_last_differ_by_the_interaction():

@@ -122,6 +122,14 @@ def test_schedule_with_log_draws_the_same_rates_on_both_axes():
         assert list(one.get_ydata()) == list(other.get_ydata())
 
 
+def test_schedule_has_its_legend_above_the_axes():
+    recipes = {f"first drop at {share}": replace(BASELINE, first_decay=share) for share in (0.25, 0.4, 0.5, 0.6)}
+    fig = optimisation.schedule(recipes, 10)
+    fig.draw_without_rendering()
+    assert [text.get_text() for text in fig.legends[0].get_texts()] == list(recipes)
+    assert fig.legends[0].get_window_extent().y0 >= fig.axes[0].get_window_extent().y1
+
+
 def test_noisy_quadratic_is_the_mean_of_many_runs_and_settles_at_the_floor():
     rates, curvatures, sigma, start = [0.5] * 30 + [0.1] * 30, (1.0, 0.1), 0.3, 2.0
     rng, a = np.random.default_rng(0), np.array(curvatures)

@@ -251,6 +251,19 @@ def test_execute_only_runs_in_the_smoke_budget_and_keeps_nothing(lesson, monkeyp
     assert sorted(path.name for path in lesson.parent.parent.rglob("*")) == ["01_lesson.py", "src"]
 
 
+def test_figures_are_exported_in_the_smoke_budget_and_no_notebook_is_written(lesson, tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("TRICKS_BUDGET", "full")
+    monkeypatch.setenv("TRICKS_FIGURES", str(tmp_path / "figures"))
+    lesson.write_text(
+        "# %%\nimport os\nfrom tricks.figures.base import export\nfrom tricks.figures.targets import optimal_gap\n"
+        "assert os.environ['TRICKS_BUDGET'] == 'smoke'\nexport(optimal_gap(), 'gap')\n\n# %%\n1 / 0\n"
+    )
+    assert run(monkeypatch, "--figures") == 1
+    assert capfd.readouterr().err == "01_lesson: cell 1: ZeroDivisionError: division by zero\n"
+    assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == ["gap.pdf", "gap.png", "gap.svg"]
+    assert not list(lesson.parent.parent.rglob("*.ipynb"))
+
+
 def test_a_cell_that_takes_too_long_is_named(lesson, monkeypatch):
     monkeypatch.setattr(tool, "CELL_SECONDS", 2)
     lesson.write_text("# %%\nwhile True:\n    pass\n")

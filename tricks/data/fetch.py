@@ -18,8 +18,8 @@ BLOCK = 1 << 16  # bytes between two looks at the clock
 NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, ssl.SSLError, TimeoutError, ConnectionError)
 
 
-def download(urls: Sequence[str], target: Path, md5: str) -> Path:
-    """The file `target` with this md5, from the first address that delivers it.
+def download(urls: Sequence[str], target: Path, md5: str | None) -> Path:
+    """The file `target` with this md5, from the first address that delivers it; with None, the caller checks it.
 
     What an interrupted download left behind, `target` + ".part", is continued, from whichever address. DataError says
     why each address failed and what to do instead, or that the disk is full or cannot be written to.
@@ -36,7 +36,7 @@ def download(urls: Sequence[str], target: Path, md5: str) -> Path:
                 os.replace(left, mine)
             _continue(url, mine)
             found = digest(mine, "md5")
-            if found == md5:
+            if md5 in (found, None):
                 os.replace(mine, target)
                 return target
             mine.unlink()
@@ -50,10 +50,11 @@ def download(urls: Sequence[str], target: Path, md5: str) -> Path:
             if mine.exists() and mine.stat().st_size:
                 os.replace(mine, left)
             mine.unlink(missing_ok=True)
+    which = f"the file (md5 {md5})" if md5 else "the file"
     raise DataError(
         f"{target.name} could not be fetched:\n  "
         + "\n  ".join(failures)
-        + f"\nPut the file (md5 {md5}) into {target.parent}, or set the variable TRICKS_DATA to a folder that has it"
+        + f"\nPut {which} into {target.parent}, or set the variable TRICKS_DATA to a folder that has it"
     )
 
 

@@ -11,7 +11,7 @@ import math
 import os
 import re
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec
@@ -23,9 +23,10 @@ from cycler import cycler
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from PIL import Image
+from PIL import Image, ImageChops
 
 from tricks import ROOT
+from tricks.runs import Run
 
 # Okabe and Ito's palette without its yellow and black: told apart with every common colour vision, and on a projector
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -35,7 +36,8 @@ SIZE = (8.0, 4.5)  # inches: 16:9, so that text of 11 points is 18 points on a s
 SCREEN_DPI = 100  # one pixel of the picture is one of the page
 PRINT_DPI = 144  # still pictures: sharp on a dense screen, shown at the same size
 SLIDE_DPI = 240  # 8 x 4.5 inches are 1920 x 1080 pixels
-MANY_COLOURS = 4096
+MANY_COLOURS = 4096  # with more, it is a photo, and a palette would take seconds to find
+PALETTE_ERROR = 10  # of 255, what a palette may change a colour by: plots stay below, photos do not
 
 STYLE: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture on every machine
@@ -102,8 +104,10 @@ class Figure(matplotlib.figure.Figure):
         for artist in self.animated_artists():
             artist.draw(canvas.get_renderer())
         picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-        if small and picture.getcolors(MANY_COLOURS):  # a plot and no photo: a palette is less than half the bytes
-            picture = picture.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
+        if small and picture.getcolors(MANY_COLOURS):  # a plot with a palette is less than half the bytes
+            packed = picture.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
+            if np.asarray(ImageChops.difference(picture, packed.convert("RGB"))).max() <= PALETTE_ERROR:
+                picture = packed
         file = io.BytesIO()
         picture.save(file, "png", optimize=small, compress_level=1)
         return file.getvalue()
@@ -166,44 +170,79 @@ def canvas(
 # Slides
 
 
-def export(fig: Figure, name: str, folder: Path | None = None) -> list[Path]:
-    """Write a figure for slides, 16:9: PNG of 1920 x 1080, SVG and PDF. Returns the paths.
+def figures_folder() -> Path:
+    """Where figures for slides go: figures/ of the course, or TRICKS_FIGURES (tests set it)."""
+    return Path(os.environ.get("TRICKS_FIGURES") or ROOT / "figures")
 
-    They go into `folder`, by default figures/ of the course, or TRICKS_FIGURES (tests set it).
+
+def export(
+    fig: Figure, name: str, folder: Path | None = None, *, takeaway: str = "", runs: Sequence[Run] = ()
+) -> list[Path]:
+    """Write a figure for slides, 16:9: PNG of 1920 x 1080, SVG and PDF, into `folder` (figures/). Returns the paths.
+
+    `takeaway` is what the figure shows in one sentence, printed from records like any other: the title of its slide in
+    `./course deck`; the plot's own titles stand in for it. `runs` are the records behind it. Both go into the PNG's
+    text, with the caption and the words for those who do not see the picture: a picture says itself what it shows.
 
     The same figure gives the same bytes. The figure itself stays as it was. ValueError on a name that is not made of
     letters, digits, "_" and "-"; OSError with the path if it cannot be written.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
         raise ValueError(f"export name {name!r}: letters, digits, _ and - only, as in '05_2_optimal_gap'")
-    folder = folder or Path(os.environ.get("TRICKS_FIGURES") or ROOT / "figures")
-    width, height = fig.get_size_inches()
-    formats = {
-        "png": {"dpi": SLIDE_DPI, "metadata": {"Software": None}},
-        "svg": {"metadata": {"Date": None}},
-        "pdf": {"metadata": {"CreationDate": None}},
-    }
+    folder = folder or figures_folder()
+    (width, height), dpi = fig.get_size_inches(), fig.dpi
     paths = []
     try:
         fig.set_size_inches(SIZE, forward=False)
+        fig.set_dpi(SLIDE_DPI)
         fig.reset_layout()
         folder.mkdir(parents=True, exist_ok=True)
-        for suffix, options in formats.items():
-            path = folder / f"{name}.{suffix}"
-            partial = folder / f".{name}.{os.getpid()}.{suffix}"  # a full disk must not leave half a slide
-            try:
-                with matplotlib.rc_context(STYLE):
+        with matplotlib.rc_context(STYLE):
+            fig.draw_without_rendering()  # the caption finds its place
+            words = slide_text(fig, takeaway, runs)
+            fig.reset_layout()
+            formats = {
+                "png": {"dpi": SLIDE_DPI, "metadata": {"Software": None, **words}},
+                "svg": {"metadata": {"Date": None, "Title": words["Title"], "Description": words["Description"]}},
+                "pdf": {"metadata": {"CreationDate": None, "Title": words["Title"], "Subject": words["Description"]}},
+            }
+            for suffix, options in formats.items():
+                path = folder / f"{name}.{suffix}"
+                partial = folder / f".{name}.{os.getpid()}.{suffix}"  # a full disk must not leave half a slide
+                try:
                     fig.savefig(partial, **options)
-                os.replace(partial, path)
-            finally:
-                partial.unlink(missing_ok=True)
-            paths.append(path)
+                    os.replace(partial, path)
+                finally:
+                    partial.unlink(missing_ok=True)
+                paths.append(path)
     except OSError as error:
         raise OSError(f"cannot write the slide {name!r} to {folder}: {error}") from error
     finally:
         fig.set_size_inches((width, height), forward=False)
+        fig.set_dpi(dpi)
         fig.stale = True
     return paths
+
+
+def slide_text(fig: Figure, takeaway: str, runs: Sequence[Run]) -> dict[str, str]:
+    """What a slide has to say besides the picture, as the text fields of its PNG; `tricks.deck` reads them.
+
+    Source: the start of the records' paths below data/runs, one per recipe. Caption-Height: the share of the picture's
+    height that the caption in it takes, from below.
+    """
+    titles = (axes.get_title("left") or axes.get_title() for axes in fig.axes)
+    own = re.sub(r"[${}]", "", "; ".join(dict.fromkeys(title.strip().replace("\n", " ") for title in titles if title)))
+    share = 0.0
+    if text := next((text for text in fig.texts if fig.caption and text.get_text() == fig.get_supxlabel()), None):
+        share = text.get_window_extent().y1 / fig.bbox.height
+    records = dict.fromkeys(f"{path.parent.name}/{path.stem.rpartition('-')[0]}" for path in (r.path() for r in runs))
+    return {
+        "Title": takeaway or own,
+        "Description": fig.alt,
+        "Comment": fig.caption,
+        "Source": ", ".join(records),
+        "Caption-Height": f"{share:.4f}",
+    }
 
 
 # Shared by the plots

@@ -47,7 +47,8 @@ def reliability(runs: Mapping[str, Runs] | Runs, *, caption: str = "") -> Figure
         right.stairs(share, edges, color=colour, alpha=0.15, fill=True)
     left.set(xlabel="confidence, %", ylabel="accuracy, %", title="Is it right as often as it says?")
     left.set(xlim=(0, 102), ylim=(0, 102))
-    left.legend(loc="lower right", fontsize=9)
+    clear = {"handlelength": 1, "handletextpad": 0.5, "labelspacing": 0.25, "borderaxespad": 0}  # of the diagonal
+    left.legend(loc="lower right", fontsize=9, **clear)
     right.set(xlabel="confidence, %", ylabel="test images, %", title="How sure is it?", xlim=(0, 102), ylim=(0, None))
     return fig
 
@@ -132,6 +133,7 @@ def curves(
 ) -> Figure:
     """A metric of the rows against epochs: mean over seeds, its 95 % t-interval as a band, each seed a thin line.
 
+    The axis follows the seeds: the band of few of them may leave it.
     `paper` draws digitised curves, label -> (epoch, value), in a panel of their own; equal labels have equal colours.
     """
     fig, axes = canvas(2 if paper else 1, squeeze=False, caption=caption)
@@ -139,16 +141,21 @@ def curves(
     colours = dict(zip(runs, cycle(COLOURS), strict=False))
     for label, (x, y) in (paper or {}).items():
         axes[0, 0].plot(x, y, color=colours.get(label, GREY), label=label)
+    seen: list[float] = []
     for label, group in runs.items():
         colour = colours[label]
         rows = [run.rows if isinstance(run, Run) else run for run in group]
         values = np.array([[row[metric] for row in run] for run in rows])  # (seeds, epochs)
         epochs = np.array([row["epoch"] for row in rows[0]])
+        seen += [values.min(), values.max()]
         ax.plot(epochs, values.T, color=colour, linewidth=0.8, alpha=0.35)
         ax.plot(epochs, values.mean(0), color=colour, label=label)
         if len(values) > 1:
             half = np.array([t_interval(column)[1] for column in values.T.tolist()])
             ax.fill_between(epochs, values.mean(0) - half, values.mean(0) + half, color=colour, alpha=0.15, linewidth=0)
+    (low, high), room = ax.get_ylim(), 0.25 * (max(seen) - min(seen))
+    if room > 0:
+        ax.set_ylim(max(low, min(seen) - room), min(high, max(seen) + room))
     for ax, title in zip(axes[0], ("paper", "ours"), strict=False):
         ax.set(xlabel="epoch", ylabel=LABELS.get(metric, metric), title=title if paper else "")
         ax.xaxis.get_major_locator().set_params(integer=True)

@@ -1,9 +1,9 @@
-"""Plots for what a trick is worth (§1): ladders of tricks, the order of two tricks, how many seeds tell them apart."""
+"""Plots for what a trick is worth (§1, §7): ladders and what is read from them, two orders, seeds, recorded runs."""
 
 import math
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Mapping, Sequence
+from itertools import cycle, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +22,8 @@ from tricks.figures.base import (
     styled,
     with_redraw,
 )
-from tricks.runs import Run, compare, t_interval
+from tricks.recipe import SAMPLE_IMAGES
+from tricks.runs import Comparison, Run, compare, plus_minus, t_interval
 
 KINDS = {"higher": COLOURS[0], "lower": COLOURS[1], "no clear difference": LIGHT}
 
@@ -50,15 +51,17 @@ def ladder(
     panels: Mapping[str, Mapping[str, float | Sequence[Run]]],
     xlabel: str = "top-1 accuracy, %",
     *,
+    order: Sequence[str] = (),
     caption: str = "",
 ) -> Figure:
     """Tricks added one after another, from below: a bar goes from the accuracy of the rung below to the rung's own.
 
     Panel's title -> rung's label -> its accuracy, or its runs. Runs are compared over the seeds that all runs of the
     panel share; the line on a bar is the 95 % t-interval of the paired difference. A rung that a panel does not have is
-    left out of it. A point of accuracy is as long in each panel.
+    left out of it. A point of accuracy is as long in each panel. `order` has all labels from below, where no panel has
+    all of them.
     """
-    labels = list(dict.fromkeys(label for rungs in panels.values() for label in rungs))
+    labels = list(order) or list(dict.fromkeys(label for rungs in panels.values() for label in rungs))
     fig, axes = canvas(len(panels), height=2.0 + 0.31 * len(labels), caption=caption, sharey=True, squeeze=False)
     seen: dict[str, Any] = {}  # for the legend
     ends = []
@@ -115,6 +118,61 @@ def _kind(step: Step) -> str:
     return "lower" if difference < 0 else "higher"
 
 
+# What is read from a ladder
+
+
+@styled
+def worth(answers: Mapping[str, Mapping[str, Comparison | float]], *, caption: str = "") -> Figure:
+    """What each trick is worth by several answers, tricks from below: answer -> trick -> our difference or the paper's.
+
+    A filled dot is the mean of paired differences, with its 95 % t-interval; a diamond a number without runs. A trick
+    that an answer does not have is left out of it.
+    """
+    tricks = list(dict.fromkeys(trick for differences in answers.values() for trick in differences))
+    fig, ax = canvas(height=1.8 + 0.46 * len(tricks), caption=caption)
+    ax.axvline(0, color=GREY, linewidth=1)
+    looks = zip(cycle(COLOURS), cycle(("o", "s", "^")), strict=False)
+    for place, ((answer, differences), (colour, marker)) in enumerate(zip(answers.items(), looks, strict=False)):
+        label = answer  # one entry in the legend for each answer
+        for trick, difference in differences.items():
+            y = tricks.index(trick) + 0.24 * ((len(answers) - 1) / 2 - place)
+            if isinstance(difference, Comparison):
+                bar = {"xerr": difference.half} if math.isfinite(difference.half) else {}  # one seed has no interval
+                ax.errorbar(difference.mean, y, **bar, fmt=marker, color=colour, capsize=3, linewidth=1.5, label=label)
+            else:
+                ax.plot(difference, y, "D", color=GREY, fillstyle="none", markersize=8, label=label)
+            label = ""
+    ax.set(xlabel="difference, points of top-1 accuracy", ylim=(-0.6, len(tricks) - 0.4))
+    ax.set_yticks(range(len(tricks)), tricks)
+    ax.grid(axis="y", visible=False)
+    fig.legend(loc="outside upper left", ncols=3)
+    return fig
+
+
+@styled
+def measures(
+    arms: Mapping[str, Sequence[Run]], metrics: Mapping[str, Callable[[Run], float]], *, caption: str = ""
+) -> Figure:
+    """Several numbers of the same arms, a panel each, arms from below: each seed, the mean, its 95 % t-interval.
+
+    `metrics`: label of the axis -> function of a run. The dashed line is where the lowest arm is.
+    """
+    fig, axes = canvas(len(metrics), height=1.6 + 0.31 * len(arms), caption=caption, sharey=True, squeeze=False)
+    for ax, (label, metric), colour in zip(axes[0], metrics.items(), cycle(COLOURS), strict=False):
+        for place, runs in enumerate(arms.values()):
+            values = [metric(run) for run in runs]
+            mean, half = t_interval(values)
+            if place == 0:
+                ax.axvline(mean, color=GREY, linestyle="--", linewidth=1)
+            ax.plot(values, [place] * len(values), "o", color=colour, alpha=0.35, markersize=5, markeredgewidth=0)
+            bar = {"xerr": half} if math.isfinite(half) else {}
+            ax.errorbar(mean, place, **bar, fmt="o", color=colour, capsize=3, linewidth=1.5)
+        ax.set(xlabel=label, ylim=(-0.6, len(arms) - 0.4))
+        ax.set_yticks(range(len(arms)), arms)
+        ax.xaxis.get_major_locator().set_params(nbins=3)
+    return fig
+
+
 # Two tricks
 
 
@@ -150,7 +208,7 @@ def two_orders(
         bars.append(
             right.bar(np.arange(2) + 0.27 * (i - 1), [0, 0], 0.24, color=COLOURS[2 + i], animated=True, label=label)
         )
-        values.append([right.text(0, 0, "", ha="center", fontsize=9, animated=True) for _ in names])
+        values.append([right.text(0, 0, "", ha="center", fontsize=8, animated=True) for _ in names])
     right.axhline(0, color=GREY, linewidth=1)
     right.set(xticks=[0, 1], xticklabels=names, xlabel="trick", ylabel="gain, points", title="What is it worth?")
     right.set_xlim(-0.6, 1.6)
@@ -243,3 +301,80 @@ def seeds_needed(sd: float = 0.5, effect: float = 0.5, n: int = 5, *, caption: s
         headings[1].set_text(f"± {halves[n - 2]:.2f}. One seed: wrong sign in {wrong:.0f} %")
 
     return with_redraw(fig, redraw, sd, effect, n)
+
+
+# Recorded runs
+
+KNOBS = {"label_smoothing": "ε", "mixup_alpha": "α", "lr": "rate"}  # field: how it is called in the picture
+
+
+def nearest_arm(arms: Mapping[str, Sequence[Run]], **wanted: float) -> str:
+    """The recorded arm that is the fewest steps of the sliders away from these fields' values; the first of several.
+
+    A slider has one position for each value that occurs in some arm.
+    """
+    recipes = {name: runs[0].recipe for name, runs in arms.items()}
+    steps = dict.fromkeys(arms, 0)
+    for field, value in wanted.items():
+        positions = sorted({getattr(recipe, field) for recipe in recipes.values()})
+        at = min(range(len(positions)), key=lambda i: abs(positions[i] - value))
+        for name, recipe in recipes.items():
+            steps[name] += abs(positions.index(getattr(recipe, field)) - at)
+    return min(steps, key=lambda name: steps[name])
+
+
+@styled
+def explorer(
+    arms: Mapping[str, Sequence[Run]],
+    label_smoothing: float = 0.0,
+    mixup_alpha: float = 0.0,
+    lr: float = 0.4,
+    *,
+    caption: str = "",
+) -> Figure:
+    """Recorded runs as sliders find them: the curve of the nearest arm, and its place among the results of all.
+
+    Mean and 95 % t-interval over seeds; hollow dots were evaluated on held-out training images. Nothing is trained or
+    interpolated: a setting without records goes to `nearest_arm`. `redraw(label_smoothing, mixup_alpha, lr)`.
+    """
+    fig, (left, right) = canvas(2, height=4.6, caption=caption)
+    shown, places = {}, {}
+    for place, (name, runs) in enumerate(arms.items()):
+        epochs = [row["epoch"] for row in runs[0].rows]
+        columns = zip(*([row["test_accuracy"] for row in run.rows] for run in runs), strict=True)
+        curve, band = np.nan_to_num([t_interval(column) for column in columns], posinf=0).T
+        left.plot(epochs, curve, color=LIGHT, linewidth=0.8)
+        filled = left.fill_between(epochs, curve - band, curve + band, color=COLOURS[0], alpha=0.2, linewidth=0)
+        filled.set_animated(True)
+        shown[name] = [filled, *left.plot(epochs, curve, color=COLOURS[0], animated=True)]
+        mean, half = t_interval([run.accuracy for run in runs])
+        held_out = runs[0].recipe.split == "validation"
+        bar = {"xerr": half} if math.isfinite(half) else {}
+        face = "white" if held_out else GREY
+        right.errorbar(mean, place, **bar, fmt="o", color=GREY, mfc=face, markersize=5, capsize=2, linewidth=1)
+        places[name] = mean, place
+    (ring,) = right.plot([], [], "o", color=COLOURS[1], fillstyle="none", markersize=13, animated=True)
+    ends = [height for line in left.lines for height in line.get_ydata()]  # bands of few seeds may be cut
+    left.set(xlabel="epoch", ylabel=f"accuracy on {SAMPLE_IMAGES:,} images, %", ylim=(min(ends) - 3, max(ends) + 3))
+    left.set_title(" ")  # keeps the place of the words above
+    left.xaxis.get_major_locator().set_params(integer=True)
+    right.set(xlabel="accuracy after the last epoch, %", title=" ", ylim=(len(arms) - 0.4, -0.6))
+    right.set_yticks(range(len(arms)), arms, fontsize=8)
+    right.grid(axis="y", visible=False)
+    headings = [ax.text(0, 1.04, "", transform=ax.transAxes, fontsize=10, animated=True) for ax in (left, right)]
+
+    def redraw(label_smoothing: float = label_smoothing, mixup_alpha: float = mixup_alpha, lr: float = lr) -> None:
+        wanted = {"label_smoothing": label_smoothing, "mixup_alpha": mixup_alpha, "lr": lr}
+        nearest = nearest_arm(arms, **wanted)
+        for name, artists in shown.items():
+            for artist in artists:
+                artist.set_visible(name == nearest)
+        ring.set_data(*([value] for value in places[nearest]))
+        recipe = arms[nearest][0].recipe
+        asked = ", ".join(f"{KNOBS[field]} {value:g}" for field, value in wanted.items())
+        recorded = all(getattr(recipe, field) == value for field, value in wanted.items())
+        headings[0].set_text(f"{asked}: {'recorded' if recorded else 'nearest record'}")
+        found = plus_minus([run.accuracy for run in arms[nearest]])
+        headings[1].set_text(f"{nearest}, n = {len(arms[nearest])}: {found} %")
+
+    return with_redraw(fig, redraw, label_smoothing, mixup_alpha, lr)

@@ -69,9 +69,10 @@ def coverage(maps: Mapping[str, Any], *, columns: int = 0, caption: str = "") ->
 def receptive_field(profiles: Mapping[str, Sequence[float]], *, caption: str = "") -> Figure:
     """How much each pixel column counts in one output: label -> weights of adjacent columns, an odd number of them."""
     fig, ax = canvas(height=3.6, caption=caption)
-    for (label, weights), colour in zip(profiles.items(), cycle(COLOURS), strict=False):
+    for i, ((label, weights), colour) in enumerate(zip(profiles.items(), cycle(COLOURS), strict=False)):
         edges = np.arange(len(weights) + 1) - len(weights) / 2
-        ax.stairs(weights, edges, color=colour, linewidth=2, label=f"{label}: {len(weights)} px")
+        width = 2 + 1.5 * (len(profiles) - 1 - i)  # where two coincide, both are seen
+        ax.stairs(weights, edges, color=colour, linewidth=width, label=f"{label}: {len(weights)} px")
     ax.set(xlabel="pixel column, from the middle of the output", ylabel="share of the output's weight", ylim=(0, None))
     fig.legend(loc="outside upper left", ncols=3)
     return fig

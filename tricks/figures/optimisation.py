@@ -30,7 +30,8 @@ def schedule(
     lines = {label: [ax.plot([], [], label=label, animated=True)[0] for ax in axes] for label in recipes}
     for ax, scale in zip(axes, ("linear", "log"), strict=False):
         ax.set(xlabel="epoch", ylabel="learning rate", yscale=scale)
-    axes[0].legend(loc="upper right")
+    columns = 2 if max(map(len, recipes)) > 24 else 4
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=columns)
 
     def redraw(recipes: Mapping[str, Recipe] | Iterable[Recipe]) -> None:
         recipes = _by_label(recipes)
@@ -236,7 +237,7 @@ def loss_traces(
             crosses[label].set_data(bad[:1], [high] * len(bad[:1]))
             note.set_text(f"not finite from step {bad[0]} on" if len(bad) else "")
             if len(bad):
-                early = bad[0] < steps / 2  # keep the words inside the axes
+                early = bad[0] < 0.7 * steps  # the words are a quarter of the axes long; to the right is no curve
                 note.set(x=bad[0] + (0.02 if early else -0.02) * steps, ha="left" if early else "right")
 
     return with_redraw(fig, redraw, traces)

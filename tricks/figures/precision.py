@@ -261,7 +261,7 @@ def lost_updates(weights: Any, gradients: Any, lr: float = 0.1, *, caption: str 
 
     def redraw(lr: float = lr) -> None:
         bars.set_data(share, edges + np.log2(lr))
-        words.set_text(f"lr = {lr:.4g}: what is left of a bar is lost")
+        words.set_text(f"lr = {lr:.4g}: what lies left of a bar is lost")
         for form, point in points.items():
             point.set_data([lr], [lost_share(weights, gradients, lr, form)])
 

@@ -30,6 +30,7 @@ NETS = {
     "resnet20": Net("basic", (3, 3, 3), 32, "cifar"),
     "bottleneck14": Net("bottleneck", (1, 1, 1, 1), 16, "cifar"),
     "bottleneck14-pool": Net("bottleneck", (1, 1, 1, 1), 16, "imagenet"),  # for 64 px and more
+    "bottleneck26-pool": Net("bottleneck", (2, 2, 2, 2), 16, "imagenet"),
     "resnet50": Net("bottleneck", (3, 4, 6, 3), 64, "imagenet"),
     "resnet152": Net("bottleneck", (3, 8, 36, 3), 64, "imagenet"),
 }

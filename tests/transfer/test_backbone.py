@@ -1,0 +1,75 @@
+"""Backbones: taken from a classifier by its recipe, refused when the weights are another net's."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from tricks import train
+from tricks.models.resnet import build
+from tricks.recipe import Recipe, Transfer
+from tricks.transfer.backbone import backbone_for, freeze_bn_, load_weights_, stage_channels, trunk
+
+SMALL = Recipe(net="bottleneck14-pool", tweak_b=True, tweak_d=True)
+
+
+@pytest.mark.parametrize(("net", "channels"), [("resnet8", [32, 64, 128]), ("bottleneck14", [64, 128, 256, 512])])
+def test_the_trunk_is_the_classifier_without_its_head(net, channels):
+    model = build(net, 10).eval()
+    stages = trunk(model)
+    assert [name for name, _ in stages.named_children()][:2] == ["stem", "stage1"]
+    assert stage_channels(stages) == channels
+    x = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(model.head(stages(x).mean((2, 3))), model(x))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"net": "bottleneck14"}, r"stem.0.weight has shape \(16, 3, 3, 3\), wanted is \(16, 3, 7, 7\)"),
+        ({"tweak_c": True}, r"stem.3.weight has no place in it"),
+        ({"net": "resnet8", "tweak_b": False}, "stages.0.0.conv3.weight is missing"),
+    ],
+)
+def test_weights_of_another_architecture_say_what_differs(change, message):
+    def model(recipe):
+        tweaks = {name: getattr(recipe, name) for name in ("tweak_b", "tweak_c", "tweak_d")}
+        return build(recipe.net, 10, **tweaks)
+
+    with pytest.raises(ValueError, match="of another architecture: .*" + message):
+        load_weights_(model(SMALL), model(replace(SMALL, **change)).state_dict())
+
+
+def test_pretrained_weights_are_those_of_the_backbones_recipe_and_seed(monkeypatch, tmp_path):
+    monkeypatch.setattr(train, "CACHE", tmp_path)
+    model = train.model_for(SMALL, 10, 7)
+    train.keep_weights(train.weights_path(SMALL, 3), model)
+    backbone = backbone_for(Transfer(backbone=SMALL), 3)
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, backbone.state_dict()[name])
+    without = backbone_for(Transfer(backbone=SMALL, pretrained=False), 3)
+    fresh = train.model_for(SMALL, 1, 3)
+    assert torch.equal(without.stem[0].weight, fresh.stem[0].weight)
+
+
+def test_weights_that_come_with_the_course_go_before_the_cache(monkeypatch, tmp_path):
+    monkeypatch.setattr(train, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(train, "WEIGHTS", tmp_path / "weights")
+    model = train.model_for(SMALL, 10, 7)
+    train.keep_weights(tmp_path / "weights" / train.weights_path(SMALL, 3).name, model)
+    found = train.weights_for(SMALL, 3)
+    assert torch.equal(found["head.weight"], model.state_dict()["head.weight"])
+    assert not (tmp_path / "cache").exists()
+
+
+def test_frozen_batch_norms_compute_the_same_and_learn_nothing():
+    model = build("resnet8", 10)
+    model(torch.randn(4, 3, 32, 32))  # statistics that are not at their start
+    x = torch.randn(2, 3, 32, 32)
+    before = model.eval()(x)
+    freeze_bn_(model)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
+    torch.testing.assert_close(model.train()(x), before)
+    assert all("bn" not in name for name, _ in model.named_parameters())

@@ -1,0 +1,90 @@
+"""Penn-Fudan: 170 street pictures with a mask for each of the pedestrians in them, read from the published archive."""
+
+import hashlib
+import io
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from PIL import Image
+
+import tricks
+from tricks.data.archive import DataError, members
+from tricks.data.fetch import download
+from tricks.data.scene import Scene, scene_of
+from tricks.data.sets import places
+
+FILE = "PennFudanPed.zip"
+URLS = ("https://www.cis.upenn.edu/~jshi/ped_html/PennFudanPed.zip",)
+CLASSES = ("person",)
+COUNT = 170
+# sha256 of the PNG files: by name, each picture followed by its mask
+CONTENT = "d4860a7f73cbbecc29248f120f48de6ba5c3093c720bb34f90e33084a82d2029"
+SOURCE = "Penn-Fudan"
+
+
+def find() -> Path | None:
+    """The archive in `data/` or in the folder TRICKS_DATA, or None."""
+    return next((path for place in places() if (path := place / FILE).exists()), None)
+
+
+def fetch() -> Path:
+    """Where the archive is; downloaded into `data/`, and kept there if its content is right, when it is nowhere yet."""
+    if path := find():
+        return path
+    path = download(URLS, tricks.ROOT / "data" / FILE, md5=None)
+    try:
+        encoded(path)
+    except DataError:
+        path.unlink()
+        raise
+    return path
+
+
+def status() -> str:
+    """A line that says where the archive is and what a check of its content says."""
+    try:
+        path = find()
+        if path is None:
+            return "not here; ./course data pennfudan --fetch gets it"
+        encoded(path)
+    except DataError as error:
+        return f"not usable: {error}"
+    return f"{path} ({path.stat().st_size / 1e6:,.0f} MB): verified, {COUNT} pictures, in records called {SOURCE!r}"
+
+
+def encoded(path: Path) -> dict[str, tuple[bytes, bytes]]:
+    """PNG bytes of each picture and of its mask, by the picture's name.
+
+    Whatever the archive was packed with, they must be the published ones: DataError if any is missing or different.
+    """
+    files = {PurePosixPath(name).parts[-2:]: data for name, data in members(path, lambda name: name.endswith(".png"))}
+    names = sorted(name.removesuffix(".png") for folder, *rest in files if folder == "PNGImages" for name in rest)
+    pairs = {}
+    for name in names:
+        mask = files.get(("PedMasks", f"{name}_mask.png"))
+        if mask is None:
+            raise DataError(f"{path}: the picture {name} has no mask. Delete the file and fetch it again")
+        pairs[name] = files["PNGImages", f"{name}.png"], mask
+    if len(pairs) != COUNT:
+        raise DataError(
+            f"{path} has {len(pairs)} pictures, Penn-Fudan has {COUNT}: it is incomplete or another archive. "
+            "Delete it and fetch it again"
+        )
+    found = hashlib.sha256(b"".join(data for pair in pairs.values() for data in pair)).hexdigest()
+    if found != CONTENT:
+        raise DataError(
+            f"{path}: pictures and masks have sha256 {found}, the published ones {CONTENT}. "
+            "Delete the file and fetch it again"
+        )
+    return pairs
+
+
+def read(path: Path) -> list[Scene]:
+    """All scenes, by name; the mask's number k is the k-th person of the annotation."""
+    return [_scene(name, *pair) for name, pair in encoded(path).items()]
+
+
+def _scene(name: str, picture: bytes, mask: bytes) -> Scene:
+    with Image.open(io.BytesIO(picture)) as image, Image.open(io.BytesIO(mask)) as instances:
+        numbers = np.array(instances)
+        return scene_of(name, np.array(image.convert("RGB")), numbers, [1] * int(numbers.max()))

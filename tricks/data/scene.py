@@ -1,0 +1,95 @@
+"""One picture with what is in it: boxes for detection, a class for each pixel for segmentation (section 6)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tricks.data.archive import DataError
+
+IGNORED = 255  # the class of pixels that count neither in training nor in evaluation
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A picture and its annotation; DataError names the picture when the two do not belong together.
+
+    Class 0 is the background. A detection set may leave out `pixels`, a segmentation set has no boxes.
+    """
+
+    name: str
+    picture: np.ndarray  # uint8 (H, W, 3)
+    boxes: np.ndarray  # float32 (n, 4), px: left, top, right, bottom; right and bottom are the first ones outside
+    labels: np.ndarray  # int64 (n,): class of each box, from 1 on
+    pixels: np.ndarray | None = None  # uint8 (H, W): class of each pixel, or IGNORED
+    instances: np.ndarray | None = None  # uint8 (H, W): number of the object that each pixel belongs to, 0 is none
+    difficult: np.ndarray | None = None  # bool (n,): neither trained on nor counted, as in PASCAL VOC
+
+    def __post_init__(self) -> None:
+        height, width = self.picture.shape[:2]
+        for mask in (self.pixels, self.instances):
+            if mask is not None and mask.shape != (height, width):
+                found = " x ".join(map(str, mask.shape[::-1]))
+                raise DataError(f"{self.name}: the mask has {found} px, its picture {width} x {height}: no pair")
+        if self.boxes.shape != (len(self.labels), 4):
+            raise DataError(f"{self.name}: {len(self.labels)} labels for boxes of shape {self.boxes.shape}")
+        sides = self.boxes[:, 2:] - self.boxes[:, :2]
+        if (sides <= 0).any():
+            bad = self.boxes[(sides <= 0).any(1)][0].tolist()
+            raise DataError(f"{self.name}: the box {bad} (left, top, right, bottom) has no area. Correct or remove it")
+        if len(self.labels) and self.labels.min() < 1:
+            raise DataError(f"{self.name}: a box has class {self.labels.min()}; classes of boxes start at 1")
+
+    @property
+    def counted(self) -> np.ndarray:
+        """Which boxes are trained on and must be found: bool (n,)."""
+        return np.ones(len(self.labels), dtype=bool) if self.difficult is None else ~self.difficult
+
+
+@dataclass(frozen=True)
+class Read:
+    """Scenes that are read from disk each time they are asked for."""
+
+    read: Callable[[Any], Scene]
+    sources: list[Any]  # what `read` takes
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def __getitem__(self, index: int) -> Scene:
+        return self.read(self.sources[index])
+
+
+Scenes = list[Scene] | Read
+
+
+@dataclass(frozen=True)
+class SceneSet:
+    """A data set to fine-tune on; fields as in `sets.Dataset`, `classes` without the background."""
+
+    name: str
+    source: str
+    classes: tuple[str, ...]
+    train: Scenes
+    test: Scenes
+    note: str = ""
+
+
+def boxes_of(instances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers (n,) of the objects in an instance mask (H, W), and the smallest boxes float32 (n, 4) around them."""
+    numbers = np.unique(instances[instances > 0])
+    boxes = np.empty((len(numbers), 4), dtype=np.float32)
+    for box, number in zip(boxes, numbers, strict=True):
+        rows, columns = np.nonzero(instances == number)
+        box[:] = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+    return numbers, boxes
+
+
+def scene_of(name: str, picture: np.ndarray, instances: np.ndarray, classes: Sequence[int]) -> Scene:
+    """The scene of an instance mask in which object k, from 1 on, has class `classes[k - 1]`, from 1 on."""
+    if instances.max(initial=0) > len(classes):
+        raise DataError(f"{name}: the mask has object {instances.max()}, and {len(classes)} are annotated")
+    table = np.array([0, *classes], dtype=np.uint8)
+    numbers, boxes = boxes_of(instances)
+    return Scene(name, picture, boxes, table[numbers].astype(np.int64), table[instances], instances)

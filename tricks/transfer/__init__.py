@@ -1,0 +1,1 @@
+"""Detection and segmentation with backbones that were trained to classify (section 6)."""

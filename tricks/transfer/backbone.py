@@ -1,0 +1,74 @@
+"""From a classifier's recipe to a backbone: its trained weights, without its head, stage by stage."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+from torchvision.ops.misc import FrozenBatchNorm2d
+
+from tricks.models.resnet import ResNet
+from tricks.recipe import Transfer
+from tricks.train import model_for, weights_for
+
+
+def backbone_for(recipe: Transfer, seed: int, progress: Callable[[str], None] = print) -> ResNet:
+    """The classifier that `recipe.backbone` and the seed end with, or with `pretrained=False` begin with."""
+    if recipe.pretrained:
+        weights = weights_for(recipe.backbone, seed, progress=progress)
+        model = model_for(recipe.backbone, len(weights["head.weight"]), seed)
+        load_weights_(model, weights)
+    else:
+        model = model_for(recipe.backbone, 1, seed)
+    assert isinstance(model, ResNet)
+    if recipe.freeze_bn:
+        freeze_bn_(model)
+    return model
+
+
+def load_weights_(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Give a model these weights. ValueError names the first that are missing, left over or of another shape."""
+    wanted = model.state_dict()
+    faults = [f"{name} is missing" for name in wanted if name not in weights]
+    faults += [f"{name} has no place in it" for name in weights if name not in wanted]
+    faults += [
+        f"{name} has shape {tuple(weights[name].shape)}, wanted is {tuple(tensor.shape)}"
+        for name, tensor in wanted.items()
+        if name in weights and weights[name].shape != tensor.shape
+    ]
+    if faults:
+        raise ValueError(
+            f"these weights are of another architecture: {'; '.join(faults[:3])} ({len(faults)} differences). "
+            "Net and tweaks must be those of the recipe that the weights were trained with"
+        )
+    model.load_state_dict(weights)
+
+
+def freeze_bn_(model: nn.Module) -> None:
+    """Replace each batch norm by one whose statistics, γ and β stay as they are: a step sees too few pictures."""
+    for name, child in model.named_children():
+        if isinstance(child, nn.BatchNorm2d):
+            frozen = FrozenBatchNorm2d(child.num_features, child.eps).to(child.weight.device)
+            frozen.load_state_dict(child.state_dict())
+            setattr(model, name, frozen)
+        else:
+            freeze_bn_(child)
+
+
+def trunk(model: ResNet) -> nn.Sequential:
+    """The same layers without the head, as children named stem, stage1, stage2 and so on; nothing is copied."""
+    stages = [(f"stage{number}", stage) for number, stage in enumerate(model.stages, start=1)]
+    return nn.Sequential(OrderedDict([("stem", model.stem), *stages]))
+
+
+@torch.no_grad()
+def stage_channels(stages: nn.Sequential) -> list[int]:
+    """Channels at the end of each stage, by sending a small picture through a trunk."""
+    device, channels = next(stages.parameters()).device, []
+    training = stages.training
+    x = stages.eval()[0](torch.zeros(1, 3, 64, 64, device=device))
+    for stage in stages[1:]:
+        x = stage(x)
+        channels.append(x.shape[1])
+    stages.train(training)
+    return channels

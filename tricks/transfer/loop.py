@@ -1,0 +1,164 @@
+"""Fine-tuning: one loop for both tasks, in which the backbone's pretraining is all that differs between arms (§6)."""
+
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader
+
+from tricks import process
+from tricks.data.order import check, epoch_order, shares
+from tricks.data.scene import Scenes, SceneSet
+from tricks.data.scenes import load
+from tricks.parameters import decay_groups
+from tricks.recipe import Transfer
+from tricks.runs import Run
+from tricks.schedules import lr_at
+from tricks.train import (
+    Row,
+    check_finite,
+    describe,
+    names_the_knob,
+    plain,
+    recorded_once,
+    resume,
+    save_checkpoint,
+)
+from tricks.transfer import detection, segmentation
+from tricks.transfer.backbone import backbone_for
+
+TASKS = {"detection": detection, "segmentation": segmentation}
+HEAD, DRAWS, SAMPLING = 201, 202, 203  # purposes of random streams, beside those of train.py and data/order.py
+WORKERS = 8  # processes that read pictures from disk
+
+
+class Parts(NamedTuple):
+    """What `epochs` needs beside the recipe: see `prepare`."""
+
+    model: nn.Module
+    scenes: SceneSet
+
+
+@names_the_knob
+def epochs(
+    recipe: Transfer, parts: Parts, *, seed: int = 0, checkpoint: Path | None = None
+) -> Generator[Row, None, None]:
+    """Fine-tune `parts.model` as `recipe` says and yield a row per epoch: learning rate, loss, metrics of the test set.
+
+    Checkpoints and errors as in `train.epochs`.
+    """
+    model, scenes = parts
+    task = TASKS[recipe.task]
+    device = process.device()
+    rank, world = process.world()
+    dtype = process.amp_dtype(device)
+    scaler = torch.amp.GradScaler(device.type, enabled=recipe.amp and dtype == torch.float16)
+    groups = decay_groups(model, recipe.weight_decay, recipe.no_bias_decay)
+    optimizer = torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=True)
+    check(len(scenes.train), batch_size=recipe.batch_size, augment="none", train=True, world=world)
+    mine = shares(len(scenes.train), recipe.batch_size, train=True, rank=rank, world=world)
+    rows = resume(checkpoint, model, optimizer, scaler)
+    yield from rows
+    for epoch in range(len(rows), recipe.epochs):
+        model.train()
+        order = epoch_order(len(scenes.train), train=True, seed=seed, epoch=epoch)
+        draws = torch.rand(len(order), 3, generator=process.generator(seed, epoch, DRAWS))  # mirror and crop
+        losses = torch.zeros(len(mine), device=device)
+        with seeded(seed, epoch, SAMPLING, rank):  # torchvision samples anchors and regions from torch's own stream
+            for batch, pictures in enumerate(batches(scenes.train, [order[share].tolist() for share in mine])):
+                lr = lr_at(recipe, epoch * len(mine) + batch, len(mine))
+                for group in optimizer.param_groups:
+                    group["lr"] = lr
+
+                with torch.autocast(device.type, dtype, enabled=recipe.amp):
+                    loss = task.loss(recipe, model, pictures, draws[mine[batch]])
+
+                optimizer.zero_grad()
+                scaler.scale(loss).backward()
+                scaler.step(optimizer)
+                scaler.update()
+                losses[batch] = loss.detach()
+
+        check_finite(losses, epoch, recipe, checkpoint)
+        last_lr = lr_at(recipe, (epoch + 1) * len(mine) - 1, len(mine))
+        mean_loss = float(process.all_reduce(losses.mean())) / world
+        scores = {name: value for name, value in evaluate(recipe, parts).items() if isinstance(value, float)}
+        rows.append({"epoch": epoch + 1, "lr": last_lr, "train_loss": mean_loss, **scores})
+        save_checkpoint(checkpoint, model, optimizer, scaler, rows)
+        yield rows[-1]
+
+
+def batches(scenes: Scenes, order: list[list[int]]) -> Iterator[list[Any]]:
+    """The scenes with these numbers, batch by batch; those on disk are read ahead by other processes."""
+    workers = 0 if isinstance(scenes, list) else WORKERS
+    return iter(DataLoader(scenes, batch_sampler=order, collate_fn=list, num_workers=workers))  # pyright: ignore[reportArgumentType]
+
+
+def evaluate(recipe: Transfer, parts: Parts) -> dict[str, Any]:
+    """The task's metrics of the test scenes; the model is in eval mode afterwards."""
+    model = plain(parts.model).eval()
+    process.share_buffers(model)
+    return TASKS[recipe.task].evaluate(recipe, model, parts.scenes.test, len(parts.scenes.classes))
+
+
+@contextmanager
+def seeded(*key: int) -> Iterator[None]:
+    """Torch's own random stream, on all devices, is this key's inside, and untouched outside."""
+    with torch.random.fork_rng():
+        torch.manual_seed(process.generator(*key).initial_seed())
+        yield
+
+
+def prepare(
+    recipe: Transfer, seed: int = 0, scenes: SceneSet | None = None, progress: Callable[[str], None] = print
+) -> Parts:
+    """Model and data of a run, so that `epochs(recipe, prepare(recipe, seed), seed=seed)` fine-tunes it.
+
+    The backbone's weights are read from data/, or trained there first (`train.weights_for`).
+    """
+    torch.set_flush_denormal(True)  # denormal numbers slow a CPU down and change nothing
+    scenes = scenes or load(recipe, seed)
+    backbone = backbone_for(recipe, seed, progress)
+    device = process.device()
+    with seeded(seed, HEAD):
+        model: nn.Module = TASKS[recipe.task].build(recipe, len(scenes.classes), backbone)
+    model = model.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    if process.world()[1] > 1:
+        model = DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
+    return Parts(model, scenes)
+
+
+def run(
+    recipe: Transfer, seed: int = 0, *, name: str = "run", record: bool = True, progress: Callable[[str], None] = print
+) -> Run:
+    """Fine-tune to the end and keep the record; see `train.recorded_once`."""
+    return recorded_once(_run, recipe, seed, name, record, progress)
+
+
+def _run(recipe: Transfer, seed: int, name: str, checkpoint: Path | None, progress: Callable[[str], None]) -> Run:
+    """The run itself, recorded when it has a checkpoint."""
+    parts = prepare(recipe, seed, progress=progress)
+    rows: list[Row] = []
+    started = time.perf_counter()
+    for row in epochs(recipe, parts, seed=seed, checkpoint=checkpoint):
+        rows.append(row)
+        left = (time.perf_counter() - started) / len(rows) * (recipe.epochs - len(rows))
+        scores = ", ".join(
+            f"{key} {value:.2f} %" for key, value in row.items() if key not in ("epoch", "lr", "train_loss")
+        )
+        progress(
+            f"{name}, seed {seed}: epoch {row['epoch']} of {recipe.epochs}, loss {row['train_loss']:.3f}, "
+            f"{recipe.split}: {scores}, about {left / 60:.1f} min left"
+        )
+    final, seconds = evaluate(recipe, parts), time.perf_counter() - started
+    sizes = len(parts.scenes.train), len(parts.scenes.test)
+    finished = Run(name, recipe, seed, rows, final, describe(parts.model, parts.scenes.source, sizes, seconds))
+    if checkpoint and process.world()[0] == 0:
+        finished.save()
+        checkpoint.unlink(missing_ok=True)
+    return finished
