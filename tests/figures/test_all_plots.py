@@ -8,6 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +156,17 @@ def test_style_does_not_depend_on_the_readers_settings():
     with matplotlib.rc_context({"axes.facecolor": "black", "font.size": 20, "axes.spines.top": True}):
         assert targets.optimal_gap().png() == expected
     assert matplotlib.rcParams["font.size"] == matplotlib.rcParamsDefault["font.size"]
+
+
+def test_threads_that_draw_do_not_mix_their_settings():
+    """A panel's callbacks may run beside a cell, and matplotlib's settings are those of the whole process."""
+    import matplotlib
+
+    expected, before = targets.optimal_gap().png(), dict(matplotlib.rcParams)
+    with ThreadPool(4) as pool:
+        drawn = pool.map(lambda _: targets.optimal_gap().png(), range(16))
+    assert set(drawn) == {expected}
+    assert dict(matplotlib.rcParams) == before
 
 
 def test_a_figure_shows_itself_in_a_notebook_with_words_for_those_who_do_not_see_it():

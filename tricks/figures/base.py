@@ -11,7 +11,9 @@ import math
 import os
 import re
 import textwrap
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec
@@ -74,6 +76,16 @@ STYLE: Any = {
 P = ParamSpec("P")
 
 
+_STYLING = threading.RLock()
+
+
+@contextmanager
+def course_style() -> Iterator[None]:
+    """The course's settings of matplotlib, which are global: threads that draw take turns."""
+    with _STYLING, matplotlib.rc_context(STYLE):
+        yield
+
+
 class Figure(matplotlib.figure.Figure):
     """A figure that draws itself to PNG for notebooks, redrawing only its animated artists where it can."""
 
@@ -96,7 +108,7 @@ class Figure(matplotlib.figure.Figure):
             self.set_dpi(dpi)
         if self.stale or self._background is None:
             self.reset_layout()
-            with matplotlib.rc_context(STYLE):  # some ticks are made only now
+            with course_style():  # some ticks are made only now
                 canvas.draw()
             self._background = canvas.copy_from_bbox(self.bbox)
         else:
@@ -145,7 +157,7 @@ def styled(plot: Callable[P, Figure]) -> Callable[P, Figure]:
 
     @wraps(plot)
     def in_style(*args: P.args, **kwargs: P.kwargs) -> Figure:
-        with matplotlib.rc_context(STYLE):
+        with course_style():
             return plot(*args, **kwargs)
 
     return in_style
@@ -197,7 +209,7 @@ def export(
         fig.set_dpi(SLIDE_DPI)
         fig.reset_layout()
         folder.mkdir(parents=True, exist_ok=True)
-        with matplotlib.rc_context(STYLE):
+        with course_style():
             fig.draw_without_rendering()  # the caption finds its place
             words = slide_text(fig, takeaway, runs)
             fig.reset_layout()

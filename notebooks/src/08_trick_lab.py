@@ -1,0 +1,216 @@
+# %% [markdown]
+# # 8 Trick Lab
+#
+# **Claim.** A recipe of your own against the paper's baseline takes a minute or two on two CPU cores. One run of each
+# shows a difference of several points and hides one of a few tenths: how far single pairs of runs scatter is computed
+# below, from the recorded runs.
+#
+# After this lesson you can
+# 1. put a recipe together from the tricks of sections 3 to 5, train it, and lay it over another one;
+# 2. say what the difference of two single runs is worth;
+# 3. turn a find into evidence: more seeds, and a choice that was not made on the test set.
+#
+# *Time:* 30 minutes. *Paper:* §3–§5; Tables 4, 5 and 6 are what the lab takes apart.
+
+# %%
+import math
+from dataclasses import replace
+
+from scipy.special import stdtrit
+
+from tricks import cost
+from tricks.figures.base import export
+from tricks.figures.evidence import response
+from tricks.lab import Lab
+from tricks.notebook import check, short, show, table
+from tricks.recipe import BASELINE, changes
+from tricks.runs import caption, compare
+from tricks.studies import ARMS, arm
+from tricks.trial import nearest
+
+# %% [markdown]
+# ## The lab
+#
+# On the left, everything that a recipe says. Above on the right, what it asks for: the learning rate of every step,
+# the target of one picture, a batch as the network gets it, and what the run costs. It moves while you drag. Below,
+# the runs: training loss and test accuracy after every epoch, on samples of 2,000 pictures; the diamond is the
+# accuracy on all test pictures after the last epoch, and the legend's number is that one. In grey, the recorded runs
+# of the nearest recipe that the course has studied.
+#
+# 1. Press **Train**. This is the baseline.
+# 2. Change *one* thing. Guess what it does, then press **Train** again. The legend says what differs from run 1.
+# 3. Go on until a recipe beats the baseline by more than luck could (the number is computed below). **All tricks**
+#    switches on what section 7 stacks, and is not bound to be the best at this budget.
+# 4. **Export slide** writes the picture into `figures/`, **Save runs** the records into `data/runs/`, and **Copy as
+#    code** shows the Python that makes the recipe.
+#
+# **Stop** ends a run within a batch; closing the page ends it within a minute or so, and restarting the kernel at once.
+
+# %%
+lab = Lab()
+lab
+
+# %% [markdown]
+# ## The same clicks as code
+#
+# What the buttons do, methods do. Two live runs, cut down so that they end soon: the baseline, and the same with the
+# three changes that belong together in section 5.1, a larger learning rate, the warm-up that it needs, and cosine
+# decay. They have one seed, so the first weights, the order of the pictures and the crops are the same in both.
+
+# %%
+small = short(lab.start, lab.start.dataset)
+lab.set(train_images=small.train_images, epochs=small.epochs)
+lab.train()
+lab.wait()
+lab.set(lr=0.4, warmup_epochs=small.epochs / 4, schedule="cosine")
+lab.train()
+lab.wait()
+lab.overlay
+
+# %%
+first, second = lab.runs
+print(f"live, one seed: {compare([second], [first])}")
+print(f"run 2 changes {changes(second.recipe, first.recipe)}")
+name, recorded = nearest(second.recipe) or ("nothing", [])
+print(f"nearest recorded recipe: {name}")
+if recorded:
+    print(f"in place of its values, run 2 has {changes(second.recipe, recorded[0].recipe)}")
+
+# %% [markdown]
+# The grey curves have more pictures and epochs than these two short runs, so the distance to them says nothing about
+# the recipe. In the lab itself the sliders start at the recorded budget, and a baseline that you train there should
+# land among the grey ones.
+#
+# ## What a run costs
+#
+# The line under the upper picture is arithmetic. A training picture costs three passes through the network, one
+# forward and two backward; with a teacher, one more through that. Measured are 4,000 pictures after every epoch and
+# all test pictures at the end. Seconds are these multiply-adds divided by what this machine does in a second, which
+# is measured once, on a few steps of the baseline, and again by each run.
+
+# %%
+show(cost.work)
+rows = []
+for name in ("baseline", "cosine", "distill", "long"):
+    recipe = ARMS[name]
+    parameters, forward = cost.size(recipe, 10)
+    total = cost.work(recipe, 10, recipe.train_images, 10_000)
+    rows.append({"arm": name, "parameters": f"{parameters:,}", "multiply-adds a picture, M": f"{forward / 1e6:.2f}",
+                 "multiply-adds of the run, T": f"{total / 1e12:.2f}"})
+table(rows)
+
+# %% [markdown]
+# ## What the difference of two single runs is worth
+#
+# The recorded runs of section 5.2 as an example: four amounts of smoothing against none, each over several seeds. A
+# dot is one pair of runs with the same seed, which is what the lab shows you. The bar is the 95 % interval of their
+# mean.
+
+# %%
+plain = arm("cosine")
+ARMS_5_2 = {eps: arm(f"smoothing-{eps}") for eps in (0.05, 0.1, 0.2, 0.4)}
+pairs = {eps: compare(runs, plain) for eps, runs in ARMS_5_2.items()}
+everything = [*plain, *(run for runs in ARMS_5_2.values() for run in runs)]
+fig = response(list(pairs), [list(pair.differences) for pair in pairs.values()], "smoothing ε",
+               "difference to one-hot, points", reference={"no difference": 0.0}, caption=caption(everything))
+for eps, pair in pairs.items():
+    print(f"ε = {eps}: single pairs from {min(pair.differences):+.2f} to {max(pair.differences):+.2f}. {pair}")
+
+# %%
+squares = [(d - pair.mean) ** 2 for pair in pairs.values() for d in pair.differences]
+freedom = sum(len(pair.differences) - 1 for pair in pairs.values())
+takeaway = "Each dot is one pair of runs: what a single comparison could have said"
+if freedom:
+    sd = math.sqrt(sum(squares) / freedom)
+    luck = float(stdtrit(freedom, 0.975)) * sd
+    takeaway = f"A single pair of runs scatters by ±{luck:.1f} points around what the change is worth"
+    print(f"sd of one pair's difference, pooled over the four: {sd:.2f} points ({freedom} degrees of freedom)")
+    print(f"a change that is worth nothing stays within ±{luck:.1f} points in 95 % of pairs")
+export(fig, "08_single_pairs", takeaway=takeaway, runs=everything)
+fig
+
+# %% [markdown]
+# Below the last number, the lab's difference is as good as none. And when you try twenty recipes, one of them will
+# exceed it by luck alone: the best of many has to be run again, with seeds that had no part in choosing it.
+#
+# ## From a find to evidence
+#
+# - **Choose on pictures that are not the test set.** Set *measured on* to *validation*: 5,000 training pictures are
+#   held out, and the test set stays unseen until you have chosen.
+# - **Then run it with more seeds.** **Save runs** keeps what the lab has trained as a record like any other: same
+#   code, same metrics, on all test pictures. What `./course train` or `./course study` records with other seeds goes
+#   with it, because a record is found by its recipe. A saved run of an arm's very recipe therefore counts for that
+#   arm's studies, and `data/runs/summary.csv` is written anew.
+# - **State budget and data.** At a few passes over 10,000 pictures a network underfits, and tricks against overfitting
+#   have little to do. The same recipe at 50,000 pictures and 100 epochs is another question.
+#
+# ## Misreadings
+#
+# - *"Same seed, so the difference is due to the change."* The runs start alike and see the same crops. After a few
+#   steps the smallest change has made them as different as two seeds, as the dots above show.
+# - *"The curve that is lower on the left is better."* With smoothing, mixup or a teacher the training loss has another
+#   target and another floor. Compare losses of equal targets only.
+# - *"The curve says more than the diamond."* Each point of the curve is measured on 2,000 pictures, whose sampling
+#   error is about a point. The diamond has all of them.
+# - *"The best epoch is the result."* Choosing it would use the test set. The result is the last epoch.
+#
+# ## Exercises
+#
+# **1.** Write the recipe that differs from the baseline in nothing but ε = 0.1 and α = 0.2, as *Copy as code* would.
+
+# %%
+def recipe_of_two():
+    # solution
+    return replace(BASELINE, label_smoothing=0.1, mixup_alpha=0.2)
+
+
+theirs = changes(replace(BASELINE, label_smoothing=0.1, mixup_alpha=0.2), BASELINE)
+yours = recipe_of_two()
+check("recipe", ... if yours in (None, ...) else changes(yours, BASELINE), theirs)
+
+# %% [markdown]
+# **2.** Multiply-adds of *training* alone, without the measuring: from those of one forward pass, the number of
+# pictures and of epochs.
+
+# %%
+def training_work(forward, images, epochs):
+    # solution
+    return 3 * forward * images * epochs
+
+
+def theirs_2(forward, images, epochs):
+    recipe = replace(BASELINE, epochs=epochs)
+    per_forward = cost.size(recipe, 10)[1]
+    measuring = epochs * (min(images, 2_000) + 2_000) + 10_000
+    return (cost.work(recipe, 10, images, 10_000) / per_forward - measuring) * forward
+
+
+check("training work", training_work, theirs_2, [(12_281_088, 10_000, 12), (1_000, 5_000, 4)])
+
+# %% [markdown]
+# **3.** The standard deviation of one pair's difference is s. How many seeds does an interval need whose half-width,
+# t · s/√n with n − 1 degrees of freedom, is at most d? `stdtrit(n - 1, 0.975)` is t.
+
+# %%
+def seeds(s, d):
+    # solution
+    return next(n for n in range(2, 10_000) if stdtrit(n - 1, 0.975) * s / math.sqrt(n) <= d)
+
+
+check("seeds", seeds, lambda s, d: min(n for n in range(2, 2_000) if stdtrit(n - 1, 0.975) * s <= d * math.sqrt(n)),
+      [(0.6, 1.0), (0.6, 0.5), (0.6, 0.2)])
+
+# %% [markdown]
+# ## Summary
+#
+# - The lab trains any recipe of this course and lays runs over each other; the legend says in what they differ, and by
+#   how much at the end, on all test pictures.
+# - A difference of two single runs has no interval. How far such differences scatter is printed above; smaller ones
+#   are noise, and the best of many is partly luck.
+# - Saved runs are records. With more seeds, chosen on held-out pictures, a find becomes an arm of a study.
+#
+# ## For discussion
+#
+# 1. Which of your recipes beat the baseline by more than luck? Would it still at ten times the budget, and why?
+# 2. You may train thirty minutes in all. Many recipes once, or few recipes with several seeds?
+# 3. The paper's Table 6 has one run in each cell. Which of its differences would you bet on?

@@ -1,0 +1,53 @@
+"""What a run costs before it is made: parameters, multiply-adds, seconds on this machine."""
+
+import time
+from functools import cache
+
+import torch
+
+from tricks import process
+from tricks.models import resnet
+from tricks.recipe import BASELINE, SAMPLE_IMAGES, Recipe, teacher_of
+from tricks.targets import soft_cross_entropy
+
+
+def size(recipe: Recipe, classes: int) -> tuple[int, int]:
+    """(parameters, multiply-adds for one picture) of a recipe's network. ValueError if there is no such network."""
+    return _size(recipe.net, recipe.tweak_b, recipe.tweak_c, recipe.tweak_d, classes, recipe.image_size)
+
+
+@cache
+def _size(net: str, tweak_b: bool, tweak_c: bool, tweak_d: bool, classes: int, side: int) -> tuple[int, int]:
+    model = resnet.build(net, classes, tweak_b=tweak_b, tweak_c=tweak_c, tweak_d=tweak_d)
+    return resnet.parameter_count(model), resnet.multiply_adds(model, side)
+
+
+def per_picture(recipe: Recipe, classes: int) -> tuple[int, int]:
+    """Multiply-adds for one picture in training and in evaluation: backward takes twice as many as forward."""
+    forward = size(recipe, classes)[1]
+    teacher = size(teacher_of(recipe), classes)[1] if recipe.teacher else 0
+    return 3 * forward + teacher, forward
+
+
+def work(recipe: Recipe, classes: int, images: int, tested: int) -> int:
+    """Multiply-adds of a whole run: training on `images`, samples after each epoch, all `tested` ones at the end."""
+    training, forward = per_picture(recipe, classes)
+    samples = min(images, SAMPLE_IMAGES) + min(tested, SAMPLE_IMAGES)
+    return recipe.epochs * (images * training + samples * forward) + tested * forward
+
+
+@cache
+def speed() -> float:
+    """Multiply-adds a second in training on this machine, from a few steps of the default network."""
+    classes, device = 10, process.device()
+    model = resnet.build(BASELINE.net, classes).to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    x = torch.zeros(BASELINE.batch_size, 3, BASELINE.image_size, BASELINE.image_size, device=device)
+    targets = torch.full((len(x), classes), 1 / classes, device=device)
+    seconds = []
+    for _ in range(4):
+        start = time.perf_counter()
+        loss = soft_cross_entropy(model(x.to(memory_format=torch.channels_last)), targets)
+        loss.backward()
+        loss.item()  # waits for the device
+        seconds.append(time.perf_counter() - start)
+    return len(x) * per_picture(BASELINE, classes)[0] / min(seconds[1:])
