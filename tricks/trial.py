@@ -102,6 +102,6 @@ def result(run: Run, first: Run, going: bool) -> str:
 
 def nearest(recipe: Recipe) -> tuple[str, list[Run]] | None:
     """The arm with records on the same data that differs in the fewest fields, and its runs; None if there is none."""
-    arms = {name: arm for name, arm in ARMS.items() if isinstance(arm, Recipe) and arm.dataset == recipe.dataset}
+    arms = {name: arm for name, arm in ARMS.items() if arm.dataset == recipe.dataset}
     by_distance = sorted(arms, key=lambda name: len(changes(recipe, arms[name])))
     return next(((name, runs) for name in by_distance if (runs := find(arms[name]))), None)

@@ -19,7 +19,7 @@
 import math
 import statistics
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from itertools import pairwise, permutations
 
 from IPython.display import display
@@ -374,16 +374,6 @@ against_paper(FIRST, caption=caption(baseline + efficient + cosine))
 # The ladder again, with the rungs of section 5, the paper's and ours. A grey bar's interval holds 0.
 
 # %%
-@cache
-def recorded(name):
-    """The runs of an arm; none, and a line that says so, while it has no record."""
-    try:
-        return arm(name)
-    except LookupError:
-        print(f"{name}: not recorded yet")
-        return []
-
-
 SECTION_5 = {  # rung: of the paper's ladder, our arm
     "baseline": ("baseline, batch 256", "baseline"),
     "§3 and §4": ("+ tweak D", "efficient"),
@@ -392,7 +382,7 @@ SECTION_5 = {  # rung: of the paper's ladder, our arm
         "+ mixup": "distill-mixup",
     }.items()},
 }
-climb = same_seeds({rung: recorded(name) for rung, (_, name) in SECTION_5.items() if recorded(name)})
+climb = same_seeds({rung: arm(name) for rung, (_, name) in SECTION_5.items()})
 panels = {"paper": {rung: theirs[label] for rung, (label, _) in SECTION_5.items()}, "ours": climb}
 everything = [run for runs in climb.values() for run in runs]
 fig = ladder(panels, caption=caption(everything))
@@ -432,9 +422,7 @@ TRICKS = [  # section, trick, new arm, old arm, the paper's difference
 # %%
 verdicts = []
 for section, trick, new, old, delta in TRICKS:
-    if not (recorded(new) and recorded(old)):
-        continue
-    ours = compare(recorded(new), recorded(old))
+    ours = compare(arm(new), arm(old))
     half = f" ± {ours.half:.2f}" if math.isfinite(ours.half) else ""
     verdicts.append({"§": section, "trick": trick, "paper": f"{delta:+.2f}", "ours": f"{ours.mean:+.2f}{half}",
                      "seeds": len(ours.seeds), "verdict": ours.against(delta)})

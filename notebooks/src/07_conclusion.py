@@ -19,16 +19,15 @@
 import math
 import statistics
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from itertools import combinations, pairwise, permutations
 
 from IPython.display import display
 
-from tricks import paper
+from tricks import cost, paper
 from tricks.data.sets import load
 from tricks.figures.base import export
 from tricks.figures.ladder import explorer, ladder, measures, same_seeds, worth
-from tricks.models.resnet import build, multiply_adds, parameter_count
 from tricks.notebook import check, live, predict, short, show, sliders, table
 from tricks.recipe import BASELINE, changes
 from tricks.runs import caption, compare, errors_removed, overconfidence, plus_minus, t_interval
@@ -59,19 +58,10 @@ LABELS = {  # arm: its rung in the pictures, from below
 }
 
 # %%
-@cache
-def size(net, tweak_d, px):
-    """Parameters, and multiply-adds of a forward pass."""
-    model = build(net, 10, tweak_d=tweak_d)
-    return parameter_count(model), multiply_adds(model, px)
-
-
 COSTS = {}  # rung: parameters, multiply-adds to test one picture, multiply-adds to train on it
 for name, label in LABELS.items():
-    recipe = ARMS[name]
-    parameters, forward = size(recipe.net, recipe.tweak_d, recipe.image_size)
-    teacher = size(recipe.teacher, recipe.tweak_d, recipe.image_size)[1] if recipe.teacher else 0
-    COSTS[label] = parameters, forward, 3 * forward + teacher
+    training, forward = cost.per_picture(ARMS[name], classes=10)
+    COSTS[label] = cost.size(ARMS[name], classes=10)[0], forward, training
 
 # %%
 rows, below = [], BASELINE
@@ -125,16 +115,6 @@ assert all(math.isclose(a, b, rel_tol=1e-3) for a, b in zip((mean, half), t_inte
 # good by luck is compared with its own baseline. The same for records:
 
 # %%
-@cache
-def recorded(name):
-    """The runs of an arm; none, and a line that says so, while it has no record."""
-    try:
-        return arm(name)
-    except LookupError:
-        print(f"{name}: not recorded yet")
-        return []
-
-
 show(errors_removed)
 print(f"the paper's stack: {100 * (top - own) / (100 - own):.1f} % of its own baseline's errors")
 
@@ -182,12 +162,7 @@ order = list(theirs)
 order.insert(1, LABELS["ladder-amp"])
 
 # %%
-climb = {}
-for name, label in LABELS.items():
-    if not recorded(name):
-        break  # the rung on top of it would be two changes
-    climb[label] = recorded(name)
-climb = same_seeds(climb)
+climb = same_seeds({label: arm(name) for name, label in LABELS.items()})
 (_, bottom), *_, (peak, stack) = climb.items()
 everything = [run for runs in climb.values() for run in runs]
 fig = ladder({"paper": theirs, "ours": climb}, order=order, caption=caption(everything))
@@ -217,12 +192,11 @@ STACKS = {  # arms that are held against the baseline as a whole
 }
 print(f"paper, ResNet-50 on ImageNet: {theirs_removed:.1f} % of the errors removed")
 for label, name in STACKS.items():
-    if recorded(name):
-        removed = errors_removed(recorded(name), recorded("ladder-baseline"))
-        (mean, half), n = t_interval(removed), len(removed)
-        print(f"ours, {label}: {plus_minus(removed, 1)} %, {n} seed{'s' if n > 1 else ''}. "
-              f"A quarter or more: {'yes' if mean >= 25 else 'no'}. "
-              f"Interval above 0: {'no interval from one seed' if n == 1 else 'yes' if mean > half else 'no'}")
+    removed = errors_removed(arm(name), arm("ladder-baseline"))
+    (mean, half), n = t_interval(removed), len(removed)
+    print(f"ours, {label}: {plus_minus(removed, 1)} %, {n} seed{'s' if n > 1 else ''}. "
+          f"A quarter or more: {'yes' if mean >= 25 else 'no'}. "
+          f"Interval above 0: {'no interval from one seed' if n == 1 else 'yes' if mean > half else 'no'}")
 
 # %%
 table([
@@ -243,16 +217,15 @@ table([
 # A dot is a mean over seeds with its paired interval. Right of 0, the trick is a gain.
 
 # %%
-full = recorded("ladder-mixup")  # the complete recipe here has no teacher: each arm would need one of its own
+full = arm("ladder-mixup")  # the complete recipe here has no teacher: each arm would need one of its own
 added = {label: compare(b, a) for (_, a), (label, b) in pairwise(climb.items())}
-left_out = {label: compare(full, recorded(name)) for label, name in WITHOUT.items() if full and recorded(name)}
+left_out = {label: compare(full, arm(name)) for label, name in WITHOUT.items()}
 gains = {label: round(b - a, 2) for (_, a), (label, b) in pairwise(theirs.items())}
 gains[LABELS["ladder-amp"]] = gains["+ FP16 (paper)"]  # at another place in the order
-if "+ mixup" in added:
-    left_out["+ mixup"] = added["+ mixup"]  # the last trick of that recipe: both answers are one number
+left_out["+ mixup"] = added["+ mixup"]  # the last trick of that recipe: both answers are one number
 answers = {"ours, added on the way up": added, "ours, left out at the top": left_out,
            "paper, added on the way up": {label: gains[label] for label in added}}
-worth(answers, caption=caption(everything + [run for name in WITHOUT.values() for run in recorded(name)]))
+worth(answers, caption=caption(everything + [run for name in WITHOUT.values() for run in arm(name)]))
 
 # %%
 def interval(differences):
@@ -307,7 +280,7 @@ QUESTIONS = {  # study of held-out runs: what it asks, on top of which recipe
 }
 rows = []
 for study, question in QUESTIONS.items():
-    tried = [recorded(name)[0] for name in PILOTS[study] if recorded(name)]
+    tried = [arm(name)[0] for name in PILOTS[study]]
     for run in sorted(tried, key=lambda run: run.accuracy, reverse=True):
         n, accuracy = run.meta["test_images"], run.accuracy
         rows.append({"question": question, "rate": run.recipe.lr, "zero γ": run.recipe.zero_gamma,
@@ -322,10 +295,8 @@ table(rows)
 
 # %%
 print("ladder-kept is ladder-all with", changes(ARMS["ladder-kept"], ARMS["ladder-all"]))
-if kept := recorded("ladder-kept"):
-    for name in ("ladder-baseline", "ladder-mixup", "ladder-all"):
-        if recorded(name):
-            print(f"ladder-kept against {name}: {compare(kept, recorded(name))}")
+for name in ("ladder-baseline", "ladder-mixup", "ladder-all"):
+    print(f"ladder-kept against {name}: {compare(arm('ladder-kept'), arm(name))}")
 
 # %% [markdown]
 # Accuracy is not the only reason to keep a trick or to drop it. Mixed precision is for speed on a GPU, so its row
@@ -349,7 +320,7 @@ METRICS = {
 measures(climb, METRICS, caption=caption(everything))
 
 # %%
-for label in [label for label in ("+ cosine decay", "+ mixup", "+ distillation") if label in climb]:
+for label in ("+ cosine decay", "+ mixup", "+ distillation"):
     print(label)
     for metric, unit in (("accuracy", "points"), ("ece", ""), ("nll", "nats")):
         print(f"   {metric:<9} against the baseline: {compare(climb[label], bottom, metric, unit)}")
@@ -419,7 +390,7 @@ STRENGTHS = (
     "cosine", *(f"smoothing-{eps}" for eps in (0.05, 0.1, 0.2, 0.4)), *(f"mixup-{a}" for a in (0.1, 0.2, 0.5, 1.0)),
     "smooth-mixup", *PILOTS["pilot"],
 )
-runs = {name: recorded(name) for name in STRENGTHS if recorded(name)}
+runs = {name: arm(name) for name in STRENGTHS}
 explore = partial(explorer, runs, caption=caption([run for group in runs.values() for run in group]))
 values = {field: sorted({getattr(ARMS[name], field) for name in runs})
           for field in ("label_smoothing", "mixup_alpha", "lr")}
