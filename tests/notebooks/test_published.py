@@ -207,6 +207,8 @@ def test_a_solution_that_does_not_pass_its_check_is_named():
 
 
 def test_a_build_writes_both_forms_the_same_each_time(lesson, monkeypatch, capfd):
+    tool.prepare_data()  # where nothing is decoded yet, this shows its progress
+    capfd.readouterr()
     monkeypatch.setenv("TRICKS_BUDGET", "full")
     assert run(monkeypatch, "--jobs", "2") == 0
     out, err = capfd.readouterr()
