@@ -368,6 +368,19 @@ def test_only_one_run_at_a_time_and_controls_move_meanwhile(panel):
     assert all(run.recipe.label_smoothing == 0 for run in panel.runs)
 
 
+@pytest.mark.parametrize("more", [{}, {"tweak_c": True, "weight_decay": 1e-5, "temperature": 4.0, "distill_weight": 0.5}])
+def test_the_legend_of_a_recipe_with_many_changes_stays_in_the_picture(more, panel):
+    first = replace(find(ARMS["cosine"])[0], recipe=panel.recipe)
+    panel.all_tricks()
+    panel.set(warmup_epochs=0.25, **more)
+    panel.runs = [first, replace(first, recipe=panel.recipe)]
+    panel._show()
+    (legend,) = panel.overlay.legends
+    assert "mixup_alpha" in legend.get_texts()[-1].get_text()
+    box = legend.get_window_extent()
+    assert box.x0 >= 0 and box.x1 <= panel.overlay.bbox.x1
+
+
 def test_a_page_that_falls_silent_ends_the_run(panel, monkeypatch):
     monkeypatch.setattr(lab, "WITHOUT_PAGE", 0.3)
     monkeypatch.setattr(lab, "BETWEEN_LINES", 0.05)
@@ -377,6 +390,24 @@ def test_a_page_that_falls_silent_ends_the_run(panel, monkeypatch):
     panel._pong.value = panel._ping.value  # what the page's link does
     panel.wait()
     assert "no page answers any more" in panel.status.value
+
+
+def test_a_page_that_answers_is_not_taken_for_closed_after_a_long_step(panel, monkeypatch):
+    monkeypatch.setattr(lab, "WITHOUT_PAGE", 0.3)
+    monkeypatch.setattr(lab, "BETWEEN_LINES", 0.05)
+
+    def answer(change):
+        threading.Timer(0.02, lambda: setattr(panel._pong, "value", change["new"])).start()
+
+    def slow(recipe, seed, dataset, progress):  # a teacher, whose epochs are all that is heard of it
+        for epoch in (1, 2):
+            time.sleep(0.5)
+            progress(f"teacher: epoch {epoch}")
+        return prepare(recipe, seed, dataset, progress)
+
+    panel._ping.observe(answer, "value")
+    monkeypatch.setattr(trial, "prepare", slow)
+    assert run(panel).final
 
 
 def test_without_a_page_a_run_goes_to_its_end(panel, monkeypatch):

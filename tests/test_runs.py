@@ -147,7 +147,7 @@ def test_a_nested_metric_has_a_dotted_name():
 
 def test_caption_says_n_budget_data_and_device():
     text = caption([make(70, s) for s in range(3)])
-    for part in ("n = 3 seeds", "resnet8", "100 images × 1 epochs", "test data, 50 test images", "cpu"):
+    for part in ("n = 3 seeds", "resnet8", "100 images × 1 epoch ·", "test data, 50 test images", "cpu"):
         assert part in text
     assert caption([make(70)]).startswith("n = 1 seed ·")
     assert "50 of 50 test images" in caption([make(70)], curve=True)

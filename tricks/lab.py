@@ -70,7 +70,7 @@ BUTTONS = {
     "Copy": "Copy as code",
 }
 BETWEEN_LINES = 0.5  # seconds, of the status
-WITHOUT_PAGE = 60.0  # seconds: a page that has answered and then is silent for so long is taken for closed
+WITHOUT_PAGE = 60.0  # seconds: a page that has answered before and then does not for so long is taken for closed
 FAILURES = (ValueError, OSError, FloatingPointError, MemoryError, DataError)  # their message is for the reader
 
 
@@ -89,7 +89,8 @@ class Lab(Panel):
         self._setting = False  # several controls at once: the picture follows after the last
         self._drawn = ""  # data set of the picture
         self._reading: set[str] = set()
-        self._heard = self._told = 0.0  # when the page answered last, and when the status was written
+        self._heard = False  # has the page answered, in this run
+        self._asked = self._told = 0.0  # when it got the first ping without an answer, and when the status was written
         self._speed = cost.speed()
         self.runs: list[Run] = []
         loaded = load(dataset, SIDES.get(dataset, 32))
@@ -284,7 +285,7 @@ class Lab(Panel):
             name = next((name for name, arm in ARMS.items() if arm == recipe), "lab")
             self._running = Run(name, recipe, self.seed, [], {})
             self._stop.clear()
-            self._heard = 0.0
+            self._heard, self._asked = False, 0.0
             self._show()
             self._thread = threading.Thread(target=self._train, args=(self._running,), name="trick-lab", daemon=True)
             self._thread.start()
@@ -339,12 +340,13 @@ class Lab(Panel):
         if now or clock - self._told > BETWEEN_LINES:
             self._told = clock
             self._tell(text)
+            self._asked = self._asked or clock
             self._ping.value = f"{clock:.2f}"  # a page that shows this panel copies it to the pong
-        if self._heard and clock - self._heard > WITHOUT_PAGE:
+        if self._heard and self._asked and clock - self._asked > WITHOUT_PAGE:
             raise Stopped(f"Stopped, because no page answers any more for {duration(WITHOUT_PAGE)}")
 
     def _hear(self, change: Any) -> None:
-        self._heard = time.monotonic()
+        self._heard, self._asked = True, 0.0
 
     # What came out
 
@@ -386,7 +388,7 @@ class Lab(Panel):
             if run.seed != (0 if run is first else first.seed):
                 what += f", seed = {run.seed}"
             text = f"{number}  {what}: {result(run, first, going=run is self._running)}"
-            labels[textwrap.fill(text, 110, subsequent_indent="     ")] = run
+            labels[textwrap.fill(text, 100, subsequent_indent="     ")] = run
         return labels
 
     def _show(self) -> None:

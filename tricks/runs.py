@@ -235,9 +235,10 @@ def caption(runs: Sequence[Run], *, curve: bool = False) -> str:
     images = each(f"{run.meta['train_images']:,}" for run in runs)
     counted = [(run.meta["test_images"], run.recipe.split) for run in runs]
     tested = each(f"{f'{min(SAMPLE_IMAGES, n):,} of ' if curve else ''}{n:,} {split}" for n, split in counted)
+    epochs = each(run.recipe.epochs for run in runs)
     return (
         f"n = {n} seed{'' if n == '1' else 's'} · {each(run.recipe.net for run in runs)} · "
-        f"{images} images × {each(run.recipe.epochs for run in runs)} epochs · "
+        f"{images} images × {epochs} epoch{'' if epochs == '1' else 's'} · "
         f"{each(run.meta['source'] for run in runs)}, {tested} images · "
         f"{each(run.meta['device'] for run in runs)} · code v{each(run.meta['train_version'] for run in runs)}"
     )

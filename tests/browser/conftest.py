@@ -29,6 +29,9 @@ from tricks import ROOT
 ARTIFACTS = Path(os.environ.get("TRICKS_ARTIFACTS") or ROOT / "artifacts")
 LATENCIES = pytest.StashKey[dict[str, list[float]]]()
 
+WINDOW = {"width": 1280, "height": 1000}  # px
+TALLEST = 16_000  # px, of a picture that Chromium makes
+
 SETTINGS = {
     "apputils-extension/notification": {"checkForUpdates": False, "fetchNews": "false", "doNotDisturbMode": True},
     "notebook-extension/tracker": {"windowingMode": "none"},  # every cell stays in the page, seen or not
@@ -93,10 +96,15 @@ class Lab:
         self.page.wait_for_function(IDLE, timeout=60_000)
         return self.page.evaluate("() => window.kernelErrors") + self.problems
 
-    def screenshot(self, name: str) -> None:
-        """The page as it is now, into artifacts/."""
+    def screenshot(self, name: str, part: Any = None) -> None:
+        """A part of the open notebook, or all of it, as far as a window can be tall, into artifacts/."""
         ARTIFACTS.mkdir(exist_ok=True)
-        self.page.screenshot(path=ARTIFACTS / f"{name}.png")
+        notebook = self.page.locator(".jp-WindowedPanel-outer").first
+        around = notebook.evaluate("notebook => window.innerHeight - notebook.clientHeight")
+        needed = (part or notebook).evaluate("shown => shown.scrollHeight") + around
+        self.page.set_viewport_size({**WINDOW, "height": min(max(needed, WINDOW["height"]), TALLEST)})
+        (part or self.page).screenshot(path=ARTIFACTS / f"{name}.png")
+        self.page.set_viewport_size(WINDOW)
 
 
 def start(root: Path, home: Path, port: int, token: str) -> subprocess.Popen[bytes]:
@@ -109,7 +117,7 @@ def start(root: Path, home: Path, port: int, token: str) -> subprocess.Popen[byt
     folders |= {"JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime"}
     folders |= {"JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces"}
     environment = {**os.environ, **{name: str(home / folder) for name, folder in folders.items()}}
-    environment |= {"TRICKS_BUDGET": "smoke", "TRICKS_FIGURES": str(home / "figures")}
+    environment |= {"TRICKS_BUDGET": os.environ.get("TRICKS_BUDGET", "smoke"), "TRICKS_FIGURES": str(home / "figures")}
     environment.pop("JUPYTER_TOKEN", None)
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}"]
     command += ["--ServerApp.port_retries=0", f"--ServerApp.root_dir={root}", f"--IdentityProvider.token={token}"]
@@ -166,7 +174,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         with sync_playwright() as playwright:
             flags = FLAGS + (["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else [])
             chromium = playwright.chromium.launch(executable_path=browser, args=flags)
-            page = chromium.new_page(viewport={"width": 1280, "height": 1000})
+            page = chromium.new_page(viewport=WINDOW)
             lab = Lab(url, token, root, page)
             page.on("pageerror", lambda error: lab.problems.append(f"page: {error}"))
             page.on("request", lab.watch)

@@ -20,6 +20,40 @@ PIXELS = """async img => {
     canvas.getContext('2d').drawImage(img, 0, 0);
     return canvas.toDataURL();
 }"""
+CORNERS = """img => {
+    const canvas = document.createElement('canvas');
+    [canvas.width, canvas.height] = [img.naturalWidth, img.naturalHeight];
+    canvas.getContext('2d').drawImage(img, 0, 0);
+    const at = (x, y) => Array.from(canvas.getContext('2d').getImageData(x, y, 1, 1).data);
+    return [at(0, 0), at(canvas.width - 1, canvas.height - 1)].flat();
+}"""
+# Of every text in an output: its contrast with what lies behind it (WCAG 2), and the text. Not of code, whose colours
+# are JupyterLab's.
+CONTRASTS = """outputs => {
+    const parse = colour => colour.match(/[\\d.]+/g).map(Number);
+    const behind = node => {
+        for (; node; node = node.parentElement) {
+            const colour = parse(getComputedStyle(node).backgroundColor);
+            if (colour[3] !== 0) return colour;
+        }
+    };
+    const light = colour => {
+        const linear = v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+        const [r, g, b] = colour.slice(0, 3).map(v => linear(v / 255));
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const texts = [];
+    for (const output of outputs) {
+        const walk = document.createTreeWalker(output, NodeFilter.SHOW_TEXT);
+        while (walk.nextNode()) {
+            const [node, text] = [walk.currentNode.parentElement, walk.currentNode.textContent.trim()];
+            if (!text || !node.offsetParent || node.closest('code')) continue;
+            const [a, b] = [light(parse(getComputedStyle(node).color)), light(behind(node))];
+            texts.push([(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), text]);
+        }
+    }
+    return texts;
+}"""
 CHANGED = """([img, old]) => img.src !== old && img.complete && img.naturalWidth > 0"""
 
 IMPORTS = """
@@ -121,7 +155,8 @@ def test_every_slider_of_a_lesson_moves_its_picture(source, lab, latencies):
     assert len(panels) >= 1
     for i, panel in enumerate(panels):
         assert exercise(panel, latencies.setdefault(f"{source.stem}, panel {i}", [])) == []
-        lab.screenshot(f"{source.stem}_panel_{i}")
+        lab.screenshot(f"{source.stem}_panel_{i}", panel)
+    lab.screenshot(source.stem)
     assert lab.errors() == []
 
 
@@ -134,6 +169,40 @@ def test_every_kind_of_control_works_and_a_slide_is_exported(lab, latencies):
     assert (box["width"], box["height"]) == (800, 450)
     panel.get_by_role("button", name="Export slide").click()
     panel.get_by_text("Saved schedule.png, schedule.svg, schedule.pdf").wait_for(timeout=60_000)
+    assert lab.errors() == []
+
+
+TEXTS = """
+from tricks.notebook import predict, table
+
+print("printed")
+predict("How much?", -1, 1)
+table([{"column": 1, "b": 2.5}])
+"""
+
+
+def test_in_the_dark_theme_words_can_be_read_and_pictures_stay_as_they_are(lab):
+    lab.run(notebook(IMPORTS, WORKING, BROKEN.replace("a=2", "a=4"), TEXTS), "dark")
+    lab.page.get_by_role("slider").nth(3).focus()
+    lab.page.keyboard.press("End")
+    lab.page.get_by_text("ValueError: more than four").wait_for()
+    picture = lab.page.locator(".tricks-panel img").first.element_handle()
+    before = picture.evaluate(PIXELS)
+    theme = "theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})"
+    try:
+        lab.page.evaluate(theme, "JupyterLab Dark")
+        lab.page.wait_for_function("document.body.dataset.jpThemeLight === 'false'")
+        assert picture.evaluate(PIXELS) == before
+        assert set(picture.evaluate(CORNERS)) == {255}  # white and opaque, whatever lies behind
+        contrasts = lab.page.locator(".jp-OutputArea-output").evaluate_all(CONTRASTS)
+        seen = " ".join(text for _, text in contrasts)
+        for text in ("printed", "How much?", "your guess", "column", "learning rate", "Export slide", "more than four"):
+            assert text in seen
+        assert [text for contrast, text in contrasts if contrast < 4.5] == []
+        lab.page.locator("#jupyterlab-splash").wait_for(state="detached")
+        lab.screenshot("dark_theme")
+    finally:
+        lab.page.evaluate(theme, "JupyterLab Light")
     assert lab.errors() == []
 
 

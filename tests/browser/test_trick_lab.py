@@ -4,6 +4,7 @@ import os
 import sys
 import time
 
+import build_notebooks as tool
 import pytest
 import test_sliders
 from playwright.sync_api import Locator, expect
@@ -40,6 +41,7 @@ def broken(before):
 
 lab.figure.redraw = broken
 """
+BUTTONS = ("Train", "Reset to baseline", "All tricks", "Clear runs", "Export slide")
 MOVE_NOTHING = {"training images", "seed", "measured on", "weight decay", "temperature T", "distill weight", "net"}
 MOVE_NOTHING |= {"tweak b", "tweak c", "tweak d", "zero gamma", "no bias decay", "amp", "linear scaling"}
 
@@ -108,7 +110,6 @@ def test_train_and_stop_and_a_restart_of_the_kernel_ends_the_run(lab):
     stop.click()
     status(panel, "Stopped. ")
     print(f"Stop took {time.perf_counter() - start:.1f} s")
-    lab.screenshot("trick_lab")
     assert lab.errors() == []
 
     train.click()
@@ -151,3 +152,23 @@ def test_a_broken_callback_would_be_noticed(lab, monkeypatch):
     panel = lab.page.locator(".tricks-lab")
     picture = panel.locator("img").first.element_handle()
     assert press(panel, rows(panel)["label smoothing"], picture, []) == ["RuntimeError: the picture is broken"]
+
+
+@pytest.mark.timeout(1200)
+def test_a_newcomer_trains_the_baseline_and_all_tricks_and_exports_the_slide(lab):
+    source = tool.NOTEBOOKS / "src" / "08_trick_lab.py"
+    lab.run(tool.parse(source.read_text(encoding="utf8"), solutions=False), source.stem, timeout=800)
+    lab.screenshot(source.stem)
+    panel = lab.page.locator(".tricks-lab")
+    expect(panel).to_have_count(1)
+    press = {name: panel.get_by_role("button", name=name, exact=True).click for name in BUTTONS}
+    press["Clear runs"]()
+    for recipe in ("Reset to baseline", "All tricks"):
+        press[recipe]()
+        press["Train"]()
+        expect(panel.get_by_role("status")).not_to_contain_text("Done in")
+        status(panel, "Done in", 900)
+    press["Export slide"]()
+    status(panel, "Saved 08_lab_")
+    lab.screenshot("trick_lab", panel)
+    assert lab.errors() == []
