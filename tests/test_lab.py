@@ -368,7 +368,7 @@ def test_only_one_run_at_a_time_and_controls_move_meanwhile(panel):
     assert all(run.recipe.label_smoothing == 0 for run in panel.runs)
 
 
-@pytest.mark.parametrize("more", [{}, {"tweak_c": True, "weight_decay": 1e-5, "temperature": 4.0, "distill_weight": 0.5}])
+@pytest.mark.parametrize("more", [{}, {"tweak_c": True, "weight_decay": 1e-5, "temperature": 4.0}])
 def test_the_legend_of_a_recipe_with_many_changes_stays_in_the_picture(more, panel):
     first = replace(find(ARMS["cosine"])[0], recipe=panel.recipe)
     panel.all_tricks()

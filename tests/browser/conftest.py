@@ -53,6 +53,15 @@ LISTEN = """() => {
             window.kernelErrors.push(`${message.content.ename}: ${message.content.evalue}`);
     });
 }"""
+# The window's height that shows the whole of a part, or of a notebook from its title to its last cell
+UP_TO_ITS_END = """(notebook, part) => {
+    const around = window.innerHeight - notebook.clientHeight;
+    if (part) return around + part.scrollHeight;
+    notebook.scrollTop = 0;
+    const cells = notebook.querySelectorAll('.jp-Cell');
+    return Math.ceil(around + cells[cells.length - 1].getBoundingClientRect().bottom
+        - notebook.getBoundingClientRect().top);
+}"""
 ALL_RUN = """() => window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells
     .filter(cell => cell.cell_type === 'code' && cell.source.trim()).every(cell => cell.execution_count !== null)"""
 
@@ -100,8 +109,7 @@ class Lab:
         """A part of the open notebook, or all of it, as far as a window can be tall, into artifacts/."""
         ARTIFACTS.mkdir(exist_ok=True)
         notebook = self.page.locator(".jp-WindowedPanel-outer").first
-        around = notebook.evaluate("notebook => window.innerHeight - notebook.clientHeight")
-        needed = (part or notebook).evaluate("shown => shown.scrollHeight") + around
+        needed = notebook.evaluate(UP_TO_ITS_END, part and part.element_handle())
         self.page.set_viewport_size({**WINDOW, "height": min(max(needed, WINDOW["height"]), TALLEST)})
         (part or self.page).screenshot(path=ARTIFACTS / f"{name}.png")
         self.page.set_viewport_size(WINDOW)
