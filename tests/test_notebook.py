@@ -399,6 +399,11 @@ def test_live_passes_rows_on_and_ends_without_times(titles, monkeypatch):
     ]
 
 
+def test_live_of_another_task_says_its_metric(titles):
+    assert len(list(live(({"epoch": i, "train_loss": 1.0, "miou": 10.0 * i} for i in (1, 2)), 2, metric="miou"))) == 2
+    assert titles[-1] == "2 of 2 epochs done, mIoU 20.0 %"
+
+
 def test_live_updates_at_most_four_times_a_second(titles, monkeypatch):
     clock = iter(0.01 * i for i in range(2000))
     monkeypatch.setattr(notebook.time, "monotonic", lambda: next(clock))

@@ -17,6 +17,7 @@ in `solutions/` each check has to say exact or close.
 
 import argparse
 import asyncio
+import contextlib
 import hashlib
 import os
 import re
@@ -37,6 +38,8 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from traitlets import default
 
 from tricks import ROOT
+from tricks.data import pennfudan
+from tricks.data.archive import DataError
 from tricks.data.sets import load
 from tricks.runs import write_atomic
 
@@ -215,8 +218,10 @@ def unsolved(notebook: nbformat.NotebookNode) -> list[str]:
 
 @cache
 def prepare_data() -> None:
-    """Decode the lessons' data set once, here: its progress goes to stderr, which a published notebook has none of."""
+    """Fetch and decode the lessons' data here: progress goes to stderr, which a published notebook has none of."""
     load("auto")
+    with contextlib.suppress(DataError):  # the lessons of section 6 say so, and draw their scenes
+        pennfudan.fetch()
 
 
 async def built(source: Path, solutions: bool, budget: str, figures: Path | None = None) -> str:

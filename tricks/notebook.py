@@ -22,7 +22,7 @@ from IPython.display import Markdown, display
 
 from tricks import ROOT
 from tricks.figures.base import SCREEN_DPI, Figure, export
-from tricks.figures.evidence import progress
+from tricks.figures.evidence import LABELS, progress
 from tricks.recipe import Recipe
 from tricks.runs import Comparison
 
@@ -419,14 +419,17 @@ def _nice(value: float) -> float:
 SECONDS_BETWEEN_UPDATES = 0.25
 
 
-def live(rows: Iterable[dict[str, Any]], total: int | None = None) -> Iterator[dict[str, Any]]:
+def live(
+    rows: Iterable[dict[str, Any]], total: int | None = None, metric: str = "test_accuracy"
+) -> Iterator[dict[str, Any]]:
     """Pass rows on as they come and draw them: `for row in live(epochs(...), total=12)`, or `list(live(...))`.
 
-    One display shows the epochs done, the time left when `total` is known, loss and accuracies; no times stay in the
-    saved notebook. Interrupting the cell, or a loss that is not finite, ends the run and keeps the rows so far.
+    One display shows the epochs done, the time left when `total` is known, loss and accuracies, or another metric of
+    the rows in percent; no times stay in the saved notebook. Interrupting the cell, or a loss that is not finite, ends
+    the run and keeps the rows so far.
     """
     done: list[dict[str, Any]] = []
-    figure: Any = progress([], _count(done, total), total)
+    figure: Any = progress([], _count(done, total, metric), total, metric=metric)
     shown: Any = display(figure, display_id=True)
     start = last = time.monotonic()
     ending = ""
@@ -437,7 +440,7 @@ def live(rows: Iterable[dict[str, Any]], total: int | None = None) -> Iterator[d
             if now - last >= SECONDS_BETWEEN_UPDATES:
                 last = now
                 left = (now - start) / len(done) * (total - len(done)) if total else 0
-                figure.redraw(done, _count(done, total) + (f", {duration(left)} left" if left else ""))
+                figure.redraw(done, _count(done, total, metric) + (f", {duration(left)} left" if left else ""))
                 shown.update(figure)
             yield row
     except KeyboardInterrupt:
@@ -445,15 +448,16 @@ def live(rows: Iterable[dict[str, Any]], total: int | None = None) -> Iterator[d
     except FloatingPointError as error:
         ending = f"stopped: {error}"
     finally:
-        figure.redraw(done, _count(done, total))
+        figure.redraw(done, _count(done, total, metric))
         shown.update(figure)
     if ending:
-        print(f"{ending}. What was done is kept: {_count(done, total)}.")
+        print(f"{ending}. What was done is kept: {_count(done, total, metric)}.")
 
 
-def _count(done: list[dict[str, Any]], total: int | None) -> str:
+def _count(done: list[dict[str, Any]], total: int | None, metric: str) -> str:
     text = f"{len(done)}{f' of {total}' if total else ''} epochs done"
-    return text + (f", test accuracy {done[-1]['test_accuracy']:.1f} %" if done and "test_accuracy" in done[-1] else "")
+    name = LABELS[metric].removesuffix(", %")
+    return text + (f", {name} {done[-1][metric]:.1f} %" if done and metric in done[-1] else "")
 
 
 def duration(seconds: float) -> str:

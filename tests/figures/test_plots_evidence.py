@@ -173,6 +173,15 @@ def test_against_paper_draws_both_differences_and_the_verdict():
     assert segment[:, 0].tolist() == pytest.approx([0.5 - COMPARISON.half, 0.5 + COMPARISON.half])
 
 
+def test_progress_of_another_metric_has_that_one_line():
+    fig = evidence.progress([{"epoch": 1, "train_loss": 0.5, "miou": 40.0}], "one", 3, metric="miou")
+    left, right = fig.axes
+    assert [line.get_ydata() for line in right.lines] == [[40.0]] and [line.get_ydata() for line in left.lines] == [
+        [0.5]
+    ]
+    assert right.get_ylabel() == "mIoU, %" and not fig.legends
+
+
 def test_progress_survives_a_loss_that_is_not_finite_and_missing_columns():
     fig = evidence.progress()
     empty = fig.png()

@@ -16,6 +16,8 @@ LABELS = {
     "train_accuracy": "accuracy on clean training images, %",
     "test_accuracy": "test accuracy, %",
     "test_nll": "test NLL, nats",
+    "map_50": "mAP at IoU 0.5, %",
+    "miou": "mIoU, %",
 }
 
 Runs = Sequence[Run] | Sequence[dict[str, Any]]  # records, or only their `final` dictionaries
@@ -220,29 +222,40 @@ def against_paper(
 
 @styled
 def progress(
-    rows: Sequence[Mapping[str, float]] = (), title: str = "", total: int | None = None, *, caption: str = ""
+    rows: Sequence[Mapping[str, float]] = (),
+    title: str = "",
+    total: int | None = None,
+    *,
+    metric: str = "test_accuracy",
+    caption: str = "",
 ) -> Figure:
-    """A run as it goes: loss on the left, accuracies on the right. `redraw(rows, title)` takes all rows so far."""
+    """A run as it goes: loss on the left, accuracies or one other metric in percent on the right.
+
+    `redraw(rows, title)` takes all rows so far.
+    """
     fig, (left, right) = canvas(2, height=3.6, caption=caption)
     moving = {"marker": "o", "markersize": 4, "animated": True, "clip_on": False}  # the last marker is on the edge
-    (loss,) = left.plot([], [], **moving)
-    (test,) = right.plot([], [], label="test", **moving)
-    (train,) = right.plot([], [], "--", color=COLOURS[4], label="training, clean", **moving)
+    lines = {"train_loss": left.plot([], [], **moving)[0], metric: right.plot([], [], label="test", **moving)[0]}
+    if metric == "test_accuracy":
+        style = {"linestyle": "--", "color": COLOURS[4], "label": "training, clean"}
+        lines["train_accuracy"] = right.plot([], [], **style, **moving)[0]
+        fig.legend(loc="outside right upper")
     heading = left.text(0, 1.04, "", transform=left.transAxes, fontsize=12, animated=True)
     left.set(xlabel="epoch", ylabel=LABELS["train_loss"], xlim=(0, total or 1), ylim=(0, 1), title=" ")  # keeps room
-    right.set(xlabel="epoch", ylabel="accuracy, %", xlim=(0, total or 1), ylim=(0, 100))
+    ylabel = "accuracy, %" if metric == "test_accuracy" else LABELS[metric]
+    right.set(xlabel="epoch", ylabel=ylabel, xlim=(0, total or 1), ylim=(0, 100))
     for ax in (left, right):
         ax.xaxis.get_major_locator().set_params(integer=True)
-    fig.legend(loc="outside right upper")
 
     def redraw(rows: Sequence[Mapping[str, float]], title: str = "") -> None:
         heading.set_text(title)
         epochs = [row["epoch"] for row in rows]
-        for line, metric in ((loss, "train_loss"), (test, "test_accuracy"), (train, "train_accuracy")):
-            line.set_data(epochs, [row.get(metric, math.nan) for row in rows])
+        for name, line in lines.items():
+            line.set_data(epochs, [row.get(name, math.nan) for row in rows])
         for ax in (left, right):
             set_limits(ax, xlim=(0, max([total or 1, *epochs])))
-        set_limits(left, ylim=(0, ceiling(max(filter(math.isfinite, loss.get_ydata()), default=1.0))))
+        losses = [row["train_loss"] for row in rows if math.isfinite(row.get("train_loss", math.nan))]
+        set_limits(left, ylim=(0, ceiling(max(losses, default=1.0))))
 
     return with_redraw(fig, redraw, rows, title)
 
