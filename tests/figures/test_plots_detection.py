@@ -203,4 +203,5 @@ def test_boxes_side_by_side_frame_what_is_kept_and_what_is_missed(picture, thres
             np.testing.assert_allclose(drawn, boxes[-1] / height + (left, 0, left, 0))
         words = next(text for text in ax.texts if isinstance(text, Annotation)).get_text()
         found_ones, false_ones = sum(match >= 0), sum(match < 0)
-        assert words == f"{label}: {found_ones} of {len(TRUTHS[picture])} found, {false_ones} false alarms"
+        kept = f"{false_ones} false alarms at scores ≥ {threshold:.2f}"  # also where no box is left, a slider must show
+        assert words == f"{label}: {found_ones} of {len(TRUTHS[picture])} found\n{kept}"

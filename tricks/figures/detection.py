@@ -246,7 +246,7 @@ def boxes_side_by_side(
     """
     widest = max(np.shape(image)[1] / np.shape(image)[0] for image in pictures)
     columns = len(predictions)
-    fig, axes = canvas(columns, height=8 / columns / widest + 0.95, caption=caption, squeeze=False)
+    fig, axes = canvas(columns, height=8 / columns / widest + 1.15, caption=caption, squeeze=False)
     greys, moving = [grey(image) for image in pictures], []
     for ax, (label, found) in zip(axes.flat, predictions.items(), strict=True):
         image = _bare(ax).imshow(greys[0], interpolation="nearest", aspect="equal", animated=True)
@@ -254,7 +254,7 @@ def boxes_side_by_side(
         ax.set(xlim=(0, widest), ylim=(1, 0))
         frames = PolyCollection([], facecolor="none", linewidth=2, animated=True)
         ax.add_collection(frames, autolim=False)
-        ax.set_title(" ", fontsize=11)
+        ax.set_title(" \n ", fontsize=11)
         at: Any = {"xycoords": "axes fraction", "textcoords": "offset points", "annotation_clip": False}
         heading = ax.annotate("", (0, 1), (0, 6), fontsize=11, animated=True, **at)
         moving.append((label, found, image, frames, heading))
@@ -276,6 +276,8 @@ def boxes_side_by_side(
             frames.set_edgecolor([FATES[fate] for fate in fates])
             image.set_data(greys[picture])
             image.set_extent((left, left + width / height, 1, 0))
-            heading.set_text(f"{label}: {(match >= 0).sum()} of {len(truth)} found, {(match < 0).sum()} false alarms")
+            found_ones, false_ones = (match >= 0).sum(), (match < 0).sum()
+            kept = f"{false_ones} false alarms at scores ≥ {threshold:.2f}"
+            heading.set_text(f"{label}: {found_ones} of {len(truth)} found\n{kept}")
 
     return with_redraw(fig, redraw, picture, threshold)
