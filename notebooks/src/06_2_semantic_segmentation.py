@@ -209,7 +209,7 @@ path = weights_path(EFFICIENT, 0)
 BACKBONE = EFFICIENT
 if not path.exists() and not (WEIGHTS / path.name).exists():
     print("The recorded backbone's weights are not here: ./course study pretrain --jobs 2 makes them.")
-    BACKBONE = short(replace(EFFICIENT, image_size=64), "shapes")
+    BACKBONE = short(replace(EFFICIENT, image_size=48, batch_size=32, lr=0.1), "shapes")
 pretrained = replace(SEGMENTATION, dataset=scenes.name, backbone=BACKBONE)
 classifier = backbone_for(pretrained, seed=0).cpu().eval()
 segmenter = segmentation.build(pretrained, len(scenes.classes), backbone_for(pretrained, seed=0))
