@@ -102,6 +102,13 @@ def fail(change):
 panel.controls["eps"].observe(fail, "value")
 panel
 """
+TEXTS = """
+from tricks.notebook import predict, table
+
+print("printed")
+predict("How much?", -1, 1)
+table([{"column": 1, "b": 2.5}])
+"""
 
 
 def notebook(*cells: str) -> nbformat.NotebookNode:
@@ -170,15 +177,6 @@ def test_every_kind_of_control_works_and_a_slide_is_exported(lab, latencies):
     panel.get_by_role("button", name="Export slide").click()
     panel.get_by_text("Saved schedule.png, schedule.svg, schedule.pdf").wait_for(timeout=60_000)
     assert lab.errors() == []
-
-
-TEXTS = """
-from tricks.notebook import predict, table
-
-print("printed")
-predict("How much?", -1, 1)
-table([{"column": 1, "b": 2.5}])
-"""
 
 
 def test_in_the_dark_theme_words_can_be_read_and_pictures_stay_as_they_are(lab):

@@ -25,6 +25,7 @@ from cycler import cycler
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Annotation
 from PIL import Image, ImageChops
 
 from tricks import ROOT
@@ -270,6 +271,12 @@ def with_redraw(fig: Figure, redraw: Callable[..., None], *start: Any) -> Figure
         artist.set_in_layout(False)
     fig.redraw = redraw
     return fig
+
+
+def heading(ax: Axes, **font: Any) -> Annotation:
+    """An empty text where the title stands, for words that a slider changes."""
+    at = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "baseline"}
+    return ax.annotate("", (0, 1), xytext=(0, 6), animated=True, **at, **font)
 
 
 def set_limits(ax: Axes, **limits: tuple[float, float]) -> None:

@@ -5,13 +5,12 @@ from itertools import cycle
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from tricks.figures.base import COLOURS, GREY, INK, LIGHT, Figure, canvas, styled, with_redraw
-from tricks.figures.segmentation import FATES, grey, painted
+from tricks.figures.base import COLOURS, GREY, INK, LIGHT, Figure, canvas, heading, styled, with_redraw
+from tricks.figures.segmentation import FATES, bare, grey, painted
 
 TRUE_BOX = (60.0, 30.0, 100.0, 110.0)  # px: left, top, right, bottom; upright, as a person is
 REACH = 50  # px that the predicted box may be moved
@@ -57,12 +56,6 @@ def envelope(recall: Any, precision: Any, at: Any = RECALLS) -> np.ndarray:
     return np.where(reached, np.asarray(precision)[:, None], 0.0).max(0, initial=0.0)
 
 
-def _bare(ax: Axes) -> Axes:
-    ax.axis("off")
-    ax.grid(visible=False)
-    return ax
-
-
 def _frame(box: Any, colour: str, **style: Any) -> Rectangle:
     left, top, right, bottom = (float(side) for side in box)
     return Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=colour, linewidth=2, **style)
@@ -81,7 +74,7 @@ def three_tasks(picture: Any, boxes: Any, pixels: Any, instances: Any, thing: st
         f"instance segmentation\n{number}: a mask each": painted(base, instances),
     }
     for ax, (title, image) in zip(axes, images.items(), strict=True):
-        _bare(ax).imshow(image, interpolation="nearest")
+        bare(ax).imshow(image, interpolation="nearest")
         ax.set_title(title, fontsize=11)
     for box, colour in zip(boxes, cycle(COLOURS), strict=False):
         axes[0].add_patch(_frame(box, colour))
@@ -185,9 +178,7 @@ def ranking(scores: Any, hits: Any, total: int, threshold: float = 0.5, *, capti
         points.append((point, value))
     cut = left.axvline(threshold, color=GREY, linestyle="--", linewidth=1.5, animated=True)
     left.set(xlabel="score threshold", ylabel="precision, recall", xlim=(1.02, -0.02), ylim=(0, 1.05), title=" ")
-    heading = left.annotate(
-        "", (0, 1), (0, 6), xycoords="axes fraction", textcoords="offset points", fontsize=11, animated=True
-    )
+    words = heading(left, fontsize=11)
 
     edges = np.unique(np.r_[0.0, recall])
     top = envelope(recall, precision, edges[1:])
@@ -208,7 +199,7 @@ def ranking(scores: Any, hits: Any, total: int, threshold: float = 0.5, *, capti
             point.set_data([threshold] if count else [], [value[count - 1]] if count else [])
         kept.set_data([recall[count - 1]] if count else [], [precision[count - 1]] if count else [])
         right_ones = round(recall[count - 1] * total) if count else 0
-        heading.set_text(f"{count} boxes kept, {right_ones} right, {total - right_ones} of {total} missed")
+        words.set_text(f"{count} boxes kept, {right_ones} right, {total - right_ones} of {total} missed")
 
     return with_redraw(fig, redraw, threshold)
 
@@ -249,22 +240,20 @@ def boxes_side_by_side(
     fig, axes = canvas(columns, height=8 / columns / widest + 1.15, caption=caption, squeeze=False)
     greys, moving = [grey(image) for image in pictures], []
     for ax, (label, found) in zip(axes.flat, predictions.items(), strict=True):
-        image = _bare(ax).imshow(greys[0], interpolation="nearest", aspect="equal", animated=True)
+        image = bare(ax).imshow(greys[0], interpolation="nearest", aspect="equal", animated=True)
         ax.autoscale(False)  # pictures of all shapes share the axes
         ax.set(xlim=(0, widest), ylim=(1, 0))
         frames = PolyCollection([], facecolor="none", linewidth=2, animated=True)
         ax.add_collection(frames, autolim=False)
-        ax.set_title(" \n ", fontsize=11)
-        at: Any = {"xycoords": "axes fraction", "textcoords": "offset points", "annotation_clip": False}
-        heading = ax.annotate("", (0, 1), (0, 6), fontsize=11, animated=True, **at)
-        moving.append((label, found, image, frames, heading))
+        ax.set_title(" \n ", fontsize=11)  # keeps the place of the words that stand there
+        moving.append((label, found, image, frames, heading(ax, fontsize=11)))
     fig.legend(handles=_fates_legend(), loc="outside upper left", ncols=3)
 
     def redraw(picture: int = picture, threshold: float = threshold) -> None:
         height, width = np.shape(pictures[picture])[:2]
         left = (widest - width / height) / 2
         truth = np.asarray(truths[picture], float).reshape(-1, 4)
-        for label, found, image, frames, heading in moving:
+        for label, found, image, frames, words in moving:
             boxes, scores = (np.asarray(part, float) for part in found[picture])
             boxes, scores = boxes[scores >= threshold].reshape(-1, 4), scores[scores >= threshold]
             match = matched(boxes, scores, truth)
@@ -278,6 +267,6 @@ def boxes_side_by_side(
             image.set_extent((left, left + width / height, 1, 0))
             found_ones, false_ones = (match >= 0).sum(), (match < 0).sum()
             kept = f"{false_ones} false alarms at scores ≥ {threshold:.2f}"
-            heading.set_text(f"{label}: {found_ones} of {len(truth)} found\n{kept}")
+            words.set_text(f"{label}: {found_ones} of {len(truth)} found\n{kept}")
 
     return with_redraw(fig, redraw, picture, threshold)

@@ -10,7 +10,7 @@ from matplotlib.colors import ListedColormap, PowerNorm, to_rgb
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from tricks.figures.base import COLOURS, INK, LIGHT, Figure, canvas, styled, with_redraw
+from tricks.figures.base import COLOURS, INK, LIGHT, Figure, canvas, heading, styled, with_redraw
 from tricks.runs import t_interval
 
 OPACITY = 0.6  # of a class's colour on the picture
@@ -50,12 +50,12 @@ def masks(picture: Any, labels: Mapping[str, Any], *, caption: str = "") -> Figu
         **{name: painted(grey(picture), mask) for name, mask in labels.items()},
     }
     for ax, (title, image) in zip(axes, images.items(), strict=True):
-        _bare(ax).imshow(image, interpolation="nearest")
+        bare(ax).imshow(image, interpolation="nearest")
         ax.set_title(title, fontsize=11)
     return fig
 
 
-def _bare(ax: Axes) -> Axes:
+def bare(ax: Axes) -> Axes:
     """Axes without their frame, for a picture."""
     ax.axis("off")
     ax.grid(visible=False)
@@ -138,13 +138,13 @@ def feature_maps(picture: Any, maps: Mapping[str, tuple[Any, int]], *, caption: 
     y, x = spacing * np.mgrid[0 : len(coarsest), 0 : np.shape(coarsest)[1]]
     frame = (-spacing / 2, x.max() + spacing / 2, y.max() + spacing / 2, -spacing / 2)
     finest = min(maps.values(), key=lambda pair: pair[1])
-    _bare(axes[0]).imshow(grey(picture), extent=_extent(*finest), interpolation="nearest")
+    bare(axes[0]).imshow(grey(picture), extent=_extent(*finest), interpolation="nearest")
     axes[0].set(xlim=frame[:2], ylim=frame[2:])
     axes[0].set_title("the picture", fontsize=11)
     for ax, (label, (grid, step)) in zip(axes[1:], maps.items(), strict=True):
         rows, columns = np.shape(grid)
         shades: Any = {"cmap": "Blues", "vmin": values.min(), "vmax": values.max(), "interpolation": "nearest"}
-        _bare(ax).imshow(grid, extent=_extent(grid, step), **shades)
+        bare(ax).imshow(grid, extent=_extent(grid, step), **shades)
         ax.plot(x.ravel(), y.ravel(), "s", color=COLOURS[1], fillstyle="none", markersize=5, markeredgewidth=1.2)
         ax.set(xlim=frame[:2], ylim=frame[2:])
         ax.set_title(f"{label}\n{rows} × {columns} places", fontsize=11)
@@ -175,8 +175,9 @@ def coarse_truth(
     shape: Any = {"gridspec_kw": {"width_ratios": (1.25, 1)}}
     fig, (left, right) = canvas(2, height=3.9, caption=caption, **shape)
     base = grey(picture)
-    image = _bare(left).imshow(base, interpolation="nearest", animated=True)
-    heading = _above(left)
+    image = bare(left).imshow(base, interpolation="nearest", animated=True)
+    left.set_title(" ", fontsize=11)  # keeps the place of the words that stand there
+    title = heading(left, fontsize=11)
     strides = list(by_stride)
     points = []
     for (label, values), colour in zip(scores.items(), COLOURS, strict=False):
@@ -195,19 +196,12 @@ def coarse_truth(
     def redraw(output_stride: int = output_stride) -> None:
         image.set_data(painted(base, fates(by_stride[output_stride], truth), list(FATES.values())))
         height, width = (-(-side // output_stride) for side in np.shape(truth))
-        heading.set_text(f"output stride {output_stride}: {height} × {width} places")
+        title.set_text(f"output stride {output_stride}: {height} × {width} places")
         for label, values, point, words in points:
             point.set_data([output_stride], [values[output_stride]])
             words.set_text(f"{label} {values[output_stride]:.1f} %")
 
     return with_redraw(fig, redraw, output_stride)
-
-
-def _above(ax: Axes) -> Any:
-    """Empty words where the title stands, which a slider changes; the title keeps their place."""
-    ax.set_title(" ", fontsize=11)
-    at: Any = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "baseline", "annotation_clip": False}
-    return ax.annotate("", (0, 1), (0, 6), fontsize=11, animated=True, **at)
 
 
 def _fates_legend() -> list[Patch]:
@@ -240,20 +234,21 @@ def side_by_side(
     fig, axes = canvas(columns, height=8 / columns / widest + 0.95, caption=caption, squeeze=False)
     greys, moving = [grey(image) for image in pictures], []
     for ax, (label, maps) in zip(axes.flat, probabilities.items(), strict=True):
-        image = _bare(ax).imshow(greys[0], interpolation="nearest", aspect="equal", animated=True)
+        image = bare(ax).imshow(greys[0], interpolation="nearest", aspect="equal", animated=True)
         ax.autoscale(False)  # pictures of all shapes share the axes
         ax.set(xlim=(0, widest), ylim=(0, 1))
-        moving.append((label, maps, image, _above(ax)))
+        ax.set_title(" ", fontsize=11)  # keeps the place of the words that stand there
+        moving.append((label, maps, image, heading(ax, fontsize=11)))
     fig.legend(handles=_fates_legend(), loc="outside upper left", ncols=3)
 
     def redraw(picture: int = picture, threshold: float = threshold) -> None:
         height, width = np.shape(pictures[picture])[:2]
         left = (widest - width / height) / 2
-        for label, maps, image, heading in moving:
+        for label, maps, image, words in moving:
             predicted = np.asarray(maps[picture]) >= threshold
             image.set_data(painted(greys[picture], fates(predicted, truths[picture]), list(FATES.values())))
             image.set_extent((left, left + width / height, 0, 1))
-            heading.set_text(f"{label}: IoU {iou(predicted, truths[picture]):.0f} % at p ≥ {threshold:.2f}")
+            words.set_text(f"{label}: IoU {iou(predicted, truths[picture]):.0f} % at p ≥ {threshold:.2f}")
 
     return with_redraw(fig, redraw, picture, threshold)
 

@@ -5,11 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.text import Annotation
 from matplotlib.ticker import NullLocator
 
-from tricks.figures.base import COLOURS, GREY, LIGHT, Figure, canvas, styled, with_redraw
+from tricks.figures.base import COLOURS, GREY, LIGHT, Figure, canvas, heading, styled, with_redraw
 
 
 def theoretical_gap(eps: float, K: int) -> float:
@@ -101,7 +99,7 @@ def soft_targets(
         bars = bars_ax.barh(range(k), [0.0] * k, color=colours, animated=True)
         largest = r.argsort()[-3:]  # at every T
         values = [(i, bars_ax.text(0, i, "", va="center", fontsize=9, animated=True)) for i in largest]
-        moving.append((bars, values, _heading(bars_ax, fontsize=10)))
+        moving.append((bars, values, heading(bars_ax, fontsize=10)))
 
     def redraw(temperature: float = temperature) -> None:
         for (bars, values, words), p in zip(moving, softmax(logits / temperature), strict=True):
@@ -112,13 +110,6 @@ def soft_targets(
             words.set_text(f"T = {temperature:g}, entropy {-np.sum(p * np.log(np.maximum(p, 1e-300))):.2f} nats")
 
     return with_redraw(fig, redraw, temperature)
-
-
-def _heading(ax: Axes, **font: Any) -> Annotation:
-    """An empty text where the title stands, for words that a slider changes."""
-    at = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "baseline"}
-    words = ax.annotate("", (0, 1), xytext=(0, 6), animated=True, **at, **font)
-    return words
 
 
 def softmax(logits: Any) -> np.ndarray:
@@ -175,12 +166,12 @@ def soft_gradient(
     right.xaxis.set_minor_locator(NullLocator())
     right.margins(y=0.12)
     right.legend(loc="lower left")
-    heading = _heading(right, fontsize=11)
+    words = heading(right, fontsize=11)
     fig.legend(handles=[bars, marks], loc="outside upper left", ncols=2)
 
     def redraw(temperature: float = temperature) -> None:
         at = int(np.abs(ts - temperature).argmin())
-        heading.set_text(f"T = {ts[at]:g}: {norm[at]:.2g} with T², {norm[at] / ts[at] ** 2:.2g} without")
+        words.set_text(f"T = {ts[at]:g}: {norm[at]:.2g} with T², {norm[at] / ts[at] ** 2:.2g} without")
         for bar, value in zip(bars, gradients[at, 0], strict=True):
             bar.set_width(value)
         for values, point in points:
