@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from tricks import ROOT, __main__, notebook, studies, train
+from tricks import ROOT, __main__, notebook, process, studies, train
 from tricks.data import pennfudan, sets
 from tricks.data.archive import DataError
 from tricks.recipe import BASELINE, Recipe
@@ -149,12 +149,26 @@ def test_shard_refuses(text):
         __main__.shard(text)
 
 
-def test_study_fills_with_jobs_and_shard(monkeypatch, capsys):
+def test_study_fills_with_jobs_and_shard_then_writes_the_summary(monkeypatch, capsys):
     calls = []
     monkeypatch.setattr(studies, "fill", lambda study, jobs, shard: calls.append((study.name, jobs, shard)))
+    monkeypatch.setattr(studies, "write_summary", lambda: calls.append("summary"))
     assert __main__.main(["study", "smoothing", "--jobs", "3", "--shard", "1/4"]) == 0
-    assert calls == [("smoothing", 3, (1, 4))]
+    assert calls == [("smoothing", 3, (1, 4)), "summary"]
     assert "smoothing" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("rank", "after"), [(0, ["summary"]), (1, [])])
+def test_study_under_torchrun_works_in_its_processes(monkeypatch, capsys, rank, after):
+    calls = []
+    monkeypatch.setattr(process, "world", lambda: (rank, 2))
+    monkeypatch.setattr(studies, "work", lambda study, shard, progress: calls.append((study.name, shard)))
+    monkeypatch.setattr(studies, "write_summary", lambda: calls.append("summary"))
+    assert __main__.main(["study", "smoothing", "--shard", "1/4"]) == 0
+    assert calls == [("smoothing", (1, 4)), *after]
+    assert ("smoothing" in capsys.readouterr().out) == bool(after)
+    assert __main__.main(["study", "smoothing", "--jobs", "2"]) == 1
+    assert "--jobs 2: must be 1 under torchrun" in capsys.readouterr().err
 
 
 def test_study_that_failed_says_so_once(monkeypatch):

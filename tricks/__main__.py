@@ -168,7 +168,10 @@ def data_status() -> str:
 
 
 def study(args: argparse.Namespace) -> None:
-    """Record the runs of a study that are missing. It can be stopped at any time; the same command goes on."""
+    """Record the runs of a study that are missing. It can be stopped at any time; the same command goes on.
+
+    With several devices to each run: torchrun --nproc-per-node=N -m tricks study NAME (docs/scale.md).
+    """
     from tricks import studies
 
     if args.list:
@@ -183,11 +186,21 @@ def study(args: argparse.Namespace) -> None:
         args.kept = "This process is one of several."
         studies.work(studies.study(args.name), args.shard, progress=say)
     else:
-        try:
-            studies.fill(studies.study(args.name), args.jobs, args.shard)
-        except RuntimeError as error:  # its processes have shown their own errors
-            sys.exit(f"error: {error}")
-        print(studies.status(studies.study(args.name)))
+        from tricks import process
+
+        rank, together = process.world()
+        if together > 1 and args.jobs > 1:
+            raise ValueError(f"--jobs {args.jobs}: must be 1 under torchrun, whose processes make each run together")
+        if together > 1:
+            studies.work(studies.study(args.name), args.shard, progress=say)
+        else:
+            try:
+                studies.fill(studies.study(args.name), args.jobs, args.shard)
+            except RuntimeError as error:  # its processes have shown their own errors
+                sys.exit(f"error: {error}")
+        if rank == 0:
+            studies.write_summary()
+            print(studies.status(studies.study(args.name)))
 
 
 def train(args: argparse.Namespace) -> None:

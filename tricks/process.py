@@ -42,8 +42,11 @@ def world() -> tuple[int, int]:
 
 @contextmanager
 def group() -> Iterator[None]:
-    """The process group of a `torchrun`: NCCL on GPUs, gloo on CPUs. Does nothing when this process is alone."""
-    if world()[1] == 1:
+    """The process group of a `torchrun`: NCCL on GPUs, gloo on CPUs.
+
+    Does nothing when this process is alone, or inside another `group()`.
+    """
+    if world()[1] == 1 or dist.is_initialized():
         yield
         return
     where = device()

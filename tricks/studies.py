@@ -4,7 +4,6 @@ An arm is a named recipe. The same arm may stand in several studies and is train
 its recipe. Choices such as a learning rate are made on `split="validation"`; the other arms are tested on the test set.
 """
 
-import contextlib
 import csv
 import io
 import itertools
@@ -379,38 +378,47 @@ def arm(name: str) -> list[Run]:
     return recorded(recipe_of(name), name)
 
 
-def missing(study: Study, shard: tuple[int, int] = (0, 1)) -> list[tuple[str, int]]:
-    """The (arm, seed) of this shard, (i, n) for share i of n, that no record answers yet."""
+def share(study: Study, shard: tuple[int, int] = (0, 1)) -> list[tuple[str, int]]:
+    """The (arm, seed) of share i of n, for shard = (i, n). ValueError when there is no such share."""
     index, count = shard
     if not 0 <= index < count:
         raise ValueError(f"shard {index}/{count}: the first number must be in 0..{count - 1}")
+    return study.cells[index::count]
+
+
+def missing(study: Study, shard: tuple[int, int] = (0, 1)) -> list[tuple[str, int]]:
+    """The (arm, seed) of this share that no record answers yet."""
     have = {(name, run.seed) for name in study.arms for run in find(recipe_of(name))}
-    return [cell for cell in study.cells[index::count] if cell not in have]
+    return [cell for cell in share(study, shard) if cell not in have]
 
 
 def work(study: Study, shard: tuple[int, int] = (0, 1), progress: Callable[[str], None] = print) -> None:
     """Record what is missing, one run after another, in this process.
 
     Several processes, also on several machines with one file system, may share a study: each run is made once, and one
-    that was killed is resumed by whoever comes next.
+    that was killed is resumed by whoever comes next. The processes of a `torchrun` make each run together.
     """
-    from tricks import train  # torch, only where something is trained
+    from tricks import process, train  # torch, only where something is trained
 
-    for name, seed in missing(study, shard):
-        recipe = recipe_of(name)
-        if any(recorded.seed == seed for recorded in find(recipe)):
-            continue  # by another process, since we looked
-        with contextlib.suppress(train.Busy):
-            if isinstance(recipe, Recipe):
-                train.run(recipe, seed, name=name, progress=progress)
-            else:
-                from tricks.transfer import loop
+    with process.group():
+        for name, seed in share(study, shard):
+            recipe = recipe_of(name)
+            if process.first_says(any(run.seed == seed for run in find(recipe))):
+                continue
+            try:
+                if isinstance(recipe, Recipe):
+                    train.run(recipe, seed, name=name, progress=progress)
+                else:
+                    from tricks.transfer import loop
 
-                loop.run(recipe, seed, name=name, progress=progress)
+                    loop.run(recipe, seed, name=name, progress=progress)
+            except train.Busy:
+                if process.world()[1] > 1:  # the first process alone knows, and the others are in this run already
+                    raise
 
 
 def fill(study: Study, jobs: int = 1, shard: tuple[int, int] = (0, 1)) -> None:
-    """Record what is missing with `jobs` processes, the CPU's cores shared out among them, then write the summary.
+    """Record what is missing with `jobs` processes, the CPU's cores shared out among them.
 
     RuntimeError when a process failed; what was recorded stays, and the same call goes on from there.
     """
@@ -432,7 +440,6 @@ def fill(study: Study, jobs: int = 1, shard: tuple[int, int] = (0, 1)) -> None:
         raise RuntimeError(
             f"{sum(map(bool, codes))} of {len(codes)} processes failed; see their messages above. Run it again to go on"
         )
-    write_summary()
 
 
 def status(study: Study) -> str:

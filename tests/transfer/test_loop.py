@@ -190,3 +190,45 @@ def test_two_processes_evaluate_as_one_and_fine_tune_together(tmp_path, tiny, dr
     for name in {"detection": ("map", "map_50"), "segmentation": ("miou", "pixel_accuracy")}[tiny.task]:
         assert before[name] == pytest.approx(alone[name], abs=1e-4)
     assert [row["epoch"] for row in rows] == [1, 2] and rows[1]["train_loss"] < rows[0]["train_loss"]
+
+
+STUDY = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+sys.path.insert(0, "tests/transfer")
+import torch
+torch.set_num_threads(1)
+from conftest import SMALL, make_scenes, make_tiny
+from tricks import runs, studies, train
+from tricks.transfer import loop
+folder = Path(sys.argv[1])
+train.CACHE, runs.RUNS, loop.load = folder / "cache", folder / "runs", lambda *_: make_scenes()
+backbone = replace(SMALL, dataset="shapes", train_images=32, epochs=1, warmup_epochs=0.0, batch_size=16)
+studies.ARMS = {"classify": backbone}
+one = {"pretrained": True, "backbone": backbone, "epochs": 1, "warmup_epochs": 0.0}
+studies.TRANSFERS = {task: replace(make_tiny(task), **one) for task in ("detection", "segmentation")}
+together = studies.Study("three", "Do they work together?", "§6", ("classify", *studies.TRANSFERS), "classify", (0,))
+studies.work(together)
+"""
+
+
+def test_two_processes_make_the_runs_of_a_study_together(tmp_path):
+    """A classifier, and a detector and a segmenter on it, one after another in one `torchrun`."""
+    script = tmp_path / "worker.py"
+    script.write_text(STUDY)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
+    for output in (True, False):  # the second time everything is there
+        out = subprocess.run(
+            [*command, str(tmp_path)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=500,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        assert out.returncode == 0, out.stderr[-2000:]
+        assert ("epoch 1 of 1" in out.stdout) == output
+    records = [json.loads(path.read_text()) for path in (tmp_path / "runs").rglob("*.json")]
+    assert sorted(record["name"] for record in records) == ["classify", "detection", "segmentation"]
+    assert all(record["meta"]["processes"] == 2 for record in records)
