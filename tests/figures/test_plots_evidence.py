@@ -179,7 +179,8 @@ def test_progress_of_another_metric_has_that_one_line():
     assert [line.get_ydata() for line in right.lines] == [[40.0]] and [line.get_ydata() for line in left.lines] == [
         [0.5]
     ]
-    assert right.get_ylabel() == "mIoU, %" and not fig.legends
+    assert right.get_ylabel() == "mIoU, %" and left.get_ylabel() == "training loss, nats" and not fig.legends
+    assert "nats" not in evidence.progress(metric="map_50").axes[0].get_ylabel()  # boxes' distances are in it
 
 
 def test_progress_survives_a_loss_that_is_not_finite_and_missing_columns():

@@ -241,7 +241,9 @@ def progress(
         lines["train_accuracy"] = right.plot([], [], **style, **moving)[0]
         fig.legend(loc="outside right upper")
     heading = left.text(0, 1.04, "", transform=left.transAxes, fontsize=12, animated=True)
-    left.set(xlabel="epoch", ylabel=LABELS["train_loss"], xlim=(0, total or 1), ylim=(0, 1), title=" ")  # keeps room
+    # a detector's adds distances of boxes to cross-entropies, and has no unit
+    loss = "training loss, sum of four" if metric == "map_50" else LABELS["train_loss"]
+    left.set(xlabel="epoch", ylabel=loss, xlim=(0, total or 1), ylim=(0, 1), title=" ")  # keeps room
     ylabel = "accuracy, %" if metric == "test_accuracy" else LABELS[metric]
     right.set(xlabel="epoch", ylabel=ylabel, xlim=(0, total or 1), ylim=(0, 100))
     for ax in (left, right):
