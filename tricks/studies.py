@@ -124,8 +124,8 @@ PILOTS = {
     },
     "pilot_ladder_baseline": _held_out("pilot-ladder-baseline", LADDER, lr=(0.05, 0.1, 0.2, 0.4)),
     "pilot_pretrain": {
-        **_held_out("pilot-pretrain-standard", transfer.STANDARD, lr=(0.05, 0.1, 0.2)),
-        **_held_out("pilot-pretrain", replace(transfer.EFFICIENT, schedule="cosine"), lr=(0.2, 0.4, 0.8)),
+        **_held_out("pilot-pretrain-standard", transfer.STANDARD, lr=(0.025, 0.05, 0.1, 0.2)),
+        **_held_out("pilot-pretrain", replace(transfer.EFFICIENT, schedule="cosine"), lr=(0.1, 0.2, 0.4, 0.8)),
     },
     "pilot_teacher": _held_out("pilot-teacher", SMOOTH, net=("resnet14", "resnet20")),
 }

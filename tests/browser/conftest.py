@@ -90,6 +90,8 @@ class Lab:
     def run(self, notebook: nbformat.NotebookNode, name: str, timeout: float = 400) -> None:
         """Open a notebook and run all its cells; AssertionError if one of them fails."""
         nbformat.write(notebook, self.root / f"{name}.ipynb")
+        self.page.goto("about:blank")
+        self.end_kernels()
         self.problems.clear()
         self.page.goto(f"{self.url}/doc/tree/{name}.ipynb?token={self.token}&reset", wait_until="domcontentloaded")
         self.page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=120_000)
@@ -98,6 +100,14 @@ class Lab:
         self.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
         self.page.wait_for_function(ALL_RUN, timeout=timeout * 1000)
         assert self.errors() == []
+
+    def end_kernels(self) -> None:
+        """End the kernels of notebooks that were opened before: each of them keeps a gigabyte."""
+        headers = {"Authorization": f"token {self.token}"}
+        with urllib.request.urlopen(urllib.request.Request(f"{self.url}/api/kernels", headers=headers)) as answer:
+            for kernel in json.load(answer):
+                address = f"{self.url}/api/kernels/{kernel['id']}"
+                urllib.request.urlopen(urllib.request.Request(address, headers=headers, method="DELETE")).close()
 
     def errors(self) -> list[str]:
         """Everything that went wrong since the notebook was opened, after the kernel has come to rest."""

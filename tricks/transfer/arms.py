@@ -7,10 +7,17 @@ from tricks.recipe import BASELINE, Recipe, Transfer
 # Imagenette at 96 px: the largest pictures whose 21 runs fit into an afternoon on two cores. "Standard" has tweak B, as
 # in Tables 8 and 9, and "efficient" what Table 3 has: mixed precision too.
 STANDARD = replace(
-    BASELINE, dataset="imagenette", image_size=96, epochs=16, net="bottleneck14-pool", tweak_b=True, first_decay=0.5
+    BASELINE,
+    dataset="imagenette",
+    image_size=96,
+    epochs=16,
+    net="bottleneck14-pool",
+    lr=0.05,
+    tweak_b=True,
+    first_decay=0.5,
 )
 EFFICIENT = replace(
-    STANDARD, lr=0.4, warmup_epochs=1.0, zero_gamma=True, no_bias_decay=True, amp=True, tweak_c=True, tweak_d=True
+    STANDARD, lr=0.2, warmup_epochs=1.0, zero_gamma=True, no_bias_decay=True, amp=True, tweak_c=True, tweak_d=True
 )
 
 # The paper's own scale, for those who have ImageNet as class folders in data/imagenet, and a machine for it (§2.1, §3).
@@ -22,6 +29,7 @@ PAPER_STANDARD = replace(
     net="resnet50",
     epochs=120,
     batch_size=256,
+    lr=0.1,
     first_decay=0.25,
     weight_decay=1e-4,
 )
