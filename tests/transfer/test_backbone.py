@@ -1,14 +1,20 @@
 """Backbones: taken from a classifier by its recipe, refused when the weights are another net's."""
 
+import tarfile
 from dataclasses import replace
 
 import pytest
 import torch
-from torch import nn
+from PIL import Image
+from torch import Tensor, nn
+from torchvision import transforms
 
 from tricks import train
+from tricks.data import sets
 from tricks.models.resnet import build
 from tricks.recipe import Recipe, Transfer
+from tricks.runs import find
+from tricks.transfer.arms import EFFICIENT
 from tricks.transfer.backbone import backbone_for, freeze_bn_, load_weights_, stage_channels, trunk
 
 SMALL = Recipe(net="bottleneck14-pool", tweak_b=True, tweak_d=True)
@@ -62,6 +68,43 @@ def test_weights_that_come_with_the_course_go_before_the_cache(monkeypatch, tmp_
     found = train.weights_for(SMALL, 3)
     assert torch.equal(found["head.weight"], model.state_dict()["head.weight"])
     assert not (tmp_path / "cache").exists()
+
+
+def test_the_committed_weights_are_the_lessons_and_classify_as_their_record_says():
+    """On every eighth test picture of Imagenette, read by torchvision's transforms with the paper's numbers (§2.1)."""
+    (path,) = train.WEIGHTS.iterdir()
+    assert path.name == train.weights_path(EFFICIENT, 0).name and path.stat().st_size < 3e6
+    archive = sets.find("imagenette")
+    if archive is None or archive.is_dir():
+        pytest.skip("needs Imagenette's archive: ./course data imagenette --fetch")
+    mean, std = (123.68, 116.779, 103.939), (58.393, 57.12, 57.375)
+    read = transforms.Compose(
+        [
+            *(transforms.Resize(110), transforms.CenterCrop(96), transforms.PILToTensor()),
+            *(
+                transforms.ConvertImageDtype(torch.float32),
+                transforms.Normalize([m / 255 for m in mean], [s / 255 for s in std]),
+            ),
+        ]
+    )
+    pictures: dict[str, Tensor] = {}
+    with tarfile.open(archive) as tar:
+        names = sorted(name for name in tar.getnames() if "/val/" in name and name.endswith(".JPEG"))
+        classes = sorted({name.split("/")[-2] for name in names})
+        chosen = set(names[::8])
+        for member in tar:
+            if member.name in chosen:
+                file = tar.extractfile(member)
+                assert file is not None
+                pictures[member.name] = read(Image.open(file).convert("RGB"))
+    assert len(pictures) > 400 and len(classes) == 10
+    with torch.no_grad():
+        found = (
+            backbone_for(Transfer(backbone=EFFICIENT), 0).cpu().eval()(torch.stack(list(pictures.values()))).argmax(1)
+        )
+    truth = torch.tensor([classes.index(name.split("/")[-2]) for name in pictures])
+    (recorded,) = [run for run in find(EFFICIENT) if run.seed == 0]
+    assert 100 * float((found == truth).float().mean()) == pytest.approx(recorded.accuracy, abs=5)  # 3 standard errors
 
 
 def test_frozen_batch_norms_compute_the_same_and_learn_nothing():
