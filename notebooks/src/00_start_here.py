@@ -109,8 +109,9 @@ except ValueError as error:
 
 # %% [markdown]
 # Section 5 of the paper adds its tricks to a recipe that has those of sections 3 and 4 already. Ours, cut down to what
-# two CPU cores can repeat over seeds, is called `COSINE`. It differs from `BASELINE` in these fields; 0 training images
-# means all:
+# two CPU cores can repeat over seeds, is called `COSINE`. Its network, *resnet8*, is a first convolution, three residual
+# blocks of two 3×3 convolutions each, and a linear layer. `COSINE` differs from `BASELINE` in these fields; 0 training
+# images means all:
 
 # %%
 new = changes(COSINE, BASELINE)
@@ -283,7 +284,8 @@ display(repeated_studies(2), repeated_studies(20))
 # - *"95 % of runs fall inside."* The interval is about the mean. For one more run it is mean ± t · s · √(1 + 1/n),
 #   which is √(n + 1) times as wide.
 # - *"It covers all the luck there is."* It covers the seeds. All of them are tested on the same pictures, and on others
-#   the mean would be another. Arms of a study share both, so lessons compare them pair by pair, seed by seed.
+#   the mean would be another. The recipes that a study compares, its *arms*, have the same seeds and the same test
+#   pictures, so lessons compare them seed by seed.
 # - *"No clear difference means no effect."* It means that the interval of the difference holds 0 at this budget.
 # - *"My live run is at odds with the records."* It has other pictures, epochs or devices. Only the records carry a
 #   claim.

@@ -515,7 +515,7 @@ two_lines()
 # %% [markdown]
 # The line without a bias says that a new car costs nothing and that cars get dearer with age. Its error on the very
 # points it was fitted to is large. That is *under*fitting: leaving out a parameter takes freedom away. (Our
-# convolutions have no bias, but each has a batch norm after it, whose β is one.)
+# convolutions have no bias, but each has a batch norm after it, and its β acts as one.)
 #
 # ## The step schedule
 #

@@ -428,6 +428,10 @@ takeaway = f"Mixed precision − fp32: {ours}; paper {numbers}"
 export(fig, "03_2_accuracy_in_mixed_precision", takeaway=takeaway, runs=full + mixed)
 fig
 
+# %% [markdown]
+# The numbers, with two more. *NLL* is the cross-entropy of the test labels and *ECE* the distance between confidence
+# and accuracy (lesson 5.2); lower is better for both.
+
 # %%
 for name, runs in {"fp32": full, "mixed precision": mixed}.items():
     print(f"{name:<16} {plus_minus([run.accuracy for run in runs])} %, {len(runs)} seeds")

@@ -130,8 +130,9 @@ export(fig, "08_single_pairs", takeaway=takeaway, runs=everything)
 fig
 
 # %% [markdown]
-# Below the last number, the lab's difference is as good as none. And when you try twenty recipes, one of them will
-# exceed it by luck alone: the best of many has to be run again, with seeds that had no part in choosing it.
+# Below the last number, the lab's difference is as good as none. And when you try twenty recipes that are worth
+# nothing, expect one of them to exceed it by luck alone: the best of many has to be run again, with seeds that had no
+# part in choosing it.
 #
 # ## From a find to evidence
 #

@@ -452,8 +452,9 @@ for warm, total in ((5, 120), (5, 30)):
 
 # %% [markdown]
 # Either cosine ends at 0 and either step schedule at a thousandth of the peak. The cosine differs by little at any
-# time, and by less the shorter the warm-up is beside the run. The step schedules differ by nine tenths of the peak,
-# for as many epochs as the warm-up has, three times in a run (by a tenth of that each time).
+# time, and by less the shorter the warm-up is beside the run. The step schedules differ for as many epochs as the
+# warm-up has at each of the three drops: by nine tenths of the peak at the first one, and by a tenth of the drop before
+# at the second and the third.
 #
 # ## 5. Colour jitter
 #
@@ -614,8 +615,8 @@ table(rows)
 sheet.append(("7", "every γ = 0", f"{still[10]:,} of {count:,} parameters have no gradient, at step 0 and at step 10"))
 
 # %% [markdown]
-# With the paper's zero γ, path A's other weights are still for one step; its γ are not, and from the next step on
-# everything moves. With every γ = 0 the stem's output is 0 for every picture. Only the head's bias ever learns: the
+# With the paper's zero γ, everything in path A before its last batch norm is still for one step. The γ that was set
+# to 0 is not, and from the next step on everything moves. With every γ = 0 the stem's output is 0 for every picture. Only the head's bias ever learns: the
 # best it can do is to guess the frequencies of the classes, at a loss near log 10 = 2.303. Another variant is hoya012's
 # (`network/resnet.py`, line 194): its default run sets γ = 0 in a *pretrained* ResNet-50, which throws away the scales
 # that it had learnt.
