@@ -130,8 +130,8 @@ PILOTS = {
     "pilot_teacher": _held_out("pilot-teacher", SMOOTH, net=("resnet14", "resnet20")),
 }
 TRANSFER_PILOTS = {
-    "pilot_detection": _held_out("pilot-detection", transfer.DETECTION, lr=(0.005, 0.01, 0.02)),
-    "pilot_segmentation": _held_out("pilot-segmentation", transfer.SEGMENTATION, lr=(0.01, 0.02, 0.05, 0.1, 0.2)),
+    "pilot_detection": _held_out("pilot-detection", transfer.DETECTION, lr=(0.01, 0.02)),
+    "pilot_segmentation": _held_out("pilot-segmentation", transfer.SEGMENTATION, lr=(0.01, 0.02, 0.05, 0.1, 0.2, 0.4)),
 }
 
 ARMS: dict[str, Recipe] = {

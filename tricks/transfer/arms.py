@@ -46,7 +46,7 @@ PAPER_EFFICIENT = replace(
 )
 
 DETECTION = Transfer(task="detection", backbone=EFFICIENT)
-SEGMENTATION = Transfer(task="segmentation", backbone=EFFICIENT)
+SEGMENTATION = Transfer(task="segmentation", backbone=EFFICIENT, lr=0.2)
 PAPER_DETECTION = replace(
     DETECTION,
     backbone=PAPER_EFFICIENT,
