@@ -109,9 +109,9 @@ except ValueError as error:
 
 # %% [markdown]
 # Section 5 of the paper adds its tricks to a recipe that has those of sections 3 and 4 already. Ours, cut down to what
-# two CPU cores can repeat over seeds, is called `COSINE`. Its network, *resnet8*, is a first convolution, three residual
-# blocks of two 3×3 convolutions each, and a linear layer. `COSINE` differs from `BASELINE` in these fields; 0 training
-# images means all:
+# two CPU cores can repeat over seeds, is called `COSINE`. Its network, *resnet8*, is a first convolution, three
+# residual blocks of two 3×3 convolutions each, and a linear layer. `COSINE` differs from `BASELINE` in these fields;
+# 0 training images means all:
 
 # %%
 new = changes(COSINE, BASELINE)

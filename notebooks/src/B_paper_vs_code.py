@@ -615,11 +615,11 @@ table(rows)
 sheet.append(("7", "every γ = 0", f"{still[10]:,} of {count:,} parameters have no gradient, at step 0 and at step 10"))
 
 # %% [markdown]
-# With the paper's zero γ, everything in path A before its last batch norm is still for one step. The γ that was set
-# to 0 is not, and from the next step on everything moves. With every γ = 0 the stem's output is 0 for every picture. Only the head's bias ever learns: the
-# best it can do is to guess the frequencies of the classes, at a loss near log 10 = 2.303. Another variant is hoya012's
-# (`network/resnet.py`, line 194): its default run sets γ = 0 in a *pretrained* ResNet-50, which throws away the scales
-# that it had learnt.
+# With the paper's zero γ, everything in path A before its last batch norm is still for one step. The γ that was set to
+# 0 is not, and from the next step on everything moves. With every γ = 0 the stem's output is 0 for every picture. Only
+# the head's bias ever learns: the best it can do is to guess the frequencies of the classes, at a loss near log 10 =
+# 2.303. Another variant is hoya012's (`network/resnet.py`, line 194): its default run sets γ = 0 in a *pretrained*
+# ResNet-50, which throws away the scales that it had learnt.
 #
 # ## 8. No bias decay: which parameters
 #
