@@ -45,13 +45,12 @@ from tricks.figures.detection import (
 from tricks.figures.evidence import against_paper, curves
 from tricks.figures.segmentation import classifier_and_task
 from tricks.models.resnet import parameter_count
-from tricks.notebook import budget, check, live, predict, short, show, sliders, table
+from tricks.notebook import budget, check, live, predict, show, sliders, table
 from tricks.recipe import changes
 from tricks.runs import caption, compare, plus_minus
 from tricks.studies import arm
-from tricks.train import WEIGHTS, weights_path
 from tricks.transfer import detection
-from tricks.transfer.arms import BACKBONES, DETECTION, DETECTION_ARMS, EFFICIENT
+from tricks.transfer.arms import BACKBONES, DETECTION, DETECTION_ARMS
 from tricks.transfer.backbone import backbone_for, trunk
 from tricks.transfer.loop import epochs, evaluate, prepare
 
@@ -223,16 +222,11 @@ assert all(abs(scored[name] - 100) < 1e-4 for name in ("map", "map_50", "map_75"
 show(detection.build)
 
 # %% [markdown]
-# Our backbone here is that of row 2, seed 0, at the course's size. Where its weights are missing, one is trained first
-# on small made-up pictures, which takes about half a minute, and a line says so.
+# Our backbone here is that of row 2, seed 0, at the course's size. Its weights come with the course.
 
 # %%
-weights = weights_path(EFFICIENT, 0)
-BACKBONE = EFFICIENT
-if not weights.exists() and not (WEIGHTS / weights.name).exists():
-    print("The recorded backbone's weights are not here: ./course study pretrain --jobs 2 makes them.")
-    BACKBONE = short(replace(EFFICIENT, image_size=48, batch_size=32, lr=0.1), "shapes")
-pretrained = replace(DETECTION, dataset=scenes.name, backbone=BACKBONE)
+pretrained = replace(DETECTION, dataset=scenes.name)
+backbone = pretrained.backbone
 classifier = backbone_for(pretrained, seed=0).cpu()
 torch.manual_seed(0)  # the new heads are random
 detector = detection.build(pretrained, len(scenes.classes), backbone_for(pretrained, seed=0)).cpu().eval()
@@ -240,7 +234,7 @@ heads = detector.roi_heads
 kept = dict(trunk(classifier).named_children())
 new = {"feature pyramid": detector.backbone.fpn, "region proposals": detector.rpn.head, "box head": heads.box_head,
        "class and box of a region": heads.box_predictor}
-print(f"backbone of seed 0, trained on {BACKBONE.dataset}, {BACKBONE.image_size} px, {BACKBONE.epochs} epochs")
+print(f"backbone of seed 0, trained on {backbone.dataset}, {backbone.image_size} px, {backbone.epochs} epochs")
 table([{"part": name, "parameters": f"{parameter_count(part):,}", "": "kept"} for name, part in kept.items()]
       + [{"part": "linear head", "parameters": f"{parameter_count(classifier.head):,}", "": "dropped"}]
       + [{"part": name, "parameters": f"{parameter_count(part):,}", "": "new, random"} for name, part in new.items()])
@@ -308,7 +302,7 @@ ready, ready_rows = fine_tune("pretrained", recipe)
 models, lines = {"random": random, "pretrained": ready}, {"random": random_rows, "pretrained": ready_rows}
 
 # %%
-live_caption = f"live, 1 seed · {BACKBONE.net} · {len(few.train)} images × {recipe.epochs} epochs · {scenes.source}"
+live_caption = f"live, 1 seed · {backbone.net} · {len(few.train)} images × {recipe.epochs} epochs · {scenes.source}"
 curves({name: [rows] for name, rows in lines.items()}, "map_50", caption=live_caption)
 
 # %% [markdown]
@@ -383,36 +377,20 @@ display(precision_recall(tops, caption=live_caption))
 # same fold.
 
 # %%
-def evidence(cell):
-    """Run a cell about results if the study is recorded."""
-    if ARMS:
-        cell()
-
-
-try:
-    CLASSIFIERS = {name: arm(f"pretrain-{name}") for name in ROWS}
-    ARMS = {name: arm(f"detection-{name}") for name in ("random", *ROWS)}
-except LookupError:
-    ARMS = {}
-    print("The study `detection` is not recorded here yet, so no result is shown: "
-          "./course study pretrain --jobs 2 and ./course study detection --jobs 2 record it.")
-
-# %%
-@evidence
-def all_rows():
-    rows = []
-    for name, runs in ARMS.items():
-        rows.append({
-            "backbone": ROWS.get(name, "random initialisation"),
-            "paper: top-1": table_8.get(name, {}).get("ImageNet_top1", ""),
-            "paper: mAP": table_8.get(name, {}).get("mAP", ""),
-            "ours: top-1": plus_minus([run.accuracy for run in CLASSIFIERS[name]], 1) if name in ROWS else "",
-            "our mAP, IoU 0.5": plus_minus([run.final["map_50"] for run in runs], 1),
-            "11 recalls": plus_minus([run.final["map_voc"] for run in runs], 1),
-            "IoU 0.5 to 0.95": plus_minus([run.final["map"] for run in runs], 1),
-        })
-    table(rows)
-
+CLASSIFIERS = {name: arm(f"pretrain-{name}") for name in ROWS}
+ARMS = {name: arm(f"detection-{name}") for name in ("random", *ROWS)}
+rows = []
+for name, runs in ARMS.items():
+    rows.append({
+        "backbone": ROWS.get(name, "random initialisation"),
+        "paper: top-1": table_8.get(name, {}).get("ImageNet_top1", ""),
+        "paper: mAP": table_8.get(name, {}).get("mAP", ""),
+        "ours: top-1": plus_minus([run.accuracy for run in CLASSIFIERS[name]], 1) if name in ROWS else "",
+        "our mAP, IoU 0.5": plus_minus([run.final["map_50"] for run in runs], 1),
+        "11 recalls": plus_minus([run.final["map_voc"] for run in runs], 1),
+        "IoU 0.5 to 0.95": plus_minus([run.final["map"] for run in runs], 1),
+    })
+table(rows)
 
 # %%
 STEPS = {  # what is compared with what
@@ -423,62 +401,48 @@ STEPS = {  # what is compared with what
     "mixup − smoothing": ("mixup", "smooth"),
     "all − D-efficient": ("distill-mixup", "efficient"),
 }
-
-
-@evidence
-def step_by_step():
-    results = {
-        label: (compare(ARMS[new], ARMS[old], "map_50"), paper.delta("8", ROWS[new], ROWS[old], "mAP"))
-        for label, (new, old) in STEPS.items()
-    }
-    runs = [run for name in ROWS for run in ARMS[name]]
-    display(against_paper(results, unit="points of mAP", caption=caption(runs)))
-    for label, (ours, theirs) in results.items():
-        print(f"{label}: paper {theirs:+.2f}, ours {ours}. Verdict: {ours.against(theirs)}")
-    print(f"pretrained (D-efficient) − random initialisation: {compare(ARMS['efficient'], ARMS['random'], 'map_50')}")
-    guess.reveal(results["all − D-efficient"][0])
-
+results = {
+    label: (compare(ARMS[new], ARMS[old], "map_50"), paper.delta("8", ROWS[new], ROWS[old], "mAP"))
+    for label, (new, old) in STEPS.items()
+}
+runs = [run for name in ROWS for run in ARMS[name]]
+display(against_paper(results, unit="points of mAP", caption=caption(runs)))
+for label, (ours, theirs) in results.items():
+    print(f"{label}: paper {theirs:+.2f}, ours {ours}. Verdict: {ours.against(theirs)}")
+print(f"pretrained (D-efficient) − random initialisation: {compare(ARMS['efficient'], ARMS['random'], 'map_50')}")
+guess.reveal(results["all − D-efficient"][0])
 
 # %% [markdown]
 # Where on the curve do the arms differ, at the confident end or at the other? The precision at each recall, mean and
 # range over the seeds:
 
 # %%
-@evidence
-def where_they_differ():
-    chosen = {"random": "random", "efficient": "D-efficient", "distill-mixup": "all tricks"}
-    drawn = {label: [run.final["precision"] for run in ARMS[name]] for name, label in chosen.items()}
-    display(precision_recall(drawn, caption=caption([run for name in chosen for run in ARMS[name]])))
-
+chosen = {"random": "random", "efficient": "D-efficient", "distill-mixup": "all tricks"}
+drawn = {label: [run.final["precision"] for run in ARMS[name]] for name, label in chosen.items()}
+display(precision_recall(drawn, caption=caption([run for name in chosen for run in ARMS[name]])))
 
 # %% [markdown]
 # Back to the question. To the right: a better classifier, as above. Up: how much better a detector than with row 1's
-# backbone; ours, as far as recorded, beside the paper's. Ours are differences seed by seed, so that hard and easy folds
-# cancel.
+# backbone; ours beside the paper's. Ours are differences seed by seed, so that hard and easy folds cancel.
 
 # %%
 ylabel = "mAP above row 1's, points"
 papers = {name: ([table_8[name]["ImageNet_top1"]], [paper.delta("8", row, ROWS["standard"], "mAP")])
           for name, row in ROWS.items()}
-panels, runs = {"paper: ImageNet, PASCAL VOC": (ylabel, papers)}, []
-change = paper.delta("8", ROWS["distill-mixup"], ROWS["efficient"], "mAP")
-takeaway = f"mAP, all tricks − D-efficient: paper {change:+.2f}"
-if ARMS:
-    above = {name: compare(ARMS[name], ARMS["standard"], "map_50").differences for name in ROWS}
-    ours = {name: ([run.accuracy for run in CLASSIFIERS[name]], above[name]) for name in ROWS}
-    panels["ours: Imagenette, Penn-Fudan"] = (ylabel, ours)
-    runs = [run for name in ROWS for run in ARMS[name]]
-    takeaway += f", ours {compare(ARMS['distill-mixup'], ARMS['efficient'], 'map_50')}"
-    means = np.array([[np.mean(values) for values in pair] for pair in ours.values()])
-    print(f"ours, rank correlation of accuracy and mAP over the seven rows: {spearmanr(*means.T).statistic:+.2f}")
-fig = classifier_and_task(panels, "top-1 accuracy of the classifier, %",
-                          caption=caption(runs) if runs else "Table 8 of the paper, one run each")
+ours = {name: ([run.accuracy for run in CLASSIFIERS[name]],
+               compare(ARMS[name], ARMS["standard"], "map_50").differences) for name in ROWS}
+means = np.array([[np.mean(values) for values in pair] for pair in ours.values()])
+print(f"ours, rank correlation of accuracy and mAP over the seven rows: {spearmanr(*means.T).statistic:+.2f}")
+panels = {"paper: ImageNet, PASCAL VOC": (ylabel, papers), "ours: Imagenette, Penn-Fudan": (ylabel, ours)}
+fig = classifier_and_task(panels, "top-1 accuracy of the classifier, %", caption=caption(runs))
+differences, change = results["all − D-efficient"]
+takeaway = f"mAP, all tricks − D-efficient: paper {change:+.2f}, ours {differences}"
 export(fig, "06_1_classifier_and_detector", takeaway=takeaway, runs=runs)
 fig
 
 # %% [markdown]
 # When the paper's column and ours disagree, think of this first. Our backbones are small, saw 9,469 pictures of ten
-# classes a few times, and are asked for one class on 34 pictures per fold; the paper's saw 1.3 million and are asked
+# classes 16 times, and are asked for one class on 34 pictures per fold; the paper's saw 1.3 million and are asked
 # for 20 classes on 4,952 pictures. Mixup has 200 epochs in the paper where the other rows have 120; ours have the same
 # number. The intervals in the table of all rows hold the differences between folds as well; those of the paired
 # comparisons do not. And each of the paper's rows is one run.
@@ -605,7 +569,7 @@ check("anchors", count_anchors, measured_anchors, [(160, 256), (192, 192), (320,
 # - A box is right if it overlaps a free true box by IoU 0.5 or more. AP is the area under precision against recall,
 #   over all thresholds at once; mAP is its mean over classes. It is no accuracy, and its definition belongs to it.
 # - In the paper, each better classifier is a better detector, and only the backbone and its pretraining differ. What
-#   ours say stands above, printed from the records when there are any.
+#   ours say stands above, printed from the records.
 #
 # ## For discussion
 #
