@@ -454,12 +454,12 @@ for name, runs in ARMS.items():
     rows.append({
         "backbone": ROWS.get(name, "random initialisation"),
         "paper: top-1": theirs.get("ImageNet_top1", ""),
-        "pixel accuracy": theirs.get("PixAcc", ""),
-        "mIoU": theirs.get("mIoU", ""),
+        "paper: pixel accuracy": theirs.get("PixAcc", ""),
+        "paper: mIoU": theirs.get("mIoU", ""),
         "ours: top-1": plus_minus([run.accuracy for run in CLASSIFIERS[name]], 1) if name in ROWS else "",
-        "our pixel accuracy": plus_minus([run.final["pixel_accuracy"] for run in runs], 1),
-        "our mIoU": plus_minus([run.final["miou"] for run in runs], 1),
-        "IoU of person": plus_minus([run.final["iou"][-1] for run in runs], 1),
+        "ours: pixel accuracy": plus_minus([run.final["pixel_accuracy"] for run in runs], 1),
+        "ours: mIoU": plus_minus([run.final["miou"] for run in runs], 1),
+        "ours: IoU of person": plus_minus([run.final["iou"][-1] for run in runs], 1),
     })
 table(rows)
 
