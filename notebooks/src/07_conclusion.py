@@ -290,9 +290,9 @@ table(rows)
 
 # %% [markdown]
 # The arm `ladder-kept` follows the higher number in each question, and its teacher too is trained without what was
-# dropped. None of these differences is as large as two standard errors, so the choice is a guess, which the test set
-# then checks. It may be a little flattered: that zero γ and mixup are the tricks to doubt was known from lessons 3.1
-# and 5.4, whose runs were tested on the same pictures.
+# dropped. No difference that decided on a trick is as large as two standard errors, so the choice is a guess, which the
+# test set then checks. It may be a little flattered: that zero γ and mixup are the tricks to doubt was known from
+# lessons 3.1 and 5.4, whose runs were tested on the same pictures.
 
 # %%
 print("ladder-kept is ladder-all with", changes(ARMS["ladder-kept"], ARMS["ladder-all"]))
