@@ -305,7 +305,7 @@ def main() -> int:
         help="images of the run whose memory is measured (default: all)",
     )
     parser.add_argument("--batch-size", type=int, default=128)
-    parser.add_argument("--repeats", type=int, default=5, help="timed epochs of each loop (default: 5)")
+    parser.add_argument("--repeats", type=int, default=11, help="timed epochs of each loop (default: 11)")
     parser.add_argument("--threads", type=int, default=2, help="of torch (default: 2)")
     parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE.relative_to(ROOT)}")
     args = parser.parse_args()

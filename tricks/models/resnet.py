@@ -106,7 +106,8 @@ class Basic(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         a = self.relu(self.bn1(self.conv1(x)))
         a = self.bn2(self.conv2(a))
-        return self.relu(a + self.shortcut(x))
+        a += self.shortcut(x)  # in place: one pass over memory less, with the same bits
+        return self.relu(a)
 
 
 class Bottleneck(nn.Module):
@@ -138,7 +139,8 @@ class Bottleneck(nn.Module):
         a = self.relu(self.bn1(self.conv1(x)))
         a = self.relu(self.bn2(self.conv2(a)))
         a = self.bn3(self.conv3(a))
-        return self.relu(a + self.shortcut(x))
+        a += self.shortcut(x)  # in place: one pass over memory less, with the same bits
+        return self.relu(a)
 
 
 def make_shortcut(in_channels: int, out_channels: int, stride: int, tweak_d: bool) -> nn.Module:
