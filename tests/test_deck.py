@@ -163,6 +163,12 @@ def test_without_a_takeaway_the_plots_title_stands_in_for_it(folder):
     assert deck.read_picture(export(tiny(title=""), "optimal_gap")[0]).title == "optimal gap"
 
 
+def test_a_negative_number_in_a_title_has_a_minus_and_a_word_keeps_its_hyphen(folder):
+    takeaway = "D-efficient − plain at ResNet-50: -0.24 ± 0.61 points (-1 of 2)"
+    title = deck.read_picture(export(tiny(), "05_2_x", takeaway=takeaway)[0]).title
+    assert title == "D-efficient − plain at ResNet-50: −0.24 ± 0.61 points (−1 of 2)"
+
+
 # the slides
 
 

@@ -140,7 +140,7 @@ def read_picture(path: Path) -> Picture:
             text: dict[str, str] = getattr(image, "text", {})
     except (OSError, SyntaxError) as error:  # Pillow's for a broken PNG
         raise ValueError(f"{path} is not a readable picture ({error}). Delete it, or export it again") from error
-    title = text.get("Title") or path.stem.replace("_", " ")
+    title = re.sub(r"(?<!\w)-(?=\d)", "−", text.get("Title") or path.stem.replace("_", " "))  # a minus, not a hyphen
     records = tuple(filter(None, text.get("Source", "").split(", ")))
     height = float(text.get("Caption-Height", 0))
     return Picture(path, title, text.get("Description") or title, text.get("Comment", ""), height, records)
