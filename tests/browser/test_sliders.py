@@ -243,7 +243,7 @@ def test_a_broken_panel_would_be_noticed(cell, found, lab, monkeypatch):
 def test_an_error_that_shows_nowhere_would_be_noticed(lab):
     lab.run(notebook(IMPORTS, SILENT), "silent")
     assert exercise(lab.page.locator(".tricks-panel"), []) == []
-    assert lab.errors() == ["RuntimeError: nobody sees this"]
+    assert set(lab.errors()) == {"RuntimeError: nobody sees this"}  # one for each key
 
 
 def test_a_cell_that_fails_would_be_noticed(lab):
