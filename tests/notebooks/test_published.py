@@ -39,6 +39,8 @@ def test_a_committed_notebook_is_its_source_in_the_published_form(source, soluti
     assert text.endswith("}\n")
     outputs = [output for cell in notebook.cells for output in tool.outputs(cell)]
     assert any("image/png" in output.get("data", {}) for output in outputs)
+    printed = "".join(output.get("text", "") for output in outputs)
+    assert "shapes, made-up pictures" not in printed, "built where CIFAR-10 was not found: set TRICKS_DATA, build again"
     if solutions:
         assert tool.unsolved(notebook) == []
         assert not any("# your code" in cell.source for cell in notebook.cells)
