@@ -57,6 +57,7 @@ INVALID = [  # field, value, what the message says is allowed
     ("zero_gamma", 1, "bool"),
     ("linear_scaling", "no", "bool"),
     ("amp", 1, "bool"),
+    ("amp_dtype", "fp16", "auto, bfloat16, float16"),
 ]
 
 OTHER = {  # a valid value for each field that is not its default
@@ -69,6 +70,7 @@ OTHER = {  # a valid value for each field that is not its default
     "net": "resnet14",
     "schedule": "cosine",
     "teacher": "resnet20",
+    "amp_dtype": "float16",
 }
 
 

@@ -1,6 +1,7 @@
 """The loop: each trick changes what it should, an interrupted run continues identically, faults are named."""
 
 import inspect
+import json
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from torch import nn
 
 from tricks import ROOT, process, runs, train
@@ -97,8 +99,8 @@ def test_every_knob_above_is_a_field_and_no_trick_is_missing():
     (mark,) = (m for m in test_each_knob_alone_changes_the_run_and_stays_finite.pytestmark if m.name == "parametrize")
     tried = {name for change in mark.args[1] for name in change}
     elsewhere = {"dataset", "image_size", "train_images", "split", "epochs", "batch_size", "lr", "lr_batch"}
-    distillation = {"teacher", "temperature", "distill_weight"}
-    assert tried | elsewhere | distillation == {name for name in BASELINE.to_dict()}
+    own_test = {"teacher", "temperature", "distill_weight", "amp_dtype"}
+    assert tried | elsewhere | own_test == {name for name in BASELINE.to_dict()}
 
 
 def test_same_seed_means_same_crops_with_and_without_mixup():
@@ -159,6 +161,57 @@ def test_resumed_equals_uninterrupted(tmp_path, stop_after):
     assert list(epochs(recipe, parts, checkpoint=checkpoint)) == whole
     for ours, theirs in zip(parts.model.state_dict().values(), whole_parts.model.state_dict().values(), strict=True):
         assert torch.equal(ours, theirs)
+
+
+def note_in_training(seen, name):
+    """A hook that keeps the type of a module's output; evaluation is in fp32."""
+
+    def hook(module, x, out):
+        if module.training:
+            seen[name] = out.dtype
+
+    return hook
+
+
+def test_amp_dtype_says_in_which_type_the_network_calculates():
+    """On a net that is small enough for a CPU's slow fp16."""
+    seen, losses = {}, {}
+    for name in ("auto", "bfloat16", "float16"):
+        recipe = replace(TINY, epochs=1, amp=True, amp_dtype=name)
+        parts = parts_without_bn(recipe)
+        parts.model.register_forward_hook(note_in_training(seen, name))
+        losses[name] = next(epochs(recipe, parts))["train_loss"]
+    auto = process.amp_dtype(process.device())
+    assert seen == {"auto": auto, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    assert losses["bfloat16"] != losses["float16"] == pytest.approx(losses["bfloat16"], rel=0.05)
+    assert losses["auto"] == losses[str(auto).removeprefix("torch.")]
+
+
+def test_fp16_skips_steps_until_the_scale_fits_and_keeps_the_scale_over_a_stop(tmp_path):
+    """Gradients that overflow at first: weights stay, the scale halves, and there is no momentum yet to keep."""
+    recipe = replace(TINY, epochs=3, amp=True, amp_dtype="float16")
+
+    def steep():
+        parts = parts_without_bn(recipe)
+        with torch.no_grad():
+            parts.model[-1].weight.mul_(100)
+        return parts
+
+    parts, checkpoint = steep(), tmp_path / "run.safetensors"
+    before = [p.detach().clone() for p in parts.model.parameters()]
+    first = epochs(recipe, parts, checkpoint=checkpoint)
+    next(first)
+    assert all(map(torch.equal, parts.model.parameters(), before))
+    first.close()
+    with safe_open(checkpoint, framework="pt") as file:
+        assert json.loads(file.metadata()["scaler"])["scale"] == 2.0**16 / 2**4  # four steps, all skipped
+        assert not any(name.startswith("momentum") for name in file.keys())  # noqa: SIM118  a safe_open is no mapping
+    whole = steep()
+    rows = list(epochs(recipe, whole))
+    resumed = steep()
+    assert list(epochs(recipe, resumed, checkpoint=checkpoint)) == rows
+    assert all(map(torch.equal, resumed.model.parameters(), whole.model.parameters()))
+    assert not any(map(torch.equal, whole.model.parameters(), before))
 
 
 def test_kill_9_loses_at_most_the_epoch_in_progress_and_leaves_no_half_file(tmp_path):
@@ -235,6 +288,11 @@ def test_run_records_once_and_removes_its_checkpoint(own_cache):
     assert first.rows[-1]["test_nll"] == pytest.approx(first.final["nll"])
 
 
+def test_a_run_is_recorded_where_there_is_no_git(own_cache, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert train.run(replace(TINY, epochs=1), name="tiny", progress=lambda _: None).meta["commit"] == ""
+
+
 def test_evaluation_is_plain_cross_entropy_on_clean_pictures():
     recipe = replace(TINY, epochs=1, label_smoothing=0.3, mixup_alpha=0.5, augment="paper")
     parts = prepare(recipe, 0, dataset())
@@ -291,14 +349,13 @@ def parts_without_bn(recipe):
     parts = prepare(recipe, 0, dataset())
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(3, 8, 3, stride=4), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 64, 10))
+    net = net.to(process.device())
     if process.world()[1] > 1:
         net = nn.parallel.DistributedDataParallel(net)
     return parts._replace(model=net)
 
 
 def two_processes(kind, tmp_path):
-    import json
-
     script = tmp_path / "worker.py"
     script.write_text(WORKER)
     out = subprocess.run(

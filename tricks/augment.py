@@ -5,6 +5,7 @@ the CPU, so that every device sees the same crops; the other functions turn imag
 """
 
 import math
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +26,13 @@ PCA_VECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836,
 
 # RGB to YIQ, the television colour space in which grey (Y) and the colour plane (I, Q) are apart.
 RGB_TO_YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
+YIQ_TO_RGB = tuple(map(tuple, torch.linalg.inv(torch.tensor(RGB_TO_YIQ)).tolist()))
+
+
+@cache
+def constant(values: tuple, device: torch.device) -> Tensor:
+    """One of these tables on a device, made once: a copy to a GPU waits for all the work that was queued before it."""
+    return torch.tensor(values, device=device)
 
 
 # Random draws -------------------------------------------------------------------------------------------------------
@@ -124,7 +132,7 @@ def brightness(c: Tensor) -> Tensor:
 
 def saturation(c: Tensor) -> Tensor:
     """Matrices (B, 3, 3) for c · rgb + (1 − c) · grey, grey = 0.299 R + 0.587 G + 0.114 B in all three channels."""
-    grey = torch.tensor(RGB_TO_YIQ[0], device=c.device).expand(3, 3)
+    grey = constant(RGB_TO_YIQ[0], c.device).expand(3, 3)
     return brightness(c) + (1 - c)[:, None, None] * grey
 
 
@@ -137,14 +145,12 @@ def hue(c: Tensor) -> Tensor:
     angle = (c - 1) * math.pi
     cos, sin, zero, one = angle.cos(), angle.sin(), torch.zeros_like(c), torch.ones_like(c)
     turn = torch.stack([one, zero, zero, zero, cos, -sin, zero, sin, cos], dim=1).view(-1, 3, 3)
-    to_yiq = torch.tensor(RGB_TO_YIQ, device=c.device)
-    return torch.linalg.inv(to_yiq) @ turn @ to_yiq
+    return constant(YIQ_TO_RGB, c.device) @ turn @ constant(RGB_TO_YIQ, c.device)
 
 
 def pca_noise(alphas: Tensor) -> Tensor:
     """One RGB offset per picture, Σ_k α_k λ_k p_k along ImageNet's principal components (AlexNet): (B, 3) to (B, 3)."""
-    values = torch.tensor(PCA_VALUES, device=alphas.device)
-    return (alphas * values) @ torch.tensor(PCA_VECTORS, device=alphas.device).T
+    return (alphas * constant(PCA_VALUES, alphas.device)) @ constant(PCA_VECTORS, alphas.device).T
 
 
 def colour_map(coefficients: Tensor, alphas: Tensor) -> tuple[Tensor, Tensor]:
@@ -165,15 +171,15 @@ def recolour(x: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
 def normalise(x: Tensor) -> Tensor:
     """Subtract MEAN and divide by STD (step 6): uint8 (B, H, W, 3) to float32 (B, 3, H, W), channels last in memory."""
     b, height, width, _ = x.shape
-    mean = torch.tensor(MEAN, device=x.device).repeat(width)  # one value per number of an image row: the inner loop of
-    std = torch.tensor(STD, device=x.device).repeat(width)  # the subtraction is then long enough to be fast
+    mean = constant(MEAN, x.device).repeat(width)  # one value per number of an image row: the inner loop of the
+    std = constant(STD, x.device).repeat(width)  # subtraction is then long enough to be fast
     rows = x.reshape(b, height, width * 3).float().sub_(mean).div_(std)
     return rows.view(b, height, width, 3).permute(0, 3, 1, 2)
 
 
 def with_normalise(matrix: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
     """A colour map (B, 3, 3), (B, 3) followed by step 6, as one map."""
-    mean, std = torch.tensor(MEAN, device=matrix.device), torch.tensor(STD, device=matrix.device)
+    mean, std = constant(MEAN, matrix.device), constant(STD, matrix.device)
     return matrix / std[:, None], (offset - mean) / std
 
 

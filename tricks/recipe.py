@@ -14,6 +14,7 @@ from typing import Any, Self
 SCHEDULES = ("step", "cosine")
 AUGMENTS = ("none", "crop_flip", "paper")
 SPLITS = ("test", "validation")
+AMP_DTYPES = ("auto", "bfloat16", "float16")
 TASKS = ("detection", "segmentation")
 SAMPLE_IMAGES = 2_000  # of training and of evaluated images, on which curves are measured: all of them take too long
 _RANGES = {  # field: lowest and highest value that makes sense
@@ -121,6 +122,7 @@ class Recipe(_Values):
     weight_decay: float = 5e-4  # §2 λ; the paper gives no value
     no_bias_decay: bool = False  # §3.1 decay only the weights of convolutions and linear layers
     amp: bool = False  # §3.2 mixed precision, where the device has it
+    amp_dtype: str = "auto"  # §3.2 of amp: bfloat16, float16, or auto (float16 where the device has no bfloat16)
     # targets
     label_smoothing: float = 0.0  # §5.2 ε
     mixup_alpha: float = 0.0  # §5.4 α of Beta(α, α)
@@ -129,7 +131,7 @@ class Recipe(_Values):
     distill_weight: float = 1.0  # §5.3 factor before T² · soft loss; eq. 6 has 1
 
     def __post_init__(self) -> None:
-        choices = {"schedule": SCHEDULES, "augment": AUGMENTS, "split": SPLITS}
+        choices = {"schedule": SCHEDULES, "augment": AUGMENTS, "split": SPLITS, "amp_dtype": AMP_DTYPES}
         self._check(choices, positive=("lr", "temperature"))
 
     @property

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from filelock import FileLock
 
 from tricks import ROOT
-from tricks.recipe import BASELINE, Recipe, Transfer
+from tricks.recipe import AMP_DTYPES, BASELINE, Recipe, Transfer
 from tricks.runs import RUNS, K, Run, compare, find, nearest_name, plus_minus, recorded, value, write_atomic
 from tricks.transfer import arms as transfer
 
@@ -32,6 +32,16 @@ DISTILL = replace(SMOOTH, teacher="resnet14")
 # Of the step schedule's first decay, the paper's quarter of the run leaves 3 of 12 epochs at the peak: half did better.
 STEP = replace(EFFICIENT, first_decay=0.5)
 LONG = replace(SMOOTH, epochs=20)  # the paper's 120 to 200 epochs, which mixup's rows have (§5.5)
+# Table 6 with the paper's 120 and 200 epochs, its warm-up and its first decay: ten times as many steps, so on a GPU.
+FULL = {
+    f"full-{row}": recipe
+    for row, recipe in transfer.table(
+        standard=replace(SHORT, epochs=120),
+        efficient=replace(EFFICIENT, epochs=120, warmup_epochs=5.0),
+        teacher="resnet14",
+        mixup_epochs=200,
+    ).items()
+}
 # Few large steps: 156 a pass at 64 images, 19 at 512. A later first decay leaves a short run time at its peak.
 SMALL_BATCH = replace(SHORT, epochs=8, batch_size=64, lr=0.05, lr_batch=64, linear_scaling=True, first_decay=0.5)
 LARGE_BATCH = replace(SMALL_BATCH, batch_size=512)
@@ -151,6 +161,10 @@ ARMS: dict[str, Recipe] = {
     **{f"distill-{T:g}": replace(DISTILL, temperature=T) for T in (1.0, 2.0, 4.0, 10.0)},
     **_noisy(0.2),
     **_noisy(0.4),
+    **FULL,
+    "full-smooth-200": replace(FULL["full-smooth"], epochs=200),  # as many as mixup has
+    # §3.2 on a GPU
+    **{f"full-cosine-{kind}": replace(FULL["full-cosine"], amp=True, amp_dtype=kind) for kind in AMP_DTYPES[1:]},
     # §3.1, Table 4
     **_table_4(SMALL_BATCH, "small"),
     "large-unscaled": replace(LARGE_BATCH, linear_scaling=False),
@@ -272,6 +286,14 @@ STUDIES = {
             FIVE,
         ),
         Study(
+            "precision_gpu",
+            "What does mixed precision change on a GPU, in bfloat16, and in float16 with loss scaling?",
+            "§3.2, Tables 3 and 4",
+            ("full-cosine", "full-cosine-bfloat16", "full-cosine-float16"),
+            "full-cosine",
+            FIVE,
+        ),
+        Study(
             "tweaks",
             "What do the tweaks B, C and D bring and cost, one on top of the other, and D's pooling alone?",
             "§4, Table 5",
@@ -328,6 +350,14 @@ STUDIES = {
                 *("long", "long-mixup"),  # Table 6 gives mixup more epochs; here both have them
             ),
             "efficient",
+            FIVE,
+        ),
+        Study(
+            "full_schedule",
+            "What does each refinement of section 5 add when all have the paper's numbers of epochs?",
+            "§5.5, Table 6",
+            (*FULL, "full-smooth-200"),
+            "full-efficient",
             FIVE,
         ),
         Study(

@@ -77,7 +77,7 @@ def epochs(
     """
     model, train, clean_sample, test_sample, _, teacher = parts
     device = next(model.parameters()).device
-    dtype = process.amp_dtype(device)
+    dtype = process.amp_dtype(device, recipe.amp_dtype)
     autocast = partial(torch.autocast, device.type, dtype, enabled=recipe.amp)  # mixed precision
     scaler = torch.amp.GradScaler(device.type, enabled=recipe.amp and dtype == torch.float16)  # loss scaling
     groups = decay_groups(model, recipe.weight_decay, recipe.no_bias_decay)  # no bias decay
@@ -182,7 +182,7 @@ def prepare(
 
     The teacher is read from data/cache, or trained there first: the same recipe on the larger net (`teacher_of`).
     """
-    torch.set_flush_denormal(True)  # denormal numbers slow a CPU down and change nothing
+    process.set_up()
     dataset = dataset or load(recipe.dataset, recipe.image_size)
     rank, size = process.world()
     device = process.device()
@@ -308,7 +308,6 @@ def _run(recipe: Recipe, seed: int, name: str, checkpoint: Path | None, progress
 def describe(model: nn.Module, source: str, sizes: tuple[int, int], seconds: float) -> dict[str, Any]:
     """Where and on what a run was made, for its record; `sizes` are the numbers of training and test images."""
     device = process.device()
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     return {
         "source": source,
         "train_images": sizes[0],
@@ -316,14 +315,24 @@ def describe(model: nn.Module, source: str, sizes: tuple[int, int], seconds: flo
         "parameters": resnet.parameter_count(plain(model)),
         "seconds": round(seconds, 1),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "fp32_convolutions": torch.backends.cudnn.conv.fp32_precision if device.type == "cuda" else "ieee",
         "threads": torch.get_num_threads(),
         "processes": process.world()[1],
         "torch": torch.__version__,
         "python": platform.python_version(),
-        "commit": commit.stdout.strip(),
+        "commit": commit(),
         "date": date.today().isoformat(),
         "train_version": TRAIN_VERSION,
     }
+
+
+def commit() -> str:
+    """The course's own commit; "" where it is not in a git repository, or there is no git."""
+    try:
+        answer = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    except OSError:
+        return ""
+    return answer.stdout.strip()
 
 
 def contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -339,7 +348,8 @@ def save_checkpoint(
         return
     state = {f"model.{name}": tensor for name, tensor in plain(model).state_dict().items()}
     for index, parameter in enumerate(p for group in optimizer.param_groups for p in group["params"]):
-        state[f"momentum.{index}"] = optimizer.state[parameter]["momentum_buffer"]
+        if parameter in optimizer.state:  # not before its first step: loss scaling may have skipped all so far
+            state[f"momentum.{index}"] = optimizer.state[parameter]["momentum_buffer"]
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, save(contiguous(state), {"rows": json.dumps(rows), "scaler": json.dumps(scaler.state_dict())}))
 
@@ -356,7 +366,8 @@ def resume(
         rows, scale = (json.loads(file.metadata()[name]) for name in ("rows", "scaler"))
     plain(model).load_state_dict({name[6:]: tensor for name, tensor in state.items() if name.startswith("model.")})
     for index, parameter in enumerate(p for group in optimizer.param_groups for p in group["params"]):
-        buffer = torch.empty_like(parameter).copy_(state[f"momentum.{index}"])  # in the parameter's memory format
-        optimizer.state[parameter]["momentum_buffer"] = buffer
+        if (momentum := state.get(f"momentum.{index}")) is not None:
+            buffer = torch.empty_like(parameter).copy_(momentum)  # in the parameter's memory format
+            optimizer.state[parameter]["momentum_buffer"] = buffer
     scaler.load_state_dict(scale)
     return rows

@@ -121,7 +121,7 @@ def prepare(
 
     The backbone's weights are read from data/, or trained there first (`train.weights_for`).
     """
-    torch.set_flush_denormal(True)  # denormal numbers slow a CPU down and change nothing
+    process.set_up()
     scenes = scenes or load(recipe, seed)
     backbone = backbone_for(recipe, seed, progress)
     device = process.device()
