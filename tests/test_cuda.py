@@ -19,7 +19,7 @@ FP16 = {"amp": True, "amp_dtype": "float16"}
 @pytest.fixture
 def exact_fp32(monkeypatch):
     """Convolutions in fp32 as on the CPU, and not in TF32, which is PyTorch's default on a GPU that has it."""
-    monkeypatch.setattr(torch.backends.cudnn.conv, "fp32_precision", "ieee")
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
 
 
 def on_the_cpu(monkeypatch):
