@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from tricks import process
+
 
 @pytest.fixture(autouse=True)
 def one_thread():
@@ -11,3 +13,14 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def on_the_cpu(request, monkeypatch):
+    """References are computed on the CPU, so that is where tests train, on a machine with a GPU too.
+
+    Those marked `any_device` take what there is: the tests of the GPU, the lessons, the browser.
+    """
+    if request.node.get_closest_marker("any_device") is None:
+        monkeypatch.setattr(process, "device", lambda: torch.device("cpu"))
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # for the processes that a test starts

@@ -6,6 +6,7 @@ import build_notebooks as tool
 import pytest
 
 
+@pytest.mark.any_device
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("solutions", [False, True], ids=["lesson", "solutions"])
 @pytest.mark.parametrize("source", tool.sources([]), ids=lambda path: path.stem)

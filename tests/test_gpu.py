@@ -7,12 +7,15 @@ import pytest
 import torch
 from test_train import TINY, dataset, note_in_training
 
-from tricks import process
+from tricks import process, runs, train
 from tricks.data.loader import DeviceLoader
 from tricks.recipe import AUGMENTS
 from tricks.train import epochs, prepare
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU here")
+pytestmark = [
+    pytest.mark.any_device,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU here"),
+]
 FP16 = {"amp": True, "amp_dtype": "float16"}
 
 
@@ -75,6 +78,19 @@ def test_mixed_precision_calculates_in_the_type_that_was_asked_for():
         parts.model.stem[0].register_forward_hook(note_in_training(seen, name))
         list(epochs(recipe, parts))
     assert seen == {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def test_a_record_and_its_teacher_are_made_on_the_gpu_and_say_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr(train, "load", lambda *_: dataset())
+    recipe = replace(TINY, epochs=2, teacher="resnet14", amp=True, amp_dtype="float16")
+    made = train.run(recipe, 1, name="tiny", progress=lambda _: None)
+    assert made.meta["device"] == torch.cuda.get_device_name() and made.meta["tf32"] is True
+    assert runs.find(recipe) == [made]
+    assert made.rows[-1]["test_accuracy"] == pytest.approx(made.accuracy)
+    weights = train.weights_for(recipe, 1, dataset())
+    assert train.weights_path(recipe, 1).exists() and all(w.device.type == "cpu" for w in weights.values())
 
 
 def test_a_full_memory_names_the_knobs_and_leaves_the_gpu_usable():
