@@ -288,6 +288,14 @@ def test_run_records_once_and_removes_its_checkpoint(own_cache):
     assert first.rows[-1]["test_nll"] == pytest.approx(first.final["nll"])
 
 
+def test_the_time_left_of_a_resumed_run_is_that_of_the_epochs_to_come(monkeypatch):
+    """Two epochs come back at once, the other four take a minute each."""
+    clock = iter([0.0, 0.0, 0.0, 60.0, 120.0, 180.0, 240.0])
+    monkeypatch.setattr(train.time, "perf_counter", lambda: next(clock))
+    left = [text for _, text in train.with_time_left(({"epoch": k + 1} for k in range(6)), total=6)]
+    assert left[2:] == [f"about {minutes} min left" for minutes in ("3.0", "2.0", "1.0", "0.0")]
+
+
 def test_a_run_is_recorded_where_there_is_no_git(own_cache, monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert train.run(replace(TINY, epochs=1), name="tiny", progress=lambda _: None).meta["commit"] == ""

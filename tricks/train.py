@@ -5,7 +5,7 @@ import json
 import platform
 import subprocess
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from datetime import date
 from functools import partial, wraps
 from pathlib import Path
@@ -287,12 +287,11 @@ def _run(recipe: Recipe, seed: int, name: str, checkpoint: Path | None, progress
     parts = prepare(recipe, seed, dataset, progress)
     rows: list[Row] = []
     started = time.perf_counter()
-    for row in epochs(recipe, parts, seed=seed, checkpoint=checkpoint):
+    for row, left in with_time_left(epochs(recipe, parts, seed=seed, checkpoint=checkpoint), recipe.epochs):
         rows.append(row)
-        left = (time.perf_counter() - started) / len(rows) * (recipe.epochs - len(rows))
         progress(
             f"{name}, seed {seed}: epoch {row['epoch']} of {recipe.epochs}, loss {row['train_loss']:.3f}, "
-            f"{recipe.split} {row['test_accuracy']:.2f} %, about {left / 60:.1f} min left"
+            f"{recipe.split} {row['test_accuracy']:.2f} %, {left}"
         )
     final = metrics.summary(*predict(parts.model, parts.test))
     sizes = len(parts.train.labels), len(parts.test.labels)
@@ -303,6 +302,18 @@ def _run(recipe: Recipe, seed: int, name: str, checkpoint: Path | None, progress
         finished.save()
         checkpoint.unlink(missing_ok=True)
     return finished
+
+
+def with_time_left(rows: Iterable[Row], total: int) -> Iterator[tuple[Row, str]]:
+    """Each row of a run of `total` epochs, and how long the rest will take if each epoch takes as long as this one.
+
+    Not as long as the mean so far: the epochs of a resumed run that were made before come back in no time.
+    """
+    before = time.perf_counter()
+    for row in rows:
+        now = time.perf_counter()
+        yield row, f"about {(now - before) * (total - row['epoch']) / 60:.1f} min left"
+        before = now
 
 
 def describe(model: nn.Module, source: str, sizes: tuple[int, int], seconds: float) -> dict[str, Any]:

@@ -1,12 +1,15 @@
 """Plots of number formats: their arithmetic is that of real casts, and the plots draw it."""
 
+import json
 import math
 from functools import partial
+from itertools import product
 
 import numpy as np
 import pytest
 import torch
 
+from tricks import ROOT
 from tricks.figures import precision
 from tricks.figures.precision import BF16, FORMATS, FP16, FP32, lost_share, shares
 
@@ -14,6 +17,10 @@ DTYPES = {FP32: torch.float32, FP16: torch.float16, BF16: torch.bfloat16}
 RANDOM = np.random.default_rng(0)
 GRADIENTS = (RANDOM.normal(size=2000) * 2.0 ** RANDOM.uniform(-30, -4, 2000)).astype(np.float32)
 WEIGHTS = RANDOM.normal(0, 0.05, 2000).astype(np.float32)
+SPEEDS = [
+    {"precision": name, "batch_size": batch, "images_per_second": [9 * k, 10 * k, 12 * k], "peak_memory": 2**30 * k}
+    for k, (name, batch) in enumerate(product(("fp32", "tf32", "bf16", "fp16"), (32, 128)), start=1)
+]
 
 PLOTS = {
     "number_lines": partial(precision.number_lines, 0.1),
@@ -21,6 +28,7 @@ PLOTS = {
     "number_lines, above fp16": partial(precision.number_lines, 1e5),
     "gradient_histogram": partial(precision.gradient_histogram, GRADIENTS, 1),
     "lost_updates": partial(precision.lost_updates, WEIGHTS, GRADIENTS, 0.1),
+    "speeds": partial(precision.speeds, SPEEDS),
 }
 REDRAWN = {
     "number_lines": (precision.number_lines, (0.1,), (3e-6,), (3e-6,)),
@@ -135,3 +143,25 @@ def test_lost_updates_draws_them():
     dots = {tuple(line.get_xydata()[0]) for line in fig.axes[1].lines if line.get_marker() == "o"}
     assert dots == {(0.01, lost_share(WEIGHTS, GRADIENTS, 0.01, form)) for form in FORMATS}
     assert math.isclose(sum(lost_share(WEIGHTS, 0 * GRADIENTS, 0.01, form) for form in FORMATS), 300)
+
+
+def test_a_speed_is_the_median_with_its_range_and_memory_is_in_gibibytes():
+    left, right = precision.speeds(SPEEDS).axes
+    assert sorted(bar.get_height() for bar in left.patches) == [10 * k for k in range(1, 9)]
+    assert sorted(bar.get_height() for bar in right.patches) == list(range(1, 9))
+    ranges = [tuple(line[:, 1]) for bars in left.collections for line in bars.get_segments()]
+    assert sorted(ranges) == [(9 * k, 12 * k) for k in range(1, 9)]
+    assert [tick.get_text() for tick in left.get_xticklabels()] == ["32", "128"]
+
+
+def test_every_committed_speed_file_has_all_precisions_of_every_size_and_says_where_it_was_made():
+    files = sorted((ROOT / "data" / "speed").glob("*.json"))
+    assert files, "no committed speeds were found"
+    for path in files:
+        record = json.loads(path.read_text())
+        assert all(record[key] for key in ("device", "torch", "cudnn", "commit", "date"))
+        sizes = {(row["net"], row["image_size"], row["batch_size"]) for row in record["rows"]}
+        made = [(row["net"], row["image_size"], row["batch_size"], row["precision"]) for row in record["rows"]]
+        assert sorted(made) == sorted((*size, name) for size in sizes for name in ("fp32", "tf32", "bf16", "fp16"))
+        assert all(min(row["images_per_second"]) > 0 < row["peak_memory"] for row in record["rows"])
+        assert all(len(row["images_per_second"]) >= 3 for row in record["rows"])

@@ -1,5 +1,7 @@
-"""Plots of number formats: which numbers exist, and what becomes of gradients and of updates in them (§3.2)."""
+"""Plots of number formats: which numbers exist, what becomes of gradients and of updates in them, how fast (§3.2)."""
 
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -266,3 +268,32 @@ def lost_updates(weights: Any, gradients: Any, lr: float = 0.1, *, caption: str 
             point.set_data([lr], [lost_share(weights, gradients, lr, form)])
 
     return with_redraw(fig, redraw, lr)
+
+
+@styled
+def speeds(rows: Sequence[Mapping[str, Any]], *, caption: str = "") -> Figure:
+    """Images per second of one network's training step, and the memory it takes, in each precision and batch size.
+
+    `rows` are those of a file in data/speed: `precision`, `batch_size`, `images_per_second` of each timed epoch, and
+    `peak_memory` in bytes. A bar is the median, its line the range.
+    """
+    fig, (left, right) = canvas(2, height=4.2, caption=caption)
+    colours = {**{form.name: colour for form, colour in ONE_FORMAT.items()}, "tf32": COLOURS[2]}
+    batches = sorted({row["batch_size"] for row in rows})
+    precisions = list(dict.fromkeys(row["precision"] for row in rows))
+    for i, precision in enumerate(precisions):
+        mine = sorted((row for row in rows if row["precision"] == precision), key=lambda row: row["batch_size"])
+        places = [batches.index(row["batch_size"]) + 0.2 * (i - (len(precisions) - 1) / 2) for row in mine]
+        bar = {"width": 0.18, "color": colours[precision]}
+        middle = [statistics.median(row["images_per_second"]) for row in mine]
+        ends = [(min(row["images_per_second"]), max(row["images_per_second"])) for row in mine]
+        below, above = ([abs(m - e[k]) for m, e in zip(middle, ends, strict=True)] for k in (0, 1))
+        left.bar(places, middle, yerr=(below, above), ecolor=INK, error_kw={"elinewidth": 1}, label=precision, **bar)
+        right.bar(places, [row["peak_memory"] / 2**30 for row in mine], **bar)
+    for ax, ylabel in ((left, "images per second"), (right, "memory in use, GiB")):
+        ax.set_xticks(range(len(batches)), [f"{batch:,}" for batch in batches])
+        ax.set(xlabel="images a step", ylabel=ylabel)
+        ax.grid(axis="x", visible=False)
+    left.yaxis.set_major_formatter("{x:,.0f}")
+    fig.legend(loc="outside upper right", ncols=len(precisions))
+    return fig

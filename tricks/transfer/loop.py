@@ -28,6 +28,7 @@ from tricks.train import (
     recorded_once,
     resume,
     save_checkpoint,
+    with_time_left,
 )
 from tricks.transfer import detection, segmentation
 from tricks.transfer.backbone import backbone_for
@@ -145,15 +146,14 @@ def _run(recipe: Transfer, seed: int, name: str, checkpoint: Path | None, progre
     parts = prepare(recipe, seed, progress=progress)
     rows: list[Row] = []
     started = time.perf_counter()
-    for row in epochs(recipe, parts, seed=seed, checkpoint=checkpoint):
+    for row, left in with_time_left(epochs(recipe, parts, seed=seed, checkpoint=checkpoint), recipe.epochs):
         rows.append(row)
-        left = (time.perf_counter() - started) / len(rows) * (recipe.epochs - len(rows))
         scores = ", ".join(
             f"{key} {value:.2f} %" for key, value in row.items() if key not in ("epoch", "lr", "train_loss")
         )
         progress(
             f"{name}, seed {seed}: epoch {row['epoch']} of {recipe.epochs}, loss {row['train_loss']:.3f}, "
-            f"{recipe.split}: {scores}, about {left / 60:.1f} min left"
+            f"{recipe.split}: {scores}, {left}"
         )
     final, seconds = evaluate(recipe, parts), time.perf_counter() - started
     sizes = len(parts.scenes.train), len(parts.scenes.test)
