@@ -98,6 +98,7 @@ def main() -> int:
         "python": platform.python_version(),
         "commit": commit(),
         "date": date.today().isoformat(),
+        "images": args.images,
         "rows": rows,
     }
     args.folder.mkdir(parents=True, exist_ok=True)
