@@ -1,20 +1,22 @@
-"""Draw the README's picture, docs/images/label_smoothing.png, from the records of the smoothing study."""
+"""Draw the README's picture, docs/images/step_and_cosine.png: Fig. 3b of the paper beside ours, from the records."""
 
-from tricks import ROOT
-from tricks.figures.evidence import gap_histogram
-from tricks.figures.targets import theoretical_gap
+from tricks import ROOT, paper
+from tricks.figures.evidence import curves
 from tricks.runs import caption, write_atomic
 from tricks.studies import arm
 
 
 def main() -> None:
-    """Fig. 4b from our runs, with the gap that eq. 5 asks for."""
-    runs = {"one-hot": arm("cosine"), "ε = 0.1": arm("smoothing-0.1"), "ε = 0.4": arm("smoothing-0.4")}
-    theory = {f"ε = {eps}": theoretical_gap(eps, 10) for eps in (0.1, 0.4)}
-    everything = [run for group in runs.values() for run in group]
-    path = ROOT / "docs" / "images" / "label_smoothing.png"
+    """The paper's curves on the left, three seeds of the same schedules on the right."""
+    runs = {"step": arm("full-efficient"), "cosine": arm("full-cosine")}
+    theirs = {}
+    for name in runs:
+        epochs, share = paper.curve("3b", name)
+        theirs[name] = epochs, [100 * value for value in share]
+    below = f"paper: Fig. 3b, ImageNet. Ours: {caption([run for group in runs.values() for run in group], curve=True)}"
+    path = ROOT / "docs" / "images" / "step_and_cosine.png"
     path.parent.mkdir(exist_ok=True)
-    write_atomic(path, gap_histogram(runs, theory=theory, caption=caption(everything)).png())
+    write_atomic(path, curves(runs, paper=theirs, caption=below).png())
     print(path)
 
 
