@@ -19,7 +19,8 @@ def one_thread():
 def on_the_cpu(request, monkeypatch):
     """References are computed on the CPU, so that is where tests train, on a machine with a GPU too.
 
-    Those marked `any_device` take what there is: the tests of the GPU, the lessons, the browser.
+    Those marked `any_device` take what there is: the tests of the GPU, and the lessons. So do the lessons in the
+    browser, whose server is started before this.
     """
     if request.node.get_closest_marker("any_device") is None:
         monkeypatch.setattr(process, "device", lambda: torch.device("cpu"))

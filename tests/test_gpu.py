@@ -25,7 +25,7 @@ def exact_fp32(monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
 
 
-def on_the_cpu(monkeypatch):
+def use_the_cpu(monkeypatch):
     monkeypatch.setattr(process, "device", lambda: torch.device("cpu"))
 
 
@@ -48,7 +48,7 @@ def test_batches_on_the_gpu_are_those_of_the_cpu(kind):
 def test_an_epoch_on_the_gpu_is_the_cpus(change, exact_fp32, monkeypatch):
     recipe = replace(TINY, epochs=1, **change)
     (there,) = epochs(recipe, prepare(recipe, 0, dataset()))
-    on_the_cpu(monkeypatch)
+    use_the_cpu(monkeypatch)
     (here,) = epochs(recipe, prepare(recipe, 0, dataset()))
     assert there["train_loss"] == pytest.approx(here["train_loss"], rel=1e-3)
     assert there["test_nll"] == pytest.approx(here["test_nll"], rel=1e-2)
@@ -86,7 +86,9 @@ def test_a_record_and_its_teacher_are_made_on_the_gpu_and_say_so(tmp_path, monke
     monkeypatch.setattr(train, "load", lambda *_: dataset())
     recipe = replace(TINY, epochs=2, teacher="resnet14", amp=True, amp_dtype="float16")
     made = train.run(recipe, 1, name="tiny", progress=lambda _: None)
-    assert made.meta["device"] == torch.cuda.get_device_name() and made.meta["tf32"] is True
+    assert made.meta["device"] == torch.cuda.get_device_name() and made.meta["tf32"] == process.has_tf32(
+        process.device()
+    )
     assert runs.find(recipe) == [made]
     assert made.rows[-1]["test_accuracy"] == pytest.approx(made.accuracy)
     weights = train.weights_for(recipe, 1, dataset())

@@ -30,6 +30,11 @@ def amp_dtype(device: torch.device, wanted: str = "auto") -> torch.dtype:
     return torch.bfloat16 if device.type == "cpu" else torch.float16
 
 
+def has_tf32(device: torch.device) -> bool:
+    """Whether matrix units can read fp32 numbers with 10 bits of mantissa: NVIDIA GPUs from the A100 on."""
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+
+
 def set_up() -> None:
     """What every run wants of PyTorch: speed on a CPU, and on a GPU the same numbers from the same seed."""
     torch.set_flush_denormal(True)  # denormal numbers slow a CPU down and change nothing

@@ -122,7 +122,7 @@ class Recipe(_Values):
     weight_decay: float = 5e-4  # §2 λ; the paper gives no value
     no_bias_decay: bool = False  # §3.1 decay only the weights of convolutions and linear layers
     amp: bool = False  # §3.2 mixed precision, where the device has it
-    amp_dtype: str = "auto"  # §3.2 of amp: bfloat16, float16, or auto (float16 where the device has no bfloat16)
+    amp_dtype: str = "auto"  # §3.2 16-bit type of amp; auto: bfloat16, or float16 where a GPU lacks it
     # targets
     label_smoothing: float = 0.0  # §5.2 ε
     mixup_alpha: float = 0.0  # §5.4 α of Beta(α, α)

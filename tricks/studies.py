@@ -355,7 +355,7 @@ STUDIES = {
         ),
         Study(
             "full_schedule",
-            "What does each refinement of section 5 add when all have the paper's numbers of epochs?",
+            "What do cosine decay, smoothing and mixup add with the paper's numbers of epochs?",
             "§5.5, Table 6",
             tuple(FULL_ARMS),
             "full-efficient",

@@ -326,7 +326,7 @@ def describe(model: nn.Module, source: str, sizes: tuple[int, int], seconds: flo
         "parameters": resnet.parameter_count(plain(model)),
         "seconds": round(seconds, 1),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        "tf32": device.type == "cuda" and torch.backends.cudnn.allow_tf32,  # in convolutions of fp32 tensors
+        "tf32": process.has_tf32(device) and torch.backends.cudnn.allow_tf32,  # in convolutions of fp32 tensors
         "threads": torch.get_num_threads(),
         "processes": process.world()[1],
         "torch": torch.__version__,

@@ -413,9 +413,9 @@ guess.reveal(compare(mix, plain))
 #
 # ### With the paper's 120 and 200 epochs
 #
-# So we trained for as long as the paper, on a GPU: label smoothing for 120 and for 200 epochs, and mixup on top of it
-# for 200. What is new is the column *clean training accuracy*: the network has learnt its 10,000 pictures almost by
-# heart, with mixup too, and there is a gap to the test pictures that a regulariser could close.
+# So we trained for as many epochs as the paper, most of it on a GPU: label smoothing for 120 and for 200 epochs, and
+# mixup on top of it for 200. Look at *clean training accuracy*: the network has now learnt its 10,000 pictures almost
+# by heart, with mixup too, and there is a gap to the test pictures that a regulariser could close.
 
 # %%
 plain_120, plain_200, mix_200 = arm("full-smooth"), arm("full-smooth-200"), arm("full-mixup")
@@ -438,12 +438,11 @@ for label, (result, _) in at_length.items():
     print(f"{label}: {result}")
 print(f"no mixup, 200 instead of 120 epochs: {compare(plain_200, plain_120)}")
 for length, result in ((few, compare(mix, plain)), (many, compare(mix_long, plain_long)), (200, equal)):
-    print(f"mixup at equal length, {length:3d} epochs: {result.mean:+.2f} points, n = {len(result.seeds)}")
+    print(f"mixup at equal length, {length:3d} epochs: {result}")
 
 # %% [markdown]
-# Read the last three lines downwards: what mixup costs in a short run, and what is left of that in a long one. Whether
-# there is a gain, three seeds have to say with their interval. And the confidence: with smoothing *and* mixup the
-# network claims less than it could.
+# Read the last three lines downwards: what mixup costs in a short run, and what the long one can say about that with
+# its interval. And the confidence: with smoothing the network claims less than it could, with mixup on top still less.
 #
 # ## Wrong labels
 #
@@ -613,8 +612,8 @@ check("lowest loss", lowest_loss, measured, [(0.3, 0.1, 10), (0.9, 0.1, 1000), (
 #
 # ## For discussion
 #
-# 1. Our networks see each picture 12, 20 or 200 times. Which of the numbers above tells you whether mixup has anything
-#    to cure? How would you decide, before training, whether to switch it on?
+# 1. Our networks see each picture 12, 20, 120 or 200 times. Which of the numbers above tells you whether mixup has
+#    anything to cure? How would you decide, before training, whether to switch it on?
 # 2. With mixup the training loss cannot come near 0, however long you train. By which numbers would you notice
 #    overfitting?
 # 3. Would you mix two pictures of a street for object detection? What is the target of a mixed box?

@@ -65,7 +65,7 @@ PAPER_SEGMENTATION = replace(
 
 
 def table(standard: Recipe, efficient: Recipe, teacher: str, mixup_epochs: int) -> dict[str, Recipe]:
-    """The rows of Tables 8 and 9: how the backbone was trained, by a short name for each row."""
+    """The rows of Tables 6, 8 and 9 below a standard one: how the network was trained, by a short name for each row."""
     cosine = replace(efficient, schedule="cosine")
     smooth = replace(cosine, label_smoothing=0.1)
     distill = replace(smooth, teacher=teacher)
