@@ -86,9 +86,8 @@ def test_a_record_and_its_teacher_are_made_on_the_gpu_and_say_so(tmp_path, monke
     monkeypatch.setattr(train, "load", lambda *_: dataset())
     recipe = replace(TINY, epochs=2, teacher="resnet14", amp=True, amp_dtype="float16")
     made = train.run(recipe, 1, name="tiny", progress=lambda _: None)
-    assert made.meta["device"] == torch.cuda.get_device_name() and made.meta["tf32"] == process.has_tf32(
-        process.device()
-    )
+    assert made.meta["device"] == torch.cuda.get_device_name()
+    assert made.meta["tf32"] == process.has_tf32(process.device())
     assert runs.find(recipe) == [made]
     assert made.rows[-1]["test_accuracy"] == pytest.approx(made.accuracy)
     weights = train.weights_for(recipe, 1, dataset())
