@@ -477,9 +477,10 @@ def status(study: Study) -> str:
     """A table of the study's arms: recorded seeds, accuracy, difference to the reference arm."""
     lines = [f"{study.name}: {study.question} ({study.source})"]
     reference = find(recipe_of(study.reference))
+    width = max(map(len, study.arms))
     for name in study.arms:
         runs = [run for run in find(recipe_of(name)) if run.seed in study.seeds]
-        line = f"  {name:<16} {len(runs)} of {len(study.seeds)} seeds"
+        line = f"  {name:<{width}} {len(runs)} of {len(study.seeds)} seeds"
         if runs:
             line += f"   {study.metric} {plus_minus([value(run, study.metric) for run in runs])} %"
         if runs and reference and name != study.reference and {r.seed for r in runs} & {r.seed for r in reference}:
