@@ -43,7 +43,9 @@ def reliability(runs: Mapping[str, Runs] | Runs, *, caption: str = "") -> Figure
         share = 100 * total / total.sum()
         ece = plus_minus([100 * final["ece"] for final in finals], 1)
         left.plot(confidence, accuracy, color=colour, label=f"{label}{': ' if label else ''}ECE {ece} points")
-        left.scatter(confidence, accuracy, s=15 + 6 * share[filled], color=colour, edgecolor="white", zorder=3)
+        left.scatter(
+            confidence, accuracy, s=15 + 6 * share[filled], color=colour, edgecolor="white", zorder=3, clip_on=False
+        )
         edges = np.linspace(0, 100, len(total) + 1)
         right.stairs(share, edges, color=colour, linewidth=2)
         right.stairs(share, edges, color=colour, alpha=0.15, fill=True)
