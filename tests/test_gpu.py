@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import test_train
 import torch
 from test_train import TINY, dataset, note_in_training
 
@@ -16,6 +17,7 @@ pytestmark = [
     pytest.mark.any_device,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU here"),
 ]
+own_cache = test_train.own_cache  # the fixture: records and weights in a folder of the test's own
 FP16 = {"amp": True, "amp_dtype": "float16"}
 
 
@@ -23,10 +25,6 @@ FP16 = {"amp": True, "amp_dtype": "float16"}
 def exact_fp32(monkeypatch):
     """Convolutions in fp32 as on the CPU, and not in TF32, which is PyTorch's default on a GPU that has it."""
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
-
-
-def use_the_cpu(monkeypatch):
-    monkeypatch.setattr(process, "device", lambda: torch.device("cpu"))
 
 
 @pytest.mark.parametrize("kind", AUGMENTS)
@@ -48,7 +46,7 @@ def test_batches_on_the_gpu_are_those_of_the_cpu(kind):
 def test_an_epoch_on_the_gpu_is_the_cpus(change, exact_fp32, monkeypatch):
     recipe = replace(TINY, epochs=1, **change)
     (there,) = epochs(recipe, prepare(recipe, 0, dataset()))
-    use_the_cpu(monkeypatch)
+    monkeypatch.setattr(process, "device", lambda: torch.device("cpu"))
     (here,) = epochs(recipe, prepare(recipe, 0, dataset()))
     assert there["train_loss"] == pytest.approx(here["train_loss"], rel=1e-3)
     assert there["test_nll"] == pytest.approx(here["test_nll"], rel=1e-2)
@@ -80,10 +78,7 @@ def test_mixed_precision_calculates_in_the_type_that_was_asked_for():
     assert seen == {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def test_a_record_and_its_teacher_are_made_on_the_gpu_and_say_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(train, "CACHE", tmp_path / "cache")
-    monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
-    monkeypatch.setattr(train, "load", lambda *_: dataset())
+def test_a_record_and_its_teacher_are_made_on_the_gpu_and_say_so(own_cache):
     recipe = replace(TINY, epochs=2, teacher="resnet14", amp=True, amp_dtype="float16")
     made = train.run(recipe, 1, name="tiny", progress=lambda _: None)
     assert made.meta["device"] == torch.cuda.get_device_name()
@@ -119,11 +114,11 @@ def test_the_loop_does_not_wait_for_the_gpu_within_an_epoch(kind, monkeypatch):
     parts = prepare(recipe, 0, dataset())
     list(epochs(replace(recipe, epochs=1), parts))  # what is made once is made
     step = torch.optim.SGD.step
-    waits = []
+    steps = []  # the learning rate of each
 
     def watched(self, *args, **kwargs):
         torch.cuda.set_sync_debug_mode("error")  # from the first step of an epoch to its last
-        waits.append(len(waits))
+        steps.append(self.param_groups[0]["lr"])
         return step(self, *args, **kwargs)
 
     monkeypatch.setattr(torch.optim.SGD, "step", watched)
@@ -144,4 +139,4 @@ def test_the_loop_does_not_wait_for_the_gpu_within_an_epoch(kind, monkeypatch):
         list(epochs(recipe, parts._replace(train=Ends())))
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    assert len(waits) == recipe.epochs * len(parts.train)
+    assert len(steps) == recipe.epochs * len(parts.train)

@@ -145,7 +145,7 @@ def epoch_seconds(loops: dict[str, Iterator[object]], repeats: int) -> dict[str,
     return seconds
 
 
-def training_speed(images: int, batch_size: int, repeats: int, worker_counts: list[int]) -> list[Result]:
+def training_speed(images: int, batch_size: int, repeats: int) -> list[Result]:
     """Our loop against the usual one and against its limit, for both augmentations."""
     dataset = load("cifar10")
     split = Split(dataset.train.images[:images], dataset.train.labels[:images])
@@ -172,7 +172,7 @@ def training_speed(images: int, batch_size: int, repeats: int, worker_counts: li
             "ours": our_loop(recipe, ours, few),
             "limit": our_loop(recipe, OneBatch(ours), few),
         }
-        for workers in worker_counts:
+        for workers in (0, 2):
             pictures = Pictures(split, usual_transform(kind, side))
             usual = DataLoader(
                 pictures,
@@ -306,9 +306,6 @@ def main() -> int:
     )
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--repeats", type=int, default=11, help="timed epochs of each loop (default: 11)")
-    parser.add_argument(
-        "--workers", type=int, nargs="+", default=[0, 2], help="of the DataLoader, the fastest counts (default: 0 2)"
-    )
     parser.add_argument("--threads", type=int, default=2, help="of torch (default: 2)")
     parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE.relative_to(ROOT)}")
     args = parser.parse_args()
@@ -316,8 +313,8 @@ def main() -> int:
     in_the_courses_environment()
     memory = peak_memory(args.memory_images)  # first: a child process starts with the peak of this one
     torch.set_num_threads(args.threads)
-    torch.set_flush_denormal(True)
-    results = training_speed(args.images, args.batch_size, args.repeats, args.workers)
+    process.set_up()
+    results = training_speed(args.images, args.batch_size, args.repeats)
     results += [memory, import_seconds(), slider_redraw(), recorded_recipe()]
     how = f"{args.images:,} images in an epoch, {args.repeats} epochs of each loop"
     text = f"{table(results)}\n\nMeasured on {date.today()}: {machine()}; {how}."

@@ -2,8 +2,7 @@
 
 Table 3 of the paper changes precision and batch size at once. This measures every combination: the course's loop on
 ResNet-50 at 224 px with the paper's 32 and 128 pictures a device (256 and 1024 on eight) and with 256, and on the
-course's own net.
-One batch is trained on again and again, so no data set is needed and what is timed is the training step.
+course's own net. One batch is trained on again and again: no data set is needed, and what is timed is the step.
 
 It writes data/speed/<GPU>.json, which lesson 03_2 shows. Run it on a GPU that does nothing else.
 """
