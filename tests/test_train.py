@@ -288,6 +288,27 @@ def test_run_records_once_and_removes_its_checkpoint(own_cache):
     assert first.rows[-1]["test_nll"] == pytest.approx(first.final["nll"])
 
 
+def test_the_seconds_of_a_resumed_run_are_those_of_all_its_sessions(own_cache, monkeypatch):
+    """By a clock on which an epoch takes a minute and nothing else takes any time."""
+    now, measure = 0.0, train.measure
+
+    def a_minute_later(*args):
+        nonlocal now
+        now += 60
+        return measure(*args)
+
+    def stop(text: str) -> None:
+        if "epoch 2" in text:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(train.time, "perf_counter", lambda: now)
+    monkeypatch.setattr(train, "measure", a_minute_later)
+    with pytest.raises(KeyboardInterrupt):
+        train.run(TINY, 5, progress=stop)
+    now = 7_200.0  # another process, another clock
+    assert train.run(TINY, 5).meta["seconds"] == 180
+
+
 def test_the_time_left_of_a_resumed_run_is_that_of_the_epochs_to_come(monkeypatch):
     """Two epochs come back at once, the other four take a minute each."""
     clock = iter([0.0, 0.0, 0.0, 60.0, 120.0, 180.0, 240.0])

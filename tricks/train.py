@@ -82,7 +82,8 @@ def epochs(
     scaler = torch.amp.GradScaler(device.type, enabled=recipe.amp and dtype == torch.float16)  # loss scaling
     groups = decay_groups(model, recipe.weight_decay, recipe.no_bias_decay)  # no bias decay
     optimizer = torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=True)
-    rows = resume(checkpoint, model, optimizer, scaler)
+    rows, seconds = resume(checkpoint, model, optimizer, scaler)
+    started = time.perf_counter() - seconds
     yield from rows
     for epoch in range(len(rows), recipe.epochs):
         model.train()
@@ -117,7 +118,7 @@ def epochs(
         check_finite(losses, epoch, recipe, checkpoint)
         last_lr = lr_at(recipe, (epoch + 1) * len(train) - 1, len(train))
         rows.append({"epoch": epoch + 1, "lr": last_lr, **measure(model, losses, clean_sample, test_sample)})
-        save_checkpoint(checkpoint, model, optimizer, scaler, rows)
+        save_checkpoint(checkpoint, model, optimizer, scaler, rows, time.perf_counter() - started)
         yield rows[-1]
 
 
@@ -286,7 +287,7 @@ def _run(recipe: Recipe, seed: int, name: str, checkpoint: Path | None, progress
     dataset = load(recipe.dataset, recipe.image_size)
     parts = prepare(recipe, seed, dataset, progress)
     rows: list[Row] = []
-    started = time.perf_counter()
+    started = time.perf_counter() - seconds_in(checkpoint)
     for row, left in with_time_left(epochs(recipe, parts, seed=seed, checkpoint=checkpoint), recipe.epochs):
         rows.append(row)
         progress(
@@ -352,9 +353,17 @@ def contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def save_checkpoint(
-    path: Path | None, model: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler, rows: list[Row]
+    path: Path | None,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    rows: list[Row],
+    seconds: float,
 ) -> None:
-    """Write weights, momentum, loss scale and rows after an epoch, whole or not at all; `path` None keeps nothing."""
+    """Write weights, momentum, loss scale, rows and the seconds so far after an epoch, whole or not at all.
+
+    `path` None keeps nothing.
+    """
     if path is None or process.world()[0]:
         return
     state = {f"model.{name}": tensor for name, tensor in plain(model).state_dict().items()}
@@ -362,23 +371,32 @@ def save_checkpoint(
         if parameter in optimizer.state:  # not before its first step: loss scaling may have skipped all so far
             state[f"momentum.{index}"] = optimizer.state[parameter]["momentum_buffer"]
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, save(contiguous(state), {"rows": json.dumps(rows), "scaler": json.dumps(scaler.state_dict())}))
+    kept = {"rows": rows, "scaler": scaler.state_dict(), "seconds": seconds}
+    write_atomic(path, save(contiguous(state), {name: json.dumps(value) for name, value in kept.items()}))
 
 
 def resume(
     path: Path | None, model: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler
-) -> list[Row]:
-    """Put a checkpoint's state back and return its rows; an empty list when there is no checkpoint."""
+) -> tuple[list[Row], float]:
+    """Put a checkpoint's state back and return its rows and the seconds that they took; none when there is none."""
     if path is None or not path.exists():
-        return []
+        return [], 0.0
     device = next(model.parameters()).device
     with safe_open(path, framework="pt", device=str(device)) as file:
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  a safe_open is no mapping
-        rows, scale = (json.loads(file.metadata()[name]) for name in ("rows", "scaler"))
+        rows, scale, seconds = (json.loads(file.metadata()[name]) for name in ("rows", "scaler", "seconds"))
     plain(model).load_state_dict({name[6:]: tensor for name, tensor in state.items() if name.startswith("model.")})
     for index, parameter in enumerate(p for group in optimizer.param_groups for p in group["params"]):
         if (momentum := state.get(f"momentum.{index}")) is not None:
             buffer = torch.empty_like(parameter).copy_(momentum)  # in the parameter's memory format
             optimizer.state[parameter]["momentum_buffer"] = buffer
     scaler.load_state_dict(scale)
-    return rows
+    return rows, seconds
+
+
+def seconds_in(path: Path | None) -> float:
+    """The seconds that the epochs in a checkpoint took, in whatever sessions; 0 when there is no checkpoint."""
+    if path is None or not path.exists():
+        return 0.0
+    with safe_open(path, framework="pt") as file:
+        return json.loads(file.metadata()["seconds"])

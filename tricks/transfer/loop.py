@@ -28,6 +28,7 @@ from tricks.train import (
     recorded_once,
     resume,
     save_checkpoint,
+    seconds_in,
     with_time_left,
 )
 from tricks.transfer import detection, segmentation
@@ -63,7 +64,8 @@ def epochs(
     optimizer = torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=True)
     check(len(scenes.train), batch_size=recipe.batch_size, augment="none", train=True, world=world)
     mine = shares(len(scenes.train), recipe.batch_size, train=True, rank=rank, world=world)
-    rows = resume(checkpoint, model, optimizer, scaler)
+    rows, seconds = resume(checkpoint, model, optimizer, scaler)
+    started = time.perf_counter() - seconds
     yield from rows
     for epoch in range(len(rows), recipe.epochs):
         model.train()
@@ -90,7 +92,7 @@ def epochs(
         mean_loss = float(process.all_reduce(losses.mean())) / world
         scores = {name: value for name, value in evaluate(recipe, parts).items() if isinstance(value, float)}
         rows.append({"epoch": epoch + 1, "lr": last_lr, "train_loss": mean_loss, **scores})
-        save_checkpoint(checkpoint, model, optimizer, scaler, rows)
+        save_checkpoint(checkpoint, model, optimizer, scaler, rows, time.perf_counter() - started)
         yield rows[-1]
 
 
@@ -145,7 +147,7 @@ def _run(recipe: Transfer, seed: int, name: str, checkpoint: Path | None, progre
     """The run itself, recorded when it has a checkpoint."""
     parts = prepare(recipe, seed, progress=progress)
     rows: list[Row] = []
-    started = time.perf_counter()
+    started = time.perf_counter() - seconds_in(checkpoint)
     for row, left in with_time_left(epochs(recipe, parts, seed=seed, checkpoint=checkpoint), recipe.epochs):
         rows.append(row)
         scores = ", ".join(
