@@ -44,9 +44,20 @@ FULL_ARMS = {
     **{f"full-{row}": FULL[row] for row in ("standard", "efficient", "cosine", "smooth", "mixup")},
     "full-smooth-200": replace(FULL["smooth"], epochs=200),  # as many as mixup has
 }
+FULL_LEAVE_OUT = {  # one trick of `full-efficient` left out, all others kept
+    f"full-without-{trick}": replace(FULL["efficient"], **off)
+    for trick, off in {
+        "warmup": {"warmup_epochs": 0.0},
+        "zero": {"zero_gamma": False},
+        "no-bias": {"no_bias_decay": False},
+        "d": {"tweak_d": False},
+    }.items()
+}
 # Few large steps: 156 a pass at 64 images, 19 at 512. A later first decay leaves a short run time at its peak.
 SMALL_BATCH = replace(SHORT, epochs=8, batch_size=64, lr=0.05, lr_batch=64, linear_scaling=True, first_decay=0.5)
 LARGE_BATCH = replace(SMALL_BATCH, batch_size=512)
+# The same arms with seven and a half times as many steps.
+SMALL_BATCH_LONG, LARGE_BATCH_LONG = replace(SMALL_BATCH, epochs=60), replace(LARGE_BATCH, epochs=60)
 # Bottleneck blocks, because tweak B exists only for them, and pictures large enough for the ImageNet stem.
 TWEAKS = replace(
     COSINE,
@@ -164,12 +175,16 @@ ARMS: dict[str, Recipe] = {
     **_noisy(0.2),
     **_noisy(0.4),
     **FULL_ARMS,
+    **FULL_LEAVE_OUT,
     # §3.2 on a GPU
     **{f"full-cosine-{kind}": replace(FULL["cosine"], amp=True, amp_dtype=kind) for kind in AMP_DTYPES[1:]},
     # §3.1, Table 4
     **_table_4(SMALL_BATCH, "small"),
     "large-unscaled": replace(LARGE_BATCH, linear_scaling=False),
     **_table_4(LARGE_BATCH, "large"),
+    "small-long": SMALL_BATCH_LONG,
+    "large-long-unscaled": replace(LARGE_BATCH_LONG, linear_scaling=False),
+    **_table_4(LARGE_BATCH_LONG, "large-long"),
     # §4, Table 5
     "tweaks-plain": TWEAKS,
     "tweaks-b": replace(TWEAKS, tweak_b=True),
@@ -279,6 +294,17 @@ STUDIES = {
             THREE,
         ),
         Study(
+            "large_batch_long",
+            "Does the gap between a batch of 64 and one of 512 close when there are steps enough?",
+            "§3.1, Table 4",
+            (
+                *("small-long", "large-long-unscaled", "large-long"),
+                *("large-long-warmup", "large-long-zero", "large-long-no-bias"),
+            ),
+            "small-long",
+            THREE,
+        ),
+        Study(
             "precision",
             "What does mixed precision change: time, accuracy?",
             "§3.2, Table 3",
@@ -358,6 +384,14 @@ STUDIES = {
             "What do cosine decay, smoothing and mixup add with the paper's numbers of epochs?",
             "§5.5, Table 6",
             tuple(FULL_ARMS),
+            "full-efficient",
+            THREE,
+        ),
+        Study(
+            "full_leave_out",
+            "Which heuristics of sections 3 and 4 carry a network that is trained to the end?",
+            "§3.1, §4, Tables 4 and 5",
+            ("full-efficient", *FULL_LEAVE_OUT),
             "full-efficient",
             THREE,
         ),
