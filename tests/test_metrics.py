@@ -239,3 +239,102 @@ def test_perfect_boxes_score_100_and_none_score_0(detections):
     nothing = [{name: value[:0] for name, value in each.items()} for each in perfect]
     assert metrics.average_precision(nothing, targets)["map"] == 0
     assert metrics.average_precision(nothing, nothing)["map"] == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_recall_at_a_threshold_counts_as_in_coco(seed):
+    """With 40 true boxes, 20 recalls are also thresholds: a rounding error there is a step of the curve."""
+    generator = torch.Generator().manual_seed(seed)
+    predictions, targets = [], []
+    for _ in range(8):
+        true = boxes(generator, 5)
+        found = torch.cat([boxes(generator, 0, 2.0, true), boxes(generator, 3)])
+        ones = torch.ones(8, dtype=torch.int64)
+        predictions.append({"boxes": found, "labels": ones, "scores": torch.rand(8, generator=generator)})
+        targets.append({"boxes": true, "labels": ones[:5]})
+    ours = metrics.average_precision(predictions, targets)
+    theirs = by_pycocotools(predictions, targets)
+    assert [ours[name] for name in ("map", "map_50", "map_75")] == pytest.approx(theirs, abs=1e-4)
+
+
+def test_a_class_that_is_never_there_is_not_in_the_mean_curve():
+    """COCO leaves it out of its means; of nothing at all the curve is 0."""
+    box = torch.tensor([[0.0, 0.0, 10.0, 10.0]])
+    target = {"boxes": box, "labels": torch.tensor([1])}
+    found = {"boxes": box.repeat(2, 1), "labels": torch.tensor([1, 2]), "scores": torch.tensor([0.5, 0.9])}
+    ours = metrics.average_precision([found], [target])
+    assert ours["map_50"] == pytest.approx(100) and ours["precision"] == pytest.approx([1.0] * 101)
+    nothing = {name: value[:0] for name, value in target.items()}
+    assert metrics.average_precision([found], [nothing])["precision"] == [0.0] * 101
+
+
+def by_the_devkit(predictions, targets):
+    """PASCAL VOC 2007's AP of one class, as its development kit counts: detections from the best score down."""
+    scored = [
+        (float(score), picture, box)
+        for picture, prediction in enumerate(predictions)
+        for box, score in zip(prediction["boxes"].tolist(), prediction["scores"], strict=True)
+    ]
+    found, hits = set(), []
+    for _, picture, (left, top, right, bottom) in sorted(scored, reverse=True):
+        best, at = 0.0, -1
+        for index, (x0, y0, x1, y1) in enumerate(targets[picture]["boxes"].tolist()):
+            both = max(0.0, min(right, x1) - max(left, x0)) * max(0.0, min(bottom, y1) - max(top, y0))
+            iou = both / ((right - left) * (bottom - top) + (x1 - x0) * (y1 - y0) - both)
+            if iou > best:
+                best, at = iou, index
+        if best < 0.5:
+            hits.append(False)
+        elif not targets[picture]["difficult"][at]:
+            hits.append((picture, at) not in found)
+            found.add((picture, at))
+    right = np.cumsum(hits)
+    recall = right / sum(int((~target["difficult"]).sum()) for target in targets)
+    precision = right / np.arange(1, len(hits) + 1)
+    return 100 * sum(max(precision[recall >= step / 10], default=0) for step in range(11)) / 11
+
+
+def test_difficult_boxes_are_pascal_vocs():
+    """Those of a picture do not touch, or COCO, which takes the next best box, would match some in another way."""
+    generator = torch.Generator().manual_seed(0)
+    predictions, targets = [], []
+    corners = 100.0 * torch.cartesian_prod(torch.arange(3), torch.arange(3))
+    for _ in range(8):
+        true = torch.cat([corners, corners + 40 + 50 * torch.rand(9, 2, generator=generator)], dim=1)
+        found = torch.cat([boxes(generator, 0, jitter, true) for jitter in (4.0, 10.0)] + [boxes(generator, 3)])
+        ones = torch.ones(len(found), dtype=torch.int64)
+        predictions.append({"boxes": found, "labels": ones, "scores": torch.rand(len(found), generator=generator)})
+        difficult = torch.rand(9, generator=generator) < 0.4
+        targets.append({"boxes": true, "labels": ones[:9], "difficult": difficult})
+    expected = by_the_devkit(predictions, targets)
+    assert metrics.average_precision(predictions, targets)["map_voc"] == pytest.approx(expected, abs=1e-4)
+    easy = [{**target, "difficult": target["difficult"] & False} for target in targets]
+    assert 10 < expected < by_the_devkit(predictions, easy) - 5 < 90
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ([(30, 30, 60, 60), (20, 0, 120, 100)], 50),  # inside the difficult box, IoU 0.09: a false alarm
+        ([(0, 0, 100, 50), (20, 0, 120, 100)], 100),  # IoU 0.5: on it
+        ([(0, 0, 100, 49), (20, 0, 120, 100)], 50),
+        ([(0, 0, 100, 100), (1, 0, 99, 100), (20, 0, 120, 100)], 100),  # any number of them
+        ([(12, 0, 112, 100)], 100),  # IoU 0.79 with it, 0.85 with the one to be found
+        ([(8, 0, 108, 100)], 0),  # the other way round
+    ],
+)
+def test_what_lies_on_a_difficult_box_is_neither_right_nor_wrong(found, expected):
+    truth = torch.tensor([[0.0, 0.0, 100.0, 100.0], [20.0, 0.0, 120.0, 100.0]])
+    target = {"boxes": truth, "labels": torch.tensor([1, 1]), "difficult": torch.tensor([True, False])}
+    ones = torch.ones(len(found), dtype=torch.int64)
+    prediction = {"boxes": torch.tensor(found).float(), "labels": ones, "scores": torch.linspace(0.9, 0.5, len(found))}
+    assert by_the_devkit([prediction], [target]) == pytest.approx(expected)
+    ours = metrics.average_precision([prediction], [target])
+    assert [ours["map_voc"], ours["map_50"]] == pytest.approx([expected] * 2)
+
+
+def test_a_difficult_box_hides_no_other_class():
+    box = torch.tensor([[0.0, 0.0, 100.0, 100.0], [200.0, 0.0, 300.0, 100.0]])
+    target = {"boxes": box, "labels": torch.tensor([2, 1]), "difficult": torch.tensor([True, False])}
+    prediction = {"boxes": box, "labels": torch.tensor([1, 1]), "scores": torch.tensor([0.9, 0.5])}
+    assert metrics.average_precision([prediction], [target])["map_voc"] == pytest.approx(50)

@@ -6,6 +6,7 @@ Below, the same for the other two tasks: a confusion matrix of pixels, and boxes
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -111,20 +112,47 @@ def average_precision(predictions: Sequence[dict[str, Tensor]], targets: Sequenc
 
     `map` averages over the IoU thresholds 0.5, 0.55, ..., 0.95 (COCO), `map_50` and `map_75` are at one threshold,
     `map_voc` is at 0.5 with the eleven recalls of PASCAL VOC 2007 (§6.1). `precision` has the values at recall 0, 0.01,
-    ..., 1 at IoU 0.5, averaged over the classes. What a target marks `iscrowd` need not be found. All by torchmetrics.
+    ..., 1 at IoU 0.5. All are means over the classes that are there, by torchmetrics. What a target marks `difficult`
+    (n,) need not be found, and what is found on it is neither right nor wrong.
     """
     from torchmetrics.detection import MeanAveragePrecision  # here, because it takes seconds to import
 
-    coco = MeanAveragePrecision(extended_summary=True, backend="faster_coco_eval")
+    # COCO's thresholds to the last bit: torchmetrics rounds its own to float32
+    ious, recalls = np.linspace(0.5, 0.95, 10).tolist(), np.linspace(0, 1, 101).tolist()
     eleven = [step / 10 for step in range(11)]
-    voc = MeanAveragePrecision(iou_thresholds=[0.5], rec_thresholds=eleven, backend="faster_coco_eval")
-    for metric in (coco, voc):
-        metric.update(list(predictions), list(targets))
+    coco = MeanAveragePrecision("xyxy", "bbox", ious, recalls, extended_summary=True, backend="faster_coco_eval")
+    voc = MeanAveragePrecision("xyxy", "bbox", [0.5], eleven, backend="faster_coco_eval")
+    for pair in zip(predictions, targets, strict=True):
+        prediction, target = _without_difficult(*pair)
+        coco.update([prediction], [target])
+        voc.update([prediction], [target])
     found = coco.compute()
     scores = {name: max(0.0, 100 * float(found[name])) for name in ("map", "map_50", "map_75")}  # -1: nothing to find
-    curve = found["precision"][0, :, :, 0, -1].double()  # IoU 0.5, all areas, 100 boxes per picture
+    curves = found["precision"][0, :, :, 0, -1].double()  # IoU 0.5, all areas, 100 boxes per picture
+    there = (curves >= 0).all(0)  # a class that is predicted and never there has -1
     return {
         **scores,
         "map_voc": max(0.0, 100 * float(voc.compute()["map"])),
-        "precision": curve.clamp(min=0).mean(1).tolist(),
+        "precision": curves[:, there].mean(1).nan_to_num().tolist(),
     }
+
+
+def _without_difficult(
+    prediction: dict[str, Tensor], target: dict[str, Tensor]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """A picture without its difficult boxes and the detections on them.
+
+    As in PASCAL VOC 2007, those are the ones whose best box of their class is difficult, at an IoU of 0.5 or more.
+    """
+    from torchvision.ops import box_iou  # here, because it takes seconds to import
+
+    difficult = target.get("difficult", torch.zeros(len(target["labels"]))).bool()
+    if not difficult.any():
+        return prediction, target
+    same = prediction["labels"][:, None] == target["labels"]
+    iou, best = (box_iou(prediction["boxes"], target["boxes"]) * same).max(1)
+    kept = (iou < 0.5) | ~difficult[best]
+    return (
+        {name: value[kept] for name, value in prediction.items()},
+        {name: value[~difficult] for name, value in target.items()},
+    )

@@ -109,9 +109,7 @@ def test_match_rank_and_envelope_give_the_average_precision_of_torchmetrics(seed
         targets.append(tensors(boxes=truth))
     theirs = metrics.average_precision(predictions, targets)
     _, recall, precision = plots.path(scores, hits, total)
-    ours = plots.envelope(
-        recall, precision, torch.linspace(0, 1, 101).double()
-    )  # theirs: float32, so 0.8 is above 8/10
+    ours = plots.envelope(recall, precision, plots.RECALLS)
     assert 0.05 < ours.mean() < 1
     np.testing.assert_allclose(ours, theirs["precision"], atol=1e-6)
     assert 100 * ours.mean() == pytest.approx(theirs["map_50"], abs=1e-6 * 100)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tricks import metrics
+from tricks.data.scene import Scene
 from tricks.models.resnet import build as resnet
 from tricks.recipe import Transfer
 from tricks.transfer import detection
@@ -65,6 +66,15 @@ def test_difficult_boxes_are_not_trained_on_and_need_not_be_found(drawn, monkeyp
     found = {**others, "scores": torch.ones(len(scene.boxes) - 1)}
     monkeypatch.setattr(detection, "predict", lambda model, scene: found)
     assert evaluate(RECIPE, torch.nn.Identity(), [scene], 3)["map"] == pytest.approx(100)
+
+
+def test_a_small_box_inside_a_difficult_one_is_a_false_alarm(monkeypatch):
+    boxes = np.array([[0, 0, 100, 100], [100, 0, 140, 40]], dtype=np.float32)
+    picture, labels = np.zeros((100, 140, 3), dtype=np.uint8), np.array([1, 1])
+    scene = Scene("a", picture, boxes, labels, difficult=np.array([True, False]))
+    found = {"boxes": torch.tensor([[20, 20, 50, 50], [100, 0, 140, 40]]).float(), "labels": torch.tensor([1, 1])}
+    monkeypatch.setattr(detection, "predict", lambda model, scene: {**found, "scores": torch.tensor([0.9, 0.5])})
+    assert evaluate(RECIPE, torch.nn.Identity(), [scene], 1)["map_voc"] == pytest.approx(50)
 
 
 def test_perfect_predictions_score_100_and_the_metric_sees_what_the_model_says(drawn, monkeypatch):

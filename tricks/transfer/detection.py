@@ -93,18 +93,18 @@ def evaluate(recipe: Transfer, model: nn.Module, scenes: Scenes, num_classes: in
     for index in range(len(scenes)):
         boxes, labels, scores = _of(index, found)
         predictions.append({"boxes": boxes, "labels": labels, "scores": scores})
-        boxes, labels, crowd = _of(index, there)
-        targets.append({"boxes": boxes, "labels": labels, "iscrowd": crowd.long()})
+        boxes, labels, difficult = _of(index, there)
+        targets.append({"boxes": boxes, "labels": labels, "difficult": difficult.bool()})
     return metrics.average_precision(predictions, targets)
 
 
 def _rows(index: int, boxes: Tensor, labels: Tensor, extra: Tensor) -> Tensor:
-    """Boxes as rows (n, 7) of one tensor, which processes can gather: picture, label, score or crowd, box."""
+    """Boxes as rows (n, 7) of one tensor, which processes can gather: picture, label, score or difficult, box."""
     head = torch.stack([torch.full_like(labels, index).float(), labels.float(), extra.float()], dim=1)
     return torch.cat([head, boxes], dim=1)
 
 
 def _of(index: int, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Boxes, labels and score or crowd of one picture."""
+    """Boxes, labels, and scores or which are difficult, of one picture."""
     rows = rows[rows[:, 0] == index]
     return rows[:, 3:], rows[:, 1].long(), rows[:, 2]
