@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tricks import ROOT, runs, train
+from tricks.data.scene import Read
 from tricks.recipe import Recipe, Transfer, changes
 from tricks.runs import Run, caption, compare, find, load_run
 from tricks.transfer import loop
@@ -96,6 +97,14 @@ def test_run_records_once_and_the_record_comes_back(own_cache, tiny):
     assert not list((own_cache / "cache").rglob("*.safetensors"))
     assert loop.run(recipe, 4, name="tiny", progress=messages.append) == first
     assert "already recorded" in messages[-1]
+
+
+@pytest.mark.parametrize(("world", "expected"), [(1, 2), (2, 1), (4, 0)])
+def test_pictures_on_disk_are_read_by_a_process_for_each_core(monkeypatch, world, expected):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setenv("WORLD_SIZE", str(world))
+    readers = loop.batches(Read(lambda _: os.getpid(), list(range(16))), [[k] for k in range(16)])
+    assert len({batch[0] for batch in readers} - {os.getpid()}) == expected
 
 
 def made(recipe, seed, score):

@@ -28,6 +28,11 @@ from tricks.process import generator
 WORKERS = 8  # at most, per process
 
 
+def workers(world: int) -> int:
+    """How many processes read pictures for each of `world` that train: one for each core of its share."""
+    return min(WORKERS, (os.cpu_count() or 1) // world)
+
+
 class StreamLoader:
     """`DeviceLoader`'s batches from picture files: geometry in worker processes by torchvision, colour on the device.
 
@@ -74,7 +79,7 @@ class StreamLoader:
         batches = torch.utils.data.DataLoader(
             self.files,
             batch_sampler=[list(zip(order[mine].tolist(), seeds[mine].tolist(), strict=True)) for mine in parts],
-            num_workers=min(WORKERS, (os.cpu_count() or 1) // self.world),
+            num_workers=workers(self.world),
             pin_memory=device.type == "cuda",
             generator=stream,  # else it would draw from torch's global stream
         )

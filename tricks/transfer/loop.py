@@ -15,6 +15,7 @@ from tricks import process
 from tricks.data.order import check, epoch_order, shares
 from tricks.data.scene import Scenes, SceneSet
 from tricks.data.scenes import load
+from tricks.data.stream import workers
 from tricks.parameters import decay_groups
 from tricks.recipe import Transfer
 from tricks.runs import Run
@@ -36,7 +37,6 @@ from tricks.transfer.backbone import backbone_for
 
 TASKS = {"detection": detection, "segmentation": segmentation}
 HEAD, DRAWS, SAMPLING = 201, 202, 203  # purposes of random streams, beside those of train.py and data/order.py
-WORKERS = 8  # processes that read pictures from disk
 
 
 class Parts(NamedTuple):
@@ -98,8 +98,8 @@ def epochs(
 
 def batches(scenes: Scenes, order: list[list[int]]) -> Iterator[list[Any]]:
     """The scenes with these numbers, batch by batch; those on disk are read ahead by other processes."""
-    workers = 0 if isinstance(scenes, list) else WORKERS
-    return iter(DataLoader(scenes, batch_sampler=order, collate_fn=list, num_workers=workers))  # pyright: ignore[reportArgumentType]
+    readers = 0 if isinstance(scenes, list) else workers(process.world()[1])
+    return iter(DataLoader(scenes, batch_sampler=order, collate_fn=list, num_workers=readers))  # pyright: ignore[reportArgumentType]
 
 
 def evaluate(recipe: Transfer, parts: Parts) -> dict[str, Any]:
