@@ -1,6 +1,7 @@
 """Scenes: refused when picture and annotation are no pair, divided into folds, drawn, read as VOC has them."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -145,6 +146,20 @@ def test_voc_and_ade20k_masks(devkit):
     assert len(ade.classes) == 150 and ade.train[0].pixels[0, :3].tolist() == [255, 1, 2]
     with pytest.raises(DataError, match="no boxes: its task is segmentation"):
         voc.load("ade20k", "detection")
+
+
+@pytest.mark.parametrize("task", ["detection", "segmentation"])
+def test_a_damaged_picture_is_not_left_open(devkit, monkeypatch, task):
+    first = scenes.load(Transfer(dataset="voc", task=task)).train
+    path = Path(first.sources[0][0])
+    noise = np.random.RandomState(0).randint(0, 256, (200, 200, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[:2000])
+    opened = []
+    monkeypatch.setattr(Image, "open", lambda path, open=Image.open: opened.append(open(path)) or opened[-1])
+    with pytest.raises(OSError, match="truncated"):
+        first[0]
+    assert opened and all(image.fp is None for image in opened)
 
 
 def test_a_set_that_is_not_there_says_where_to_put_it(course):

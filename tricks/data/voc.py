@@ -62,9 +62,11 @@ def _read_boxes(pair: tuple[str, str]) -> Scene:
         return float(element.findtext(name, ""))
 
     boxes = [[number(each, f"bndbox/{side}") for side in ("xmin", "ymin", "xmax", "ymax")] for each in objects]
+    with Image.open(pair[0]) as image:
+        picture = np.array(image.convert("RGB"))
     return Scene(
         Path(pair[0]).stem,
-        np.array(Image.open(pair[0]).convert("RGB")),
+        picture,
         np.array(boxes, dtype=np.float32).reshape(-1, 4)
         - np.array([1, 1, 0, 0], dtype=np.float32),  # they count from 1
         np.array([VOC_CLASSES.index(each.findtext("name", "")) + 1 for each in objects], dtype=np.int64),
@@ -80,8 +82,8 @@ def _voc_pixels(folder: Path, part: str) -> Read:
 
 
 def _read_pixels(pair: tuple[str, str]) -> Scene:
-    picture, mask = (Image.open(path) for path in pair)
-    return Scene(Path(pair[0]).stem, np.array(picture.convert("RGB")), NO_BOXES, NO_LABELS, np.array(mask))
+    with Image.open(pair[0]) as picture, Image.open(pair[1]) as mask:
+        return Scene(Path(pair[0]).stem, np.array(picture.convert("RGB")), NO_BOXES, NO_LABELS, np.array(mask))
 
 
 def _ade20k(folder: Path, part: str) -> Read:
