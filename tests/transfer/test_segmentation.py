@@ -6,14 +6,18 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import nn
 
+import tricks
+from tricks.data import voc
 from tricks.data.archive import DataError
 from tricks.models.resnet import NETS, ResNet
 from tricks.models.resnet import build as resnet
 from tricks.recipe import Transfer
-from tricks.transfer import segmentation
+from tricks.transfer import loop, segmentation
 from tricks.transfer.backbone import trunk
+from tricks.transfer.loop import prepare
 from tricks.transfer.segmentation import SpreadPool, build, dilate_, evaluate, example, loss, pixels, predict
 
 RECIPE = Transfer(task="segmentation", image_size=64)
@@ -126,3 +130,26 @@ def test_evaluation_counts_pixels_at_the_pictures_own_size(drawn, monkeypatch):
     scores = evaluate(RECIPE, nn.Identity(), drawn.test, 3)
     background = 100 * np.mean([scene.pixels == 0 for scene in drawn.test])
     assert scores["pixel_accuracy"] == pytest.approx(background) and scores["iou"][0] == pytest.approx(background)
+
+
+@torch.no_grad()
+def test_without_a_background_every_output_is_a_class(tmp_path, monkeypatch):
+    """Three classes, and a net that says the first of them everywhere: right for 1 of the 5 places that have one."""
+    monkeypatch.setattr(tricks, "ROOT", tmp_path)
+    monkeypatch.setattr(voc, "ADE20K_COUNT", 3)
+    mask = np.array([[0, 1, 2, 2, 3, 3]], dtype=np.uint8).repeat(20, axis=0).repeat(20, axis=1)
+    for part in ("training", "validation"):
+        for kind, name in (("images", "a.jpg"), ("annotations", "a.png")):
+            folder = tmp_path / "data" / "ADEChallengeData2016" / kind / part
+            folder.mkdir(parents=True)
+            Image.fromarray(mask).save(folder / name)
+    recipe = replace(RECIPE, dataset="ade20k", pretrained=False)
+    parts = prepare(recipe)
+    last = list(parts.model.modules())[-1]
+    last.weight.zero_()
+    last.bias.copy_(torch.arange(len(last.bias)) == 0)
+    assert loop.evaluate(recipe, parts) == {
+        "miou": pytest.approx(20 / 3),
+        "pixel_accuracy": pytest.approx(20),
+        "iou": pytest.approx([20, 0, 0]),
+    }

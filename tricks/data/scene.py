@@ -15,7 +15,7 @@ IGNORED = 255  # the class of pixels that count neither in training nor in evalu
 class Scene:
     """A picture and its annotation; DataError names the picture when the two do not belong together.
 
-    Class 0 is the background. A detection set may leave out `pixels`, a segmentation set has no boxes.
+    Class 0 is the background, if there is one. A detection set may leave out `pixels`, a segmentation set has no boxes.
     """
 
     name: str
@@ -74,6 +74,12 @@ class SceneSet:
     train: Scenes
     test: Scenes
     note: str = ""
+    background: bool = True  # class 0; in a set without it, 0 is the first of `classes`
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are beside class 0."""
+        return len(self.classes) - (not self.background)
 
 
 def boxes_of(instances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,14 +8,14 @@ import numpy as np
 from PIL import Image
 
 from tricks.data.archive import DataError
-from tricks.data.scene import IGNORED, Read, Scene, SceneSet
+from tricks.data.scene import Read, Scene, SceneSet
 from tricks.data.sets import places
 
 VOC_CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog"),
     *("horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
 )
-ADE20K_COUNT = 150  # classes; in the masks 0 is what is none of them
+ADE20K_COUNT = 150  # classes, from 1 on in the masks, where 0 is what is none of them
 FOLDERS = {"voc": "VOCdevkit", "ade20k": "ADEChallengeData2016"}
 NAMES = tuple(FOLDERS)
 NO_BOXES = np.zeros((0, 4), dtype=np.float32)
@@ -42,7 +42,8 @@ def load(name: str, task: str) -> SceneSet:
     if task == "detection":
         raise DataError("ade20k has a class for each pixel and no boxes: its task is segmentation")
     train, test = (_ade20k(folder, part) for part in ("training", "validation"))
-    return SceneSet(name, "ADE20K", tuple(f"class {k}" for k in range(1, ADE20K_COUNT + 1)), train, test)
+    classes = tuple(f"class {k}" for k in range(1, ADE20K_COUNT + 1))
+    return SceneSet(name, "ADE20K", classes, train, test, background=False)
 
 
 def _voc_boxes(folder: Path, *parts: tuple[str, str]) -> Read:
@@ -96,4 +97,4 @@ def _ade20k(folder: Path, part: str) -> Read:
 def _read_ade20k(pair: tuple[str, str]) -> Scene:
     scene = _read_pixels(pair)
     assert scene.pixels is not None
-    return replace(scene, pixels=np.where(scene.pixels == 0, np.uint8(IGNORED), scene.pixels))
+    return replace(scene, pixels=scene.pixels - np.uint8(1))  # and 0 wraps to IGNORED

@@ -106,7 +106,7 @@ def evaluate(recipe: Transfer, parts: Parts) -> dict[str, Any]:
     """The task's metrics of the test scenes; the model is in eval mode afterwards."""
     model = plain(parts.model).eval()
     process.share_buffers(model)
-    return TASKS[recipe.task].evaluate(recipe, model, parts.scenes.test, len(parts.scenes.classes))
+    return TASKS[recipe.task].evaluate(recipe, model, parts.scenes.test, parts.scenes.num_classes)
 
 
 @contextmanager
@@ -129,7 +129,7 @@ def prepare(
     backbone = backbone_for(recipe, seed, progress)
     device = process.device()
     with seeded(seed, HEAD):
-        model: nn.Module = TASKS[recipe.task].build(recipe, len(scenes.classes), backbone)
+        model: nn.Module = TASKS[recipe.task].build(recipe, scenes.num_classes, backbone)
     model = model.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     if process.world()[1] > 1:
         model = DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
