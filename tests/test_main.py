@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from tricks import ROOT, __main__, notebook, process, studies, train
+from tricks import ROOT, __main__, notebook, process, runs, studies, train
 from tricks.data import pennfudan, sets
 from tricks.data.archive import DataError
 from tricks.recipe import BASELINE, Recipe
@@ -91,6 +91,8 @@ def test_train_passes_everything_on(trained, capsys):
         OSError(28, "No space left on device"),
         FloatingPointError("the loss is not finite from step 7 on"),
         DataError("wrong md5"),
+        MemoryError("the device is out of memory"),
+        train.Busy("run, seed 0: another process is making this run"),
     ],
 )
 def test_expected_errors_are_messages(trained, capsys, error):
@@ -105,10 +107,27 @@ def test_unexpected_errors_keep_their_traceback(trained):
         __main__.main(["train"])
 
 
-def test_full_device_names_the_knobs(trained):
-    trained.error = torch.OutOfMemoryError("CUDA out of memory")
-    with pytest.raises(SystemExit, match="Lower --batch-size or --image-size, or add --amp"):
-        __main__.main(["train"])
+@pytest.mark.parametrize("where", ["model_for", "soft_cross_entropy", "predict"])
+@pytest.mark.parametrize("command", ["train", "train --no-save", "study tiny --worker"])
+def test_a_full_device_names_the_knobs(where, command, tmp_path, monkeypatch, capsys):
+    """Full when the net is made, in a step, or in a test after an epoch; all around it is the real thing."""
+
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    pictures = sets.Split(np.zeros((32, 32, 32, 3), np.uint8), np.arange(32) % 2)
+    tiny = studies.Study("tiny", "Is there room?", "§0", ("tiny",), "tiny", (0,))
+    monkeypatch.setattr(studies, "STUDIES", {"tiny": tiny})
+    monkeypatch.setattr(studies, "ARMS", {"tiny": Recipe(batch_size=32, epochs=1)})
+    monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr(train, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(train, "load", lambda *_: sets.Dataset("cifar10", "grey", ("cat", "dog"), pictures, pictures))
+    monkeypatch.setattr(train, where, full)
+    options = ["--batch-size", "32", "--epochs", "1"] if "train" in command else []
+    assert __main__.main([*command.split(), *options]) == 1
+    error = "the device is out of memory: lower batch_size (now 32) or image_size (now 32), or switch on amp"
+    kept = "" if "--no-save" in command else ". Finished epochs are kept"
+    assert capsys.readouterr().err == f"error: {error}{kept}\n"
 
 
 def test_bad_value_on_a_real_command_line():

@@ -22,7 +22,8 @@ from tricks.data.archive import DataError
 from tricks.recipe import Recipe
 
 BUDGETS = ("smoke", "quick", "full")
-EXPECTED = (ValueError, OSError, FloatingPointError, DataError)  # OSError covers files, disks and connections
+# OSError covers files, disks, connections, and a run that another process makes
+EXPECTED = (ValueError, OSError, FloatingPointError, MemoryError, DataError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -209,16 +210,9 @@ def train(args: argparse.Namespace) -> None:
     On several devices or machines: torchrun --nproc-per-node=N -m tricks train ... (docs/scale.md).
     """
     recipe = Recipe(**{field.name: getattr(args, field.name) for field in fields(Recipe)})
-    import torch
-
     from tricks import process, train
 
-    try:
-        finished = train.run(recipe, args.seed, name=args.name, record=not args.no_save, progress=say)
-    except train.Busy as error:
-        sys.exit(f"error: {error}")
-    except torch.OutOfMemoryError:
-        sys.exit("error: the device's memory is full. Lower --batch-size or --image-size, or add --amp")
+    finished = train.run(recipe, args.seed, name=args.name, record=not args.no_save, progress=say)
     if process.world()[0] == 0:
         print(f"{args.name}, seed {args.seed}: {recipe.split} accuracy {finished.accuracy:.2f} % after the last epoch")
 

@@ -50,18 +50,25 @@ class Parts(NamedTuple):
     teacher: nn.Module | None = None
 
 
+@contextlib.contextmanager
+def knobs_named(recipe: Recipe | Transfer, checkpoint: Path | None) -> Iterator[None]:
+    """When the device runs out of memory inside, a MemoryError says which fields to lower."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        advice = f"lower batch_size (now {recipe.batch_size}) or image_size (now {recipe.image_size})"
+        more = "" if recipe.amp else ", or switch on amp"
+        kept = ". Finished epochs are kept" if checkpoint else ""
+        raise MemoryError(f"the device is out of memory: {advice}{more}{kept}") from error
+
+
 def names_the_knob(loop: Callable[P, Generator[Row, None, None]]) -> Callable[P, Generator[Row, None, None]]:
-    """Decorator of `epochs`: when the device runs out of memory, a MemoryError says which fields to lower."""
+    """Decorator of `epochs`, which is also called by itself: see `knobs_named`."""
 
     @wraps(loop)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> Generator[Row, None, None]:
-        try:
+        with knobs_named(cast(Recipe | Transfer, args[0]), cast(Path | None, kwargs.get("checkpoint"))):
             yield from loop(*args, **kwargs)
-        except torch.OutOfMemoryError as error:
-            recipe = cast(Recipe | Transfer, args[0])
-            advice = f"lower batch_size (now {recipe.batch_size}) or image_size (now {recipe.image_size})"
-            more = "" if recipe.amp else ", or switch on amp"
-            raise MemoryError(f"the device is out of memory: {advice}{more}. Finished epochs are kept") from error
 
     return guarded
 
@@ -273,9 +280,10 @@ def recorded_once(make: Make[K], recipe: K, seed: int, name: str, record: bool, 
         if record and (done := [run for run in find(recipe) if run.seed == seed]):
             progress(f"{name}, seed {seed}: already recorded in {done[0].path()}")
             return done[0]
-        with process.group():
-            folder, file = CACHE / "checkpoints", f"{identity(recipe, seed)}-v{TRAIN_VERSION}.safetensors"
-            return make(recipe, seed, name, folder / file if record else None, progress if main else lambda _: None)
+        file = CACHE / "checkpoints" / f"{identity(recipe, seed)}-v{TRAIN_VERSION}.safetensors"
+        checkpoint = file if record else None
+        with knobs_named(recipe, checkpoint), process.group():
+            return make(recipe, seed, name, checkpoint, progress if main else lambda _: None)
     except Timeout as error:
         raise Busy(f"{name}, seed {seed}: another process is making this run") from error
     finally:
