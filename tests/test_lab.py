@@ -41,7 +41,7 @@ def panel(monkeypatch, tmp_path):
     monkeypatch.setattr(lab, "load", made_up)
     monkeypatch.setattr(cost, "speed", lambda: 1e9)
     monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
-    monkeypatch.setattr(studies, "SUMMARY", tmp_path / "runs" / "summary.csv")
+    monkeypatch.setattr(runs, "OWN_RUNS", tmp_path / "own")
     monkeypatch.setenv("TRICKS_BUDGET", "quick")
     monkeypatch.setenv("TRICKS_FIGURES", str(tmp_path / "figures"))
     record("cosine", 0)
@@ -482,25 +482,42 @@ def test_nearest_is_the_arm_with_records_that_differs_in_the_fewest_fields(panel
     assert "epochs = 2" in panel.grey.value and "label_smoothing = 0.15" in panel.grey.value
 
 
-def test_save_writes_a_record_that_is_found_and_only_once(panel, tmp_path):
-    first = run(panel)
+def test_save_writes_a_record_of_ones_own_that_is_found_and_only_once(panel, tmp_path):
+    first, own = run(panel), tmp_path / "own"
     panel.buttons["save"].click()
-    assert find(first.recipe) == [first]
-    path = first.path()
+    assert find(first.recipe, own) == [first]
+    path = first.path(own)
     assert path.name.startswith("lab-") and load_run(path) == first
-    assert (tmp_path / "runs" / "summary.csv").exists()
     before = path.read_bytes()
     second = run(panel, seed=1)
     panel.buttons["save"].click()
-    assert path.read_bytes() == before and find(first.recipe) == [first, second]
+    assert path.read_bytes() == before and find(first.recipe, own) == [first, second]
     assert "1 of 2 finished runs saved, the others are recorded already" in panel.status.value
+
+
+def test_what_is_saved_changes_nothing_that_the_course_shows(panel, monkeypatch, tmp_path):
+    monkeypatch.setitem(studies.ARMS, "mine", panel.recipe)
+    before = {path: path.read_bytes() for path in (tmp_path / "runs").rglob("*") if path.is_file()}
+    grey = trial.nearest(panel.recipe)
+    run(panel)
+    panel.buttons["save"].click()
+    assert "1 of 1 finished runs saved" in panel.status.value
+    assert {path: path.read_bytes() for path in (tmp_path / "runs").rglob("*") if path.is_file()} == before
+    assert trial.nearest(panel.recipe) == grey and grey[0] == "cosine"
+
+
+def test_a_run_that_a_study_has_recorded_is_not_saved_again(panel, tmp_path):
+    mine = run(panel)
+    replace(mine, name="theirs").save()
+    panel.buttons["save"].click()
+    assert "0 of 1 finished runs saved" in panel.status.value and not (tmp_path / "own").exists()
 
 
 def test_an_unfinished_run_is_not_saved(panel, monkeypatch):
     monkeypatch.setattr(panel, "_row_done", lambda run: (Lab._row_done(panel, run), panel.stop()))
     run(panel, epochs=30)
     panel.buttons["save"].click()
-    assert "0 of 0 finished runs saved" in panel.status.value and len(list(runs.RUNS.rglob("*.json"))) == 1
+    assert "0 of 0 finished runs saved" in panel.status.value and not runs.OWN_RUNS.exists()
     monkeypatch.undo()
 
 

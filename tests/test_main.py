@@ -120,6 +120,7 @@ def test_a_full_device_names_the_knobs(where, command, tmp_path, monkeypatch, ca
     monkeypatch.setattr(studies, "STUDIES", {"tiny": tiny})
     monkeypatch.setattr(studies, "ARMS", {"tiny": Recipe(batch_size=32, epochs=1)})
     monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr(runs, "OWN_RUNS", tmp_path / "own")
     monkeypatch.setattr(train, "CACHE", tmp_path / "cache")
     monkeypatch.setattr(train, "load", lambda *_: sets.Dataset("cifar10", "grey", ("cat", "dog"), pictures, pictures))
     monkeypatch.setattr(train, where, full)
@@ -136,6 +137,12 @@ def test_bad_value_on_a_real_command_line():
     )
     assert done.returncode == 1
     assert done.stderr == "error: Recipe.label_smoothing = 1.5: must be in [0, 0.9999]\n"
+
+
+def test_a_name_that_no_record_can_have_is_refused_before_training(monkeypatch, capsys):
+    monkeypatch.setattr(train, "load", lambda *_: pytest.fail("must not come as far as the data"))
+    assert __main__.main(["train", "--name", "a/b"]) == 1
+    assert capsys.readouterr().err.startswith("error: name 'a/b': must be letters, digits, '.', '_' and '-', and begin")
 
 
 def test_interruption_says_what_was_kept(trained, capsys):
@@ -266,10 +273,16 @@ def test_data_fetches_when_asked_and_shows_what_was_read(monkeypatch, capsys):
     assert capsys.readouterr().out.splitlines() == lines
 
 
-def test_info_says_what_is_here(monkeypatch, capsys):
+def test_info_says_what_is_here(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sets, "status", lambda: "cifar10      not here")
+    monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr(runs, "OWN_RUNS", tmp_path / "own")
+    for folder, seeds in ((runs.RUNS, 3), (runs.OWN_RUNS, 2)):
+        for seed in range(seeds):
+            runs.Run("run", BASELINE, seed, [], {}).save(folder)
     assert __main__.main(["info"]) == 0
     out = capsys.readouterr().out
-    for part in (sys.executable, torch.__version__, "device", "mixed precision in", "threads", "runs in", "GB free"):
+    records = f"3 runs in {tmp_path / 'runs'}, 2 of your own in {tmp_path / 'own'}"
+    for part in (sys.executable, torch.__version__, "device", "mixed precision in", "threads", records, "GB free"):
         assert part in out
     assert "\ncifar10      not here\npennfudan    " in out

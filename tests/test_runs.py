@@ -1,27 +1,32 @@
 """Records and their statistics: found by value, paired by seed, whole or not there."""
 
 import math
+import re
+import subprocess
 from dataclasses import replace
 
 import pytest
 from scipy import stats
 
+from tricks import ROOT, runs
 from tricks.recipe import BASELINE, Recipe
 from tricks.runs import (
     Run,
     caption,
+    check_name,
     compare,
     errors_removed,
     find,
     load_all,
     load_run,
+    lookup,
     overconfidence,
     plus_minus,
     recorded,
     t_interval,
     write_atomic,
 )
-from tricks.studies import ARMS
+from tricks.studies import ARMS, TRANSFERS
 
 RECIPE = replace(BASELINE, epochs=1)
 
@@ -45,6 +50,42 @@ def test_runs_are_found_by_the_recipes_value_not_by_their_name(tmp_path):
     make(72, 0, smooth, name="anything").save(tmp_path)
     assert [r.accuracy for r in find(RECIPE, tmp_path)] == [71, 70]
     assert [r.accuracy for r in recorded(replace(RECIPE, label_smoothing=0.1), folder=tmp_path)] == [72]
+
+
+def test_runs_of_a_folder_with_brackets_in_its_name_are_found(tmp_path):
+    recipe = replace(RECIPE, dataset="/home/me/birds[1]")
+    run = make(70, recipe=recipe)
+    run.save(tmp_path)
+    assert find(recipe, tmp_path) == [run] == load_all(tmp_path)
+
+
+def test_a_run_is_looked_up_among_the_courses_and_the_readers_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
+    theirs, mine = make(70, 0), make(71, 1)
+    theirs.save()
+    mine.save(tmp_path / "own")
+    assert lookup(RECIPE, 0, tmp_path / "own") == (theirs, theirs.path())
+    assert lookup(RECIPE, 1, tmp_path / "own") == (mine, mine.path(tmp_path / "own"))
+    assert lookup(RECIPE, 2, tmp_path / "own") is None and lookup(RECIPE, 1, runs.RUNS) is None
+    assert recorded(RECIPE) == find(RECIPE) == load_all() == [theirs]
+
+
+@pytest.mark.parametrize("name", ["a/b", "../a", "", ".hidden", "-a", "a b", "a*", "a[1]", "a\\b", "a\n", "a:b"])
+def test_a_name_that_no_record_can_have_is_refused(name):
+    message = f"name {re.escape(repr(name))}: .* letters, digits, '.', '_' and '-'"
+    with pytest.raises(ValueError, match=message):
+        check_name(name)
+
+
+def test_the_names_of_all_arms_and_of_ones_own_are_allowed():
+    for name in (*ARMS, *TRANSFERS, "run", "lab", "grün_2.b"):
+        check_name(name)
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="only in a git repository")
+def test_git_ignores_the_readers_own_records():
+    record = make(70).path(runs.OWN_RUNS)
+    assert subprocess.run(["git", "check-ignore", "-q", record], cwd=ROOT).returncode == 0
 
 
 def test_a_recipe_changed_after_recording_is_an_error_with_the_differing_fields(tmp_path):
@@ -157,9 +198,9 @@ def test_caption_says_n_budget_data_and_device():
 
 
 def test_committed_records_load_and_are_complete():
-    runs = load_all()
-    assert runs, "no committed record was found"
-    for run in runs:
+    committed = load_all()
+    assert committed, "no committed record was found"
+    for run in committed:
         assert [row["epoch"] for row in run.rows] == list(range(1, run.recipe.epochs + 1)), run.path()
         if isinstance(run.recipe, Recipe):
             assert abs(run.rows[-1]["test_accuracy"] - run.accuracy) < 4, run.path()  # 2,000 images against all

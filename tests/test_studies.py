@@ -30,12 +30,12 @@ TWO = Study("two", "Does it work?", "§0", ("off", "on"), "off", (0, 1))
 
 
 def without_training(recipe, seed, name, checkpoint, progress):
-    """In place of `train._run`: the record of a made-up run, and a line in a log."""
+    """In place of `train._run`: a made-up run, and a line in a log."""
     meta = {"train_images": 8, "test_images": 4, "source": "test", "device": "cpu", "train_version": 1}
     accuracy = 70.0 + seed + 10 * recipe.label_smoothing
     with open(runs.RUNS.parent / "made.txt", "a") as log:
         log.write(f"{name} {seed}\n")
-    Run(name, recipe, seed, [{"test_accuracy": accuracy}], {"accuracy": accuracy}, meta).save()
+    return Run(name, recipe, seed, [{"test_accuracy": accuracy}], {"accuracy": accuracy}, meta)
 
 
 @pytest.fixture
@@ -45,6 +45,7 @@ def two(tmp_path, monkeypatch):
     monkeypatch.setattr(studies, "STUDIES", {"two": TWO})
     monkeypatch.setattr(train, "CACHE", tmp_path / "cache")
     monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr(runs, "OWN_RUNS", tmp_path / "own")
     monkeypatch.setattr(train, "_run", without_training)
     return tmp_path
 
@@ -65,6 +66,27 @@ def test_shards_split_the_study_without_overlap(two):
     assert sorted(sum(cells, [])) == sorted(TWO.cells)
     with pytest.raises(ValueError, match="shard 3/3: the first number must be in 0..2"):
         missing(TWO, (3, 3))
+
+
+def test_a_readers_own_run_is_in_no_study_and_is_not_made_twice(two):
+    recipe, messages = studies.ARMS["off"], []
+    mine = train.run(recipe, 0, name="mine")
+    assert find(recipe, runs.OWN_RUNS) == [mine] and load_all() == []
+    assert missing(TWO) == TWO.cells and "off 0 of 2 seeds" in studies.status(TWO)
+    assert summary_text().count("\n") == 1  # the columns
+    assert train.run(recipe, 0, name="again", progress=messages.append) == mine
+    assert messages == [f"again, seed 0: already recorded in {mine.path(runs.OWN_RUNS)}"]
+    work(TWO)
+    assert made(two) == ["mine 0", "off 0", "on 0", "off 1", "on 1"] and missing(TWO) == []
+    (theirs,) = [run for run in find(recipe) if run.seed == 1]
+    assert train.run(recipe, 1, name="mine", progress=messages.append) == theirs
+    assert messages[1:] == [f"mine, seed 1: already recorded in {theirs.path()}"] and len(made(two)) == 5
+
+
+def test_a_name_that_no_record_can_have_is_refused_before_training(two):
+    with pytest.raises(ValueError, match="name 'a/b'"):
+        train.run(studies.ARMS["off"], 0, name="a/b")
+    assert not (two / "made.txt").exists()
 
 
 def test_a_run_that_another_process_holds_is_left_to_it(two):
@@ -143,10 +165,10 @@ def test_committed_records_are_of_a_study_and_carry_its_arms_name():
 def test_an_arm_of_section_6_is_fine_tuned_and_compared_by_its_own_metric(two, monkeypatch):
     from tricks.transfer import loop
 
-    def fine_tuned(recipe, seed, *, name, progress):
+    def fine_tuned(recipe, seed, *, name, folder, progress):
         meta = {"train_images": 8, "test_images": 4, "source": "test", "device": "cpu", "train_version": 1}
         score = 30.0 + seed + 5 * recipe.pretrained
-        Run(name, recipe, seed, [{"map_50": score}], {"map_50": score}, meta).save()
+        Run(name, recipe, seed, [{"map_50": score}], {"map_50": score}, meta).save(folder)
 
     monkeypatch.setattr(studies, "TRANSFERS", {"no": Transfer(pretrained=False), "yes": Transfer()})
     monkeypatch.setattr(loop, "run", fine_tuned)

@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from pathlib import Path
 
 from tricks import ROOT
 from tricks.data.archive import DataError
@@ -205,7 +206,7 @@ def study(args: argparse.Namespace) -> None:
 
 
 def train(args: argparse.Namespace) -> None:
-    """Train one recipe and record the run under data/runs. A run that was stopped goes on from its last finished epoch.
+    """Train one recipe and record the run under data/own. A run that was stopped goes on from its last finished epoch.
 
     On several devices or machines: torchrun --nproc-per-node=N -m tricks train ... (docs/scale.md).
     """
@@ -225,6 +226,10 @@ def info(args: argparse.Namespace) -> None:
     from tricks import process, runs
 
     device = process.device()
+
+    def count(folder: Path) -> int:
+        return len(list(folder.glob("*/*.json")))
+
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
     lines = {
         "course": ROOT,
@@ -232,7 +237,7 @@ def info(args: argparse.Namespace) -> None:
         "torch": f"{torch.__version__}, torchvision {torchvision.__version__}",
         "device": f"{device} ({name}), mixed precision in {str(process.amp_dtype(device)).removeprefix('torch.')}",
         "threads": f"{torch.get_num_threads()} of {os.cpu_count()} cores",
-        "records": f"{len(list(runs.RUNS.glob('*/*.json')))} runs in {runs.RUNS}",
+        "records": f"{count(runs.RUNS)} runs in {runs.RUNS}, {count(runs.OWN_RUNS)} of your own in {runs.OWN_RUNS}",
         "disk": f"{shutil.disk_usage(ROOT).free / 1e9:.0f} GB free",
     }
     for key, value in lines.items():

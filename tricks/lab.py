@@ -17,7 +17,7 @@ import ipywidgets as widgets
 import torch
 from scipy.special import betaincinv
 
-from tricks import cost, trial
+from tricks import cost, runs, trial
 from tricks.data.archive import DataError
 from tricks.data.order import balanced_order, batch_count, check, hold_out
 from tricks.data.sets import Dataset, load
@@ -25,8 +25,8 @@ from tricks.figures.base import SCREEN_DPI, Figure, export
 from tricks.figures.lab import Before, before_training, overlay
 from tricks.notebook import UNSEEN, Panel, alarm, budget, control, duration, short, without_us
 from tricks.recipe import SPLITS, Recipe, teacher_of
-from tricks.runs import Run, caption, find, plus_minus
-from tricks.studies import ARMS, STACK, write_summary
+from tricks.runs import Run, caption, lookup, plus_minus
+from tricks.studies import ARMS, STACK
 from tricks.targets import mixup, one_hot, smooth
 from tricks.trial import Stopped, code, difference, nearest, result
 
@@ -351,13 +351,11 @@ class Lab(Panel):
     # What came out
 
     def save(self) -> None:
-        """Keep the finished runs as records in data/runs, as a study does."""
+        """Keep the finished runs as records in data/own, as `./course train` does."""
         with self._lock:
             finished = [run for run in self.runs if run.final]
-            new = [run for run in finished if all(old.seed != run.seed for old in find(run.recipe))]
-            paths = [run.save() for run in new]
-            if paths:
-                write_summary()
+            new = [run for run in finished if not lookup(run.recipe, run.seed, runs.OWN_RUNS)]
+            paths = [run.save(runs.OWN_RUNS) for run in new]
             text = f"{len(paths)} of {len(finished)} finished runs saved, the others are recorded already"
             self._tell(f"{text}. {' '.join(path.name for path in paths)}")
 

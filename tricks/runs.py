@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,7 +16,8 @@ from scipy.special import stdtrit
 from tricks import ROOT
 from tricks.recipe import SAMPLE_IMAGES, Recipe, Transfer, changes
 
-RUNS = ROOT / "data" / "runs"
+RUNS = ROOT / "data" / "runs"  # of the course's studies: what lessons show
+OWN_RUNS = ROOT / "data" / "own"  # of the reader; git ignores them, and no study or lesson counts them
 K = TypeVar("K", bound=Recipe | Transfer)
 
 
@@ -47,6 +49,15 @@ class Run(Generic[K]):
         values = {**asdict(self), "recipe": self.recipe.to_dict()}
         write_atomic(path, (json.dumps({**values, "digest": digest(values)}, indent=1) + "\n").encode())
         return path
+
+
+def check_name(name: str) -> None:
+    """ValueError for a name that cannot be a part of a record's file name."""
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise ValueError(
+            f"name {name!r}: must be letters, digits, '.', '_' and '-', and begin with a letter, a digit or '_', "
+            "because the record's file is called after it"
+        )
 
 
 def digest(values: dict[str, Any]) -> str:
@@ -90,8 +101,17 @@ def load_all(folder: Path | None = None) -> list[Run]:
 
 def find(recipe: K, folder: Path | None = None) -> list[Run[K]]:
     """The recorded runs of exactly this recipe, by seed; an empty list when there are none."""
-    paths = (folder or RUNS).glob(f"{Path(recipe.dataset).name}/*-{recipe.hash}-seed*.json")
+    paths = ((folder or RUNS) / Path(recipe.dataset).name).glob(f"*-{recipe.hash}-seed*.json")
     return sorted((run for run in map(load_run, paths) if run.recipe == recipe), key=lambda run: run.seed)
+
+
+def lookup(recipe: K, seed: int, folder: Path) -> tuple[Run[K], Path] | None:
+    """A run out of the course's records, else out of those below `folder`, and its file; None if neither has it."""
+    for place in dict.fromkeys((RUNS, folder)):
+        for run in find(recipe, place):
+            if run.seed == seed:
+                return run, run.path(place)
+    return None
 
 
 def recorded(recipe: K, name: str = "", folder: Path | None = None) -> list[Run[K]]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from filelock import FileLock
 
-from tricks import ROOT
+from tricks import ROOT, runs
 from tricks.recipe import AMP_DTYPES, BASELINE, Recipe, Transfer
 from tricks.runs import RUNS, K, Run, compare, find, nearest_name, plus_minus, recorded, value, write_atomic
 from tricks.transfer import arms as transfer
@@ -472,11 +472,11 @@ def work(study: Study, shard: tuple[int, int] = (0, 1), progress: Callable[[str]
                 continue
             try:
                 if isinstance(recipe, Recipe):
-                    train.run(recipe, seed, name=name, progress=progress)
+                    train.run(recipe, seed, name=name, folder=runs.RUNS, progress=progress)
                 else:
                     from tricks.transfer import loop
 
-                    loop.run(recipe, seed, name=name, progress=progress)
+                    loop.run(recipe, seed, name=name, folder=runs.RUNS, progress=progress)
             except train.Busy:
                 if process.world()[1] > 1:  # the first process alone knows, and the others are in this run already
                     raise

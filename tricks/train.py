@@ -19,14 +19,14 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from tricks import ROOT, metrics, process
+from tricks import ROOT, metrics, process, runs
 from tricks.data.loader import Loader, loaders
 from tricks.data.sets import Dataset, load
 from tricks.distill import distill_loss
 from tricks.models import resnet
 from tricks.parameters import decay_groups, xavier_init_, zero_last_gamma_
 from tricks.recipe import Recipe, Transfer, teacher_of
-from tricks.runs import K, Run, find, write_atomic
+from tricks.runs import K, Run, check_name, lookup, write_atomic
 from tricks.schedules import lr_at
 from tricks.targets import mixup, one_hot, smooth, soft_cross_entropy
 
@@ -258,32 +258,52 @@ class Busy(OSError):
 
 
 def run(
-    recipe: Recipe, seed: int = 0, *, name: str = "run", record: bool = True, progress: Callable[[str], None] = print
+    recipe: Recipe,
+    seed: int = 0,
+    *,
+    name: str = "run",
+    record: bool = True,
+    folder: Path | None = None,
+    progress: Callable[[str], None] = print,
 ) -> Run:
-    """Train to the end and keep the record and the weights; see `recorded_once`."""
-    return recorded_once(_run, recipe, seed, name, record, progress)
+    """Train to the end and keep the record, below `folder` (data/own), and the weights; see `recorded_once`."""
+    return recorded_once(_run, recipe, seed, name, record, folder or runs.OWN_RUNS, progress)
 
 
-def recorded_once(make: Make[K], recipe: K, seed: int, name: str, record: bool, progress: Callable[[str], None]) -> Run:
-    """`make(recipe, seed, name, checkpoint, progress)`, unless this run is recorded: then its record.
+def recorded_once(
+    make: Make[K],
+    recipe: K,
+    seed: int,
+    name: str,
+    record: bool,
+    folder: Path,
+    progress: Callable[[str], None],
+) -> Run:
+    """`make(recipe, seed, name, checkpoint, progress)`, recorded below `folder`; if it is recorded already, its record.
 
-    A run that was interrupted goes on from its last finished epoch. `Busy` when another process is at it: the system
-    drops the lock when a process dies, so this needs no cleaning up. Under `torchrun` every process trains and the
-    first one records.
+    Records are looked up in data/runs and in `folder`. A run that was interrupted goes on from its last finished epoch.
+    `Busy` when another process is at it: the system drops the lock when a process dies, so this needs no cleaning up.
+    Under `torchrun` every process trains and the first one records. ValueError if no record can have the name.
     """
+    check_name(name)
     lock = FileLock(CACHE / "locks" / f"{identity(recipe, seed)}.lock", timeout=0)
     main = process.world()[0] == 0
     try:
         if record and main:
             Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
             lock.acquire()
-        if record and (done := [run for run in find(recipe) if run.seed == seed]):
-            progress(f"{name}, seed {seed}: already recorded in {done[0].path()}")
-            return done[0]
+        if record and (found := lookup(recipe, seed, folder)):
+            finished, path = found
+            progress(f"{name}, seed {seed}: already recorded in {path}")
+            return finished
         file = CACHE / "checkpoints" / f"{identity(recipe, seed)}-v{TRAIN_VERSION}.safetensors"
         checkpoint = file if record else None
         with knobs_named(recipe, checkpoint), process.group():
-            return make(recipe, seed, name, checkpoint, progress if main else lambda _: None)
+            finished = make(recipe, seed, name, checkpoint, progress if main else lambda _: None)
+            if checkpoint and main:
+                finished.save(folder)
+                checkpoint.unlink(missing_ok=True)
+            return finished
     except Timeout as error:
         raise Busy(f"{name}, seed {seed}: another process is making this run") from error
     finally:
@@ -291,7 +311,7 @@ def recorded_once(make: Make[K], recipe: K, seed: int, name: str, record: bool, 
 
 
 def _run(recipe: Recipe, seed: int, name: str, checkpoint: Path | None, progress: Callable[[str], None]) -> Run:
-    """The run itself, recorded when it has a checkpoint."""
+    """The run itself; its weights are kept when it has a checkpoint."""
     dataset = load(recipe.dataset, recipe.image_size)
     parts = prepare(recipe, seed, dataset, progress)
     rows: list[Row] = []
@@ -305,12 +325,9 @@ def _run(recipe: Recipe, seed: int, name: str, checkpoint: Path | None, progress
     final = metrics.summary(*predict(parts.model, parts.test))
     sizes = len(parts.train.labels), len(parts.test.labels)
     meta = describe(parts.model, dataset.source, sizes, time.perf_counter() - started)
-    finished = Run(name, recipe, seed, rows, final, meta)
-    if checkpoint and process.world()[0] == 0:
+    if checkpoint:
         keep_weights(weights_path(recipe, seed), parts.model)
-        finished.save()
-        checkpoint.unlink(missing_ok=True)
-    return finished
+    return Run(name, recipe, seed, rows, final, meta)
 
 
 def with_time_left(rows: Iterable[Row], total: int) -> Iterator[tuple[Row, str]]:

@@ -41,7 +41,7 @@ from tricks.trial import nearest
 # 2. Change *one* thing. Guess what it does, then press **Train** again. The legend says what differs from run 1.
 # 3. Go on until a recipe beats the baseline by more than luck could (the number is computed below). **All tricks**
 #    switches on what section 7 stacks, and is not bound to be the best at this budget.
-# 4. **Export slide** writes the picture into `figures/`, **Save runs** the records into `data/runs/`, and **Copy as
+# 4. **Export slide** writes the picture into `figures/`, **Save runs** the records into `data/own/`, and **Copy as
 #    code** shows the Python that makes the recipe.
 #
 # **Stop** ends a run within a batch; closing the page ends it within a minute or so, and restarting the kernel at once.
@@ -139,9 +139,9 @@ fig
 # - **Choose on pictures that are not the test set.** Set *measured on* to *validation*: 5,000 training pictures are
 #   held out, and the test set stays unseen until you have chosen.
 # - **Then run it with more seeds.** **Save runs** keeps what the lab has trained as a record like any other: same
-#   code, same metrics, on all test pictures. What `./course train` or `./course study` records with other seeds goes
-#   with it, because a record is found by its recipe. A saved run of an arm's very recipe therefore counts for that
-#   arm's studies, and `data/runs/summary.csv` is written anew.
+#   code, same metrics, on all test pictures. What `./course train` records with other seeds goes with it, because a
+#   record is found by its recipe: `find(recipe, OWN_RUNS)` from `tricks.runs` gives them all. They are yours, in
+#   `data/own/`; a study never counts them, not even runs of an arm's very recipe.
 # - **State budget and data.** At a few passes over 10,000 pictures a network underfits, and tricks against overfitting
 #   have little to do. The same recipe at 50,000 pictures and 100 epochs is another question.
 #

@@ -80,6 +80,7 @@ def test_a_batch_larger_than_the_set_and_a_loss_that_is_not_finite_are_named(tin
 def own_cache(tmp_path, monkeypatch, drawn):
     monkeypatch.setattr(train, "CACHE", tmp_path / "cache")
     monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr(runs, "OWN_RUNS", tmp_path / "own")
     monkeypatch.setattr(loop, "load", lambda *_: drawn)
     return tmp_path
 
@@ -89,8 +90,9 @@ def test_run_records_once_and_the_record_comes_back(own_cache, tiny):
     messages = []
     first = loop.run(recipe, 4, name="tiny", progress=messages.append)
     assert messages[-1].startswith("tiny, seed 4: epoch 1 of 1, loss") and "min left" in messages[-1]
-    assert find(recipe) == [first] and load_run(first.path()) == first
-    assert first.path().parent.name == "shapes" and first.recipe == recipe
+    path = first.path(own_cache / "own")
+    assert find(recipe, own_cache / "own") == [first] and load_run(path) == first
+    assert path.parent.name == "shapes" and first.recipe == recipe
     assert first.meta["train_images"] == 8 and first.meta["test_images"] == 3
     metric = {"detection": "map_50", "segmentation": "miou"}[recipe.task]
     assert first.final[metric] == first.rows[-1][metric]

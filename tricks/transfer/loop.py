@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from tricks import process
+from tricks import process, runs
 from tricks.data.order import check, epoch_order, shares
 from tricks.data.scene import Scenes, SceneSet
 from tricks.data.scenes import load
@@ -137,14 +137,20 @@ def prepare(
 
 
 def run(
-    recipe: Transfer, seed: int = 0, *, name: str = "run", record: bool = True, progress: Callable[[str], None] = print
+    recipe: Transfer,
+    seed: int = 0,
+    *,
+    name: str = "run",
+    record: bool = True,
+    folder: Path | None = None,
+    progress: Callable[[str], None] = print,
 ) -> Run:
-    """Fine-tune to the end and keep the record; see `train.recorded_once`."""
-    return recorded_once(_run, recipe, seed, name, record, progress)
+    """Fine-tune to the end and keep the record, below `folder` (data/own); see `train.recorded_once`."""
+    return recorded_once(_run, recipe, seed, name, record, folder or runs.OWN_RUNS, progress)
 
 
 def _run(recipe: Transfer, seed: int, name: str, checkpoint: Path | None, progress: Callable[[str], None]) -> Run:
-    """The run itself, recorded when it has a checkpoint."""
+    """The run itself."""
     parts = prepare(recipe, seed, progress=progress)
     rows: list[Row] = []
     started = time.perf_counter() - seconds_in(checkpoint)
@@ -159,8 +165,4 @@ def _run(recipe: Transfer, seed: int, name: str, checkpoint: Path | None, progre
         )
     final, seconds = evaluate(recipe, parts), time.perf_counter() - started
     sizes = len(parts.scenes.train), len(parts.scenes.test)
-    finished = Run(name, recipe, seed, rows, final, describe(parts.model, parts.scenes.source, sizes, seconds))
-    if checkpoint and process.world()[0] == 0:
-        finished.save()
-        checkpoint.unlink(missing_ok=True)
-    return finished
+    return Run(name, recipe, seed, rows, final, describe(parts.model, parts.scenes.source, sizes, seconds))
