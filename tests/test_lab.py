@@ -495,6 +495,13 @@ def test_save_writes_a_record_of_ones_own_that_is_found_and_only_once(panel, tmp
     assert "1 of 2 finished runs saved, the others are recorded already" in panel.status.value
 
 
+def test_a_run_on_other_data_is_not_compared_with_the_first(panel):
+    first = run(panel)
+    other = replace(first, meta={**first.meta, "source": "other pictures"})
+    assert "points" in trial.result(replace(first), first, going=False)
+    assert trial.result(other, first, going=False) == f"{other.accuracy:.2f} %"
+
+
 def test_what_is_saved_changes_nothing_that_the_course_shows(panel, monkeypatch, tmp_path):
     monkeypatch.setitem(studies.ARMS, "mine", panel.recipe)
     before = {path: path.read_bytes() for path in (tmp_path / "runs").rglob("*") if path.is_file()}

@@ -21,6 +21,7 @@ from tricks.runs import (
     load_run,
     lookup,
     overconfidence,
+    paired,
     plus_minus,
     recorded,
     t_interval,
@@ -153,6 +154,23 @@ def test_differences_are_paired_by_seed_and_match_scipys_paired_test():
 def test_arms_without_a_common_seed_cannot_be_compared():
     with pytest.raises(ValueError, match=r"nothing to pair: seeds \[0\] against \[1\]"):
         compare([make(70, 0)], [make(70, 1)])
+
+
+def test_runs_on_other_data_are_not_paired():
+    copy, published = (
+        [replace(make(70, s), name=name, meta={"source": source}) for s in range(3)]
+        for name, source in (("a", "cifar10 (JPEG copy)"), ("b", "cifar10"))
+    )
+    message = r"seed 2 .*'b' on 'cifar10'.*'a' on 'cifar10 \(JPEG copy\)'"
+    for function in (paired, compare, errors_removed):
+        with pytest.raises(ValueError, match=message):
+            function(published[2:], copy)
+        with pytest.raises(ValueError, match=message):  # one seed of three is enough
+            function([*copy[:2], published[2]], copy)
+    unknown = [replace(run, meta={}) for run in copy]
+    assert compare(unknown, unknown).mean == 0
+    with pytest.raises(ValueError, match="'a' on None, 'a' on 'cifar10"):
+        compare(unknown, copy)
 
 
 def test_the_sentence_says_no_clear_difference_when_the_interval_holds_0():

@@ -135,6 +135,16 @@ def test_status_and_summary_pair_by_seed(two):
     assert rows[1]["difference"] == "1.000" and rows[1]["seeds"] == "2" and rows[0]["difference"] == ""
 
 
+def test_an_arm_on_other_data_is_shown_and_not_compared(two):
+    work(TWO)
+    for run in find(studies.ARMS["on"]):
+        replace(run, meta={**run.meta, "source": "other"}).save()
+    text = studies.status(TWO)
+    assert re.search(r"on +2 of 2 seeds +accuracy 71.50 ± [\d.]+ % +seed 0 cannot be paired", text)
+    rows = list(csv.DictReader(io.StringIO(summary_text())))
+    assert (rows[1]["dataset"], rows[1]["mean"], rows[1]["difference"]) == ("other", "71.500", "")
+
+
 def test_every_study_has_its_reference_among_its_arms_and_a_recipe_for_each():
     for one in STUDIES.values():
         assert one.reference in one.arms and set(one.arms) <= {*ARMS, *TRANSFERS}, one.name

@@ -200,16 +200,20 @@ class Comparison:
 
 
 def paired(new: Sequence[Run], old: Sequence[Run]) -> list[tuple[Run, Run]]:
-    """(new, old) for each seed that both arms have. ValueError if they share none."""
+    """(new, old) for each seed that both arms have. ValueError if they share none, or were made on other data."""
     before = {run.seed: run for run in old}
     pairs = [(run, before[run.seed]) for run in new if run.seed in before]
     if not pairs:
         raise ValueError(f"nothing to pair: seeds {[r.seed for r in new]} against {[r.seed for r in old]}")
+    for a, b in pairs:
+        if a.meta.get("source") != b.meta.get("source"):
+            data = ", ".join(f"{run.name!r} on {run.meta.get('source')!r}" for run in (a, b))
+            raise ValueError(f"seed {a.seed} cannot be paired: {data}. Train both arms on the same data")
     return pairs
 
 
 def compare(new: Sequence[Run], old: Sequence[Run], metric: str = "accuracy", unit: str = "points") -> Comparison:
-    """Differences of a final metric, paired by seed. ValueError if the arms share no seed.
+    """Differences of a final metric, paired by seed. ValueError from `paired`.
 
     `metric` is a key of `Run.final`, such as accuracy, nll or ece, or "gap.mean" for a value one level down.
     """
@@ -235,8 +239,7 @@ def overconfidence(run: Run) -> float:
 
 def errors_removed(new: Sequence[Run], old: Sequence[Run]) -> list[float]:
     """Share of the old arm's errors that the new arm does not make, in per cent, for each seed that both have."""
-    before = {run.seed: run.accuracy for run in old}
-    return [100 * (r.accuracy - before[r.seed]) / (100 - before[r.seed]) for r in new if r.seed in before]
+    return [100 * (a.accuracy - b.accuracy) / (100 - b.accuracy) for a, b in paired(new, old)]
 
 
 def caption(runs: Sequence[Run], *, curve: bool = False) -> str:

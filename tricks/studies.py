@@ -4,6 +4,7 @@ An arm is a named recipe. The same arm may stand in several studies and is train
 its recipe. Choices such as a learning rate are made on `split="validation"`; the other arms are tested on the test set.
 """
 
+import contextlib
 import csv
 import io
 import itertools
@@ -517,8 +518,11 @@ def status(study: Study) -> str:
         line = f"  {name:<{width}} {len(runs)} of {len(study.seeds)} seeds"
         if runs:
             line += f"   {study.metric} {plus_minus([value(run, study.metric) for run in runs])} %"
-        if runs and reference and name != study.reference and {r.seed for r in runs} & {r.seed for r in reference}:
-            line += f"   {compare(runs, reference, study.metric)}"
+        if runs and reference and name != study.reference:
+            try:
+                line += f"   {compare(runs, reference, study.metric)}"
+            except ValueError as error:  # no common seed, or other data
+                line += f"   {error}"
         lines.append(line)
     return "\n".join(lines)
 
@@ -545,11 +549,12 @@ def summary_text() -> str:
                 "mean": f"{statistics.mean(values):.3f}",
                 "sd": f"{statistics.stdev(values):.3f}" if len(runs) > 1 else "",
             }
-            if name != study.reference and len({r.seed for r in runs} & {r.seed for r in reference}) > 1:
+            with contextlib.suppress(ValueError):  # no common seed, or other data
                 difference = compare(runs, reference, study.metric)
-                row["difference"] = f"{difference.mean:.3f}"
-                row["low"] = f"{difference.mean - difference.half:.3f}"
-                row["high"] = f"{difference.mean + difference.half:.3f}"
+                if name != study.reference and len(difference.seeds) > 1:
+                    row["difference"] = f"{difference.mean:.3f}"
+                    row["low"] = f"{difference.mean - difference.half:.3f}"
+                    row["high"] = f"{difference.mean + difference.half:.3f}"
             writer.writerow(row)
     return out.getvalue()
 

@@ -94,8 +94,8 @@ def result(run: Run, first: Run, going: bool) -> str:
     """Final accuracy and the paired difference to the first run, if there are such; else how far the run came."""
     if not run.final:
         return f"{'now' if going else 'ended'} after {len(run.rows)} of {run.recipe.epochs} epochs"
-    same = run.seed == first.seed and run.recipe.split == first.recipe.split
-    if run is first or not first.final or not same:
+    a, b = ((r.seed, r.recipe.split, r.meta.get("source")) for r in (run, first))
+    if run is first or not first.final or a != b:
         return f"{run.accuracy:.2f} %"
     return f"{run.accuracy:.2f} %, {signed(compare([run], [first]).mean)} points"
 
