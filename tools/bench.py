@@ -255,7 +255,7 @@ def recorded_recipe() -> Result:
     """Accuracy and time of the recipe that section 5 starts from, as recorded, to hold later changes against."""
     found = studies.arm("cosine")
     mean, half = runs.t_interval([run.accuracy for run in found])
-    minutes = statistics.median(run.meta["seconds"] for run in found) / 60
+    minutes = statistics.median(run.meta["seconds"] for run in found if run.meta["seconds"]) / 60
     threads = "/".join(sorted({str(run.meta["threads"]) for run in found}))
     return Result(
         f"recipe `cosine`, {len(found)} recorded seeds",

@@ -382,15 +382,16 @@ ARMS = {tweak: arm("tweaks-" + tweak.lower().replace(" ", "-")) for tweak in TWE
 everything = [run for runs in ARMS.values() for run in runs]
 
 
-def milliseconds(run):
-    """Time per training picture; it includes measuring the curve after each epoch and the test at the end."""
-    return 1000 * run.meta["seconds"] / (run.meta["train_images"] * run.recipe.epochs)
+def milliseconds(runs):
+    """Time per training picture, of each run that has one; it includes measuring the curve, and the test at the end."""
+    return [1000 * seconds / (run.meta["train_images"] * run.recipe.epochs)
+            for run in runs if (seconds := run.meta["seconds"])]
 
 
 small = {tweak: part_by_part("bottleneck14-pool", 10, 64, tweak) for tweak in TWEAK}
 table([
     {"net": tweak, "parameters": f"{small[tweak][1]:,}", "multiply-adds, M": sum(small[tweak][0].values()) / 1e6,
-     "training images per second, by seed": ", ".join(f"{1000 / milliseconds(run):.0f}" for run in runs),
+     "training images per second, by seed": ", ".join(f"{1000 / time:.0f}" for time in milliseconds(runs)),
      "test accuracy, %": plus_minus([run.accuracy for run in runs])}
     for tweak, runs in ARMS.items()
 ])
@@ -450,7 +451,7 @@ for tweak in TWEAK:
 table_5 = {tweak: ([paper.table("5")[row]["FLOPs"]], [paper.table("5")[row]["top1"]]) for tweak, row in ROWS.items()}
 accuracies = {tweak: [run.accuracy for run in runs] for tweak, runs in ARMS.items()}
 arithmetic = {tweak: ([sum(small[tweak][0].values()) / 1e6], values) for tweak, values in accuracies.items()}
-durations = {tweak: ([milliseconds(run) for run in ARMS[tweak]], values) for tweak, values in accuracies.items()}
+durations = {tweak: (milliseconds(ARMS[tweak]), values) for tweak, values in accuracies.items()}
 fig = accuracy_cost(
     {
         "paper: ImageNet": ("multiply-adds, G", table_5),
