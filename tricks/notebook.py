@@ -1,6 +1,7 @@
 """What the lessons do in Jupyter: show source, check answers, collect guesses, drag sliders, watch a run.
 
-The only module that knows IPython and ipywidgets. It imports no torch, so that notebooks without training open at once.
+Only this module and `lab`, which is built on it, know IPython and ipywidgets. It imports no torch, so that notebooks
+without training open at once.
 """
 
 import html

@@ -101,7 +101,7 @@ class Recipe(_Values):
     image_size: int = 32  # px, what the net sees
     train_images: int = 0  # 0: all of them
     label_noise: float = 0.0  # share of training labels replaced by another class
-    split: str = "test"  # what is evaluated: test, or validation (5,000 held out of the training set)
+    split: str = "test"  # what is evaluated: test, or validation (5,000 training images, of fewer than 50,000 a tenth)
     augment: str = "crop_flip"  # §2.1 none; crop_flip (pad 4, crop, flip); paper (all six steps)
     # model
     net: str = "resnet8"  # a name in tricks.models.resnet.NETS
@@ -113,7 +113,7 @@ class Recipe(_Values):
     epochs: int = 12  # passes over the training images
     batch_size: int = 128  # images per step, over all processes
     lr: float = 0.1  # peak learning rate; with linear_scaling, its value at lr_batch images
-    lr_batch: int = 128  # images, see linear_scaling
+    lr_batch: int = 128  # images, see linear_scaling (paper: 256)
     linear_scaling: bool = False  # §3.1 peak = lr * batch_size / lr_batch
     warmup_epochs: float = 0.0  # §3.1 lr grows linearly from 0 over this many epochs
     schedule: str = "step"  # §2 step; §5.1 cosine

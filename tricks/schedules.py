@@ -6,7 +6,7 @@ from tricks.recipe import Recipe, Transfer
 
 
 def scaled_lr(lr: float, batch_size: int, lr_batch: int = 256) -> float:
-    """Linear scaling: lr · b / 256 (§3.1). `lr` was tuned at `lr_batch` images a step."""
+    """Linear scaling (§3.1): lr · b / lr_batch. `lr` was tuned at `lr_batch` images: the default is the paper's."""
     return lr * batch_size / lr_batch
 
 
