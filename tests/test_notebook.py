@@ -236,6 +236,9 @@ def test_a_guess_is_held_against_the_measured_interval(screen, capsys):
     slider.value = -1
     guess.reveal(comparison)
     assert capsys.readouterr().out.endswith("your guess: -1.00 points, outside the 95 % interval\n")
+    slider.value = -0.0
+    guess.reveal(Comparison((0,), (0.4,), "points"))
+    assert capsys.readouterr().out.endswith("your guess: +0.00 points; one seed has no interval\n")
 
 
 # Sliders

@@ -9,8 +9,10 @@ import pytest
 from scipy import stats
 
 from tricks import ROOT, runs
+from tricks.figures.base import signed
 from tricks.recipe import BASELINE, Recipe
 from tricks.runs import (
+    Comparison,
     Run,
     caption,
     check_name,
@@ -183,6 +185,24 @@ def test_the_sentence_says_no_clear_difference_when_the_interval_holds_0():
     assert clear.against(0.4) == "opposite sign" and clear.against(-0.4) == "same sign"
 
 
+def test_there_is_no_verdict_of_one_seed_and_no_sign_in_a_paper_without_a_difference():
+    one = compare([make(71)], [make(70)])
+    assert one.against(0.4) == one.against(-0.4) == one.against(0.0) == "one seed, no interval"
+    clear = Comparison((0, 1, 2), (1.0, 1.2, 0.8), "points")
+    assert clear.against(0.0) == "no difference in the paper"
+    assert Comparison((0, 1, 2), (1.0, -1.2, 0.8), "points").against(0.0) == "no clear difference"
+
+
+@pytest.mark.parametrize("differences", [(-0.001,), (-0.001, -0.001)])
+def test_zero_has_no_minus_sign(differences):
+    seeds = tuple(range(len(differences)))
+    for unit in ("points", "nats"):
+        digits, tiny = (2, 1) if unit == "points" else (3, 0.1)
+        text = str(Comparison(seeds, tuple(tiny * d for d in differences), unit))
+        assert f"+{0:.{digits}f}" in text and "-0.0" not in text
+    assert plus_minus(differences).startswith("0.00") and signed(-0.001) == "+0.00"
+
+
 def test_a_single_pair_has_no_interval():
     assert str(compare([make(71)], [make(70)])) == "+1.00 points for one seed, which has no interval"
     assert str(compare([make(71)], [make(70)], unit="")) == "+1.000 for one seed, which has no interval"
@@ -229,3 +249,5 @@ def test_errors_removed_are_a_share_of_each_seeds_own_errors():
     old, new = [make(60.0, 0), make(80.0, 1)], [make(85.0, 1), make(70.0, 0), make(99.0, 2)]
     assert errors_removed(new, old) == [25.0, 25.0]
     assert errors_removed(old[:1], new) == pytest.approx([-100 / 3])
+    with pytest.raises(ValueError, match="seed 1: 'baseline' makes no errors, so there is no share to remove"):
+        errors_removed(new, [*old[:1], make(100.0, 1)])

@@ -241,9 +241,10 @@ class Guess:
         if not self.touched:
             print("You have not guessed: the slider is where it was.")
             return
-        inside = abs(self.value - comparison.mean) <= comparison.half
-        place = "inside" if inside else "outside"
-        print(f"your guess: {self.value:+.2f} {self.unit}, {place} the 95 % interval")
+        place = "inside" if abs(self.value - comparison.mean) <= comparison.half else "outside"
+        known = math.isfinite(comparison.half)
+        where = f", {place} the 95 % interval" if known else "; one seed has no interval"
+        print(f"your guess: {self.value:+z.2f} {self.unit}{where}")
 
 
 def predict(question: str, low: float, high: float, step: float = 0.1, unit: str = "points") -> Guess:

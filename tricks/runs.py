@@ -157,7 +157,7 @@ def t_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, flo
 def plus_minus(values: Sequence[float], digits: int = 2) -> str:
     """Mean and 95 % t-interval in words, "70.74 ± 0.42"; of a single value only itself."""
     mean, half = t_interval(values)
-    return f"{mean:.{digits}f} ± {half:.{digits}f}" if math.isfinite(half) else f"{mean:.{digits}f}"
+    return f"{mean:z.{digits}f} ± {half:.{digits}f}" if math.isfinite(half) else f"{mean:z.{digits}f}"
 
 
 @dataclass(frozen=True)
@@ -187,15 +187,22 @@ class Comparison:
         up = sum(d > 0 for d in self.differences)
         digits = 2 if self.unit == "points" else 3
         if len(self.differences) == 1:
-            return f"{self.mean:+.{digits}f} {self.unit}".rstrip() + " for one seed, which has no interval"
-        interval = f"{self.mean:+.{digits}f} ± {self.half:.{digits}f} {self.unit}".rstrip()
+            return f"{self.mean:+z.{digits}f} {self.unit}".rstrip() + " for one seed, which has no interval"
+        interval = f"{self.mean:+z.{digits}f} ± {self.half:.{digits}f} {self.unit}".rstrip()
         text = f"{interval}, higher for {up} of {len(self.differences)} seeds"
         return text if self.clear else f"no clear difference at this budget ({text})"
 
     def against(self, paper_delta: float) -> str:
-        """The verdict beside the paper's difference: same sign, opposite sign, or no clear difference."""
+        """The verdict beside the paper's difference: same sign, opposite sign, or no clear difference.
+
+        In words, too, where signs cannot be compared: one seed has no interval, or the paper has no difference.
+        """
+        if len(self.differences) == 1:
+            return "one seed, no interval"
         if not self.clear:
             return "no clear difference"
+        if paper_delta == 0:
+            return "no difference in the paper"
         return "same sign" if self.mean * paper_delta > 0 else "opposite sign"
 
 
@@ -238,8 +245,15 @@ def overconfidence(run: Run) -> float:
 
 
 def errors_removed(new: Sequence[Run], old: Sequence[Run]) -> list[float]:
-    """Share of the old arm's errors that the new arm does not make, in per cent, for each seed that both have."""
-    return [100 * (a.accuracy - b.accuracy) / (100 - b.accuracy) for a, b in paired(new, old)]
+    """Share of the old arm's errors that the new arm does not make, in per cent, for each seed that both have.
+
+    ValueError from `paired`, and if the old arm makes no errors.
+    """
+    pairs = paired(new, old)
+    for _, run in pairs:
+        if run.accuracy == 100:
+            raise ValueError(f"seed {run.seed}: {run.name!r} makes no errors, so there is no share to remove")
+    return [100 * (a.accuracy - b.accuracy) / (100 - b.accuracy) for a, b in pairs]
 
 
 def caption(runs: Sequence[Run], *, curve: bool = False) -> str:

@@ -255,8 +255,8 @@ show(Comparison.against)
 
 # %% [markdown]
 # `against` gives the three verdicts of this course. **Same sign** or **opposite sign** as the paper's difference, if
-# our interval excludes 0; **no clear difference** if it holds 0. Signs are compared and sizes are not: our networks,
-# pictures and epochs are not the paper's.
+# our interval excludes 0; **no clear difference** if it holds 0. One seed has no interval, and so no verdict. Signs are
+# compared and sizes are not: our networks, pictures and epochs are not the paper's.
 #
 # ### What one run can hide
 #

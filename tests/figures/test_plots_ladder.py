@@ -117,6 +117,7 @@ def test_a_single_seed_makes_no_difference_clear():
     (ax,) = ladder.ladder({"ours": {"a": runs([60.0]), "b": runs([70.0])}}).axes
     assert bars(ax)[0][3] == LIGHT.lower()
     assert notes(ax) == ["60.00", "70.00   +10.00"]
+    assert [text.get_text() for text in ax.figure.legends[0].get_texts()] == ["one seed, no interval"]
 
 
 def test_arms_without_a_common_seed_are_refused():

@@ -288,7 +288,7 @@ def set_limits(ax: Axes, **limits: tuple[float, float]) -> None:
 
 def signed(value: float, digits: int = 2) -> str:
     """A number with its sign, a minus being as wide as a plus."""
-    return f"{value:+.{digits}f}".replace("-", "−")
+    return f"{value:+z.{digits}f}".replace("-", "−")
 
 
 def ceiling(value: float) -> float:

@@ -25,7 +25,7 @@ from tricks.figures.base import (
 from tricks.recipe import SAMPLE_IMAGES
 from tricks.runs import Comparison, Run, compare, plus_minus, t_interval
 
-KINDS = {"higher": COLOURS[0], "lower": COLOURS[1], "no clear difference": LIGHT}
+KINDS = {"higher": COLOURS[0], "lower": COLOURS[1], "no clear difference": LIGHT, "one seed, no interval": LIGHT}
 
 
 class Step(NamedTuple):
@@ -112,6 +112,8 @@ def _steps(rungs: Mapping[str, float | Sequence[Run]]) -> list[Step]:
 
 
 def _kind(step: Step) -> str:
+    if math.isinf(step.half):
+        return "one seed, no interval"
     difference = step.accuracy - step.below
     if step.half and abs(difference) <= step.half:
         return "no clear difference"
