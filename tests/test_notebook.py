@@ -1,5 +1,6 @@
 """What lessons call: source shown as it is, checks that never raise, panels that recover, runs that can be stopped."""
 
+import inspect
 import math
 import os
 import subprocess
@@ -86,32 +87,70 @@ def test_table_is_markdown_with_numbers_to_the_right(screen):
     ]
 
 
-def test_show_displays_the_source_as_it_is_with_file_and_lines(screen):
+def test_show_displays_the_source_as_it_is_with_file_and_name(screen):
     show(cosine_lr)
-    heading, *code = screen[0].data.split("\n\n", 1)
-    file = (ROOT / "tricks" / "schedules.py").read_text(encoding="utf8")
-    source = code[0].removeprefix("````python\n").removesuffix("\n````")
-    assert source.startswith("def cosine_lr(") and source in file
-    first = file[: file.index(source)].count("\n") + 1
-    assert heading == f"`tricks/schedules.py`, lines {first}–{first + source.count(chr(10))}"
+    heading, code = screen[0].data.split("\n\n", 1)
+    source = code.removeprefix("````python\n").removesuffix("\n````")
+    assert source.startswith("def cosine_lr(")
+    assert source in (ROOT / "tricks" / "schedules.py").read_text(encoding="utf8")
+    assert heading == "`tricks/schedules.py`, `cosine_lr`"
 
 
 def test_show_unwraps_decorated_plots_and_dedents_methods(screen):
     show(optimal_gap)
     assert "@styled\ndef optimal_gap(" in screen[0].data
     show(Figure.png)
-    assert "\ndef png(self" in screen[1].data
+    assert screen[1].data.startswith("`tricks/figures/base.py`, `Figure.png`\n\n````python\ndef png(self")
 
 
-def test_show_around_has_only_the_numbered_lines_near_each_match(screen):
+def excerpt(screen):
+    """The lines that were shown last."""
+    return screen[-1].data.split("````python\n")[1].removesuffix("\n````").split("\n")
+
+
+def test_show_around_has_only_the_lines_near_each_match(screen):
     show(lr_at, around="warmup_steps", context=0)
     file = (ROOT / "tricks" / "schedules.py").read_text(encoding="utf8").splitlines()
-    shown = [line for line in screen[0].data.splitlines() if line.strip()[:1].isdigit()]
-    assert len(shown) == 4
-    for line in shown:
-        number, code = line[:4], line[6:]
-        assert "warmup_steps" in code and file[int(number) - 1] == code
-    assert "     ..." in screen[0].data
+    lines = [line for line in excerpt(screen) if line != "..."]
+    assert len(lines) == 4 and all("warmup_steps" in line and f"    {line}" in file for line in lines)
+    assert screen[0].data.startswith("`tricks/schedules.py`, `lr_at`, around `warmup_steps`\n\n")
+
+
+def made_up(x):
+    if x:
+        first = "here"
+
+    second = "here"
+    third = "found"
+    return first, second, third
+
+
+def test_show_around_has_dots_where_lines_are_left_out_and_nowhere_else(screen):
+    show(made_up, around="here", context=0)
+    assert excerpt(screen) == ["...", '    first = "here"', "...", 'second = "here"', "..."]
+    show(made_up, around="here", context=1)
+    assert excerpt(screen) == [
+        "...",
+        "if x:",
+        '    first = "here"',
+        "",
+        'second = "here"',
+        'third = "found"',
+        "...",
+    ]
+    show(made_up, around="here", context=9)
+    assert excerpt(screen) == inspect.getsource(made_up).splitlines()
+
+
+def test_what_is_shown_stays_when_lines_above_it_move(screen, tmp_path, monkeypatch):
+    """A line inserted anywhere else in a file must not make every built notebook wrong."""
+    monkeypatch.syspath_prepend(tmp_path)
+    for name, above in (("first_file", ""), ("second_file", "x = 1\n\n\n")):
+        (tmp_path / f"{name}.py").write_text(f"{above}def f():\n    a = 1\n    b = 2\n    return a + b\n")
+        module = __import__(name)
+        show(module.f)
+        show(module.f, around="b = 2", context=1)
+    assert [each.data.replace("second_file", "first_file") for each in screen[2:]] == [each.data for each in screen[:2]]
 
 
 def test_show_around_nothing_is_an_error(screen):

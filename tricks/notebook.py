@@ -13,6 +13,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -70,37 +71,43 @@ def _cell(value: Any) -> str:
 
 
 def show(thing: Any, around: str | None = None, context: int = 4) -> None:
-    """Show the real source of a function or class, with its file and lines.
+    """Display the real source of a function or class, as `shown` has it."""
+    display(Markdown(shown(thing, around, context)))
 
-    `around` shows only the lines near each match of a text, numbered. ValueError if nothing matches.
+
+def shown(thing: Any, around: str | None = None, context: int = 4) -> str:
+    """Markdown of the source of a function or class under its file and name.
+
+    `around` keeps only the lines within `context` of each match of a text. Lines have no numbers: a line inserted
+    above would make them wrong in every notebook that is built. ValueError if nothing matches.
     """
     thing = inspect.unwrap(thing)
-    lines, first = inspect.getsourcelines(thing)
     module = thing.__module__
     if module.split(".")[0] == "tricks":
         module = Path(inspect.getfile(thing)).relative_to(ROOT).as_posix()
     where = "this notebook" if module == "__main__" else f"`{module}`"
-    heading = f"{where}, lines {first}–{first + len(lines) - 1}"
-    if around is None:
-        code = textwrap.dedent("".join(lines)).rstrip()
-    else:
-        code = _near(lines, first, around, context)
+    heading = f"{where}, `{thing.__qualname__}`"
+    lines = inspect.getsource(thing).splitlines()
+    if around is not None:
         heading += f", around `{around}`"
-        if not code:
+        lines = _near(lines, around, context)
+        if not lines:
             raise ValueError(f"{around!r} does not occur in {thing.__qualname__}")
-    display(Markdown(f"{heading}\n\n````python\n{code}\n````"))
+    code = textwrap.dedent("\n".join(lines)).rstrip()
+    return f"{heading}\n\n````python\n{code}\n````"
 
 
-def _near(lines: list[str], first: int, text: str, context: int) -> str:
-    """The numbered lines within `context` of a match; "..." where lines are left out between them."""
+def _near(lines: list[str], text: str, context: int) -> list[str]:
+    """The lines within `context` of a match, and "..." in place of those that are left out."""
     hits = [i for i, line in enumerate(lines) if text in line]
     near = sorted({j for i in hits for j in range(max(0, i - context), min(len(lines), i + context + 1))})
+    margin = " " * min((len(lines[i]) - len(lines[i].lstrip()) for i in near if lines[i]), default=0)
     out: list[str] = []
-    for before, i in zip([None, *near], near, strict=False):
-        if before is not None and i != before + 1:
-            out.append("     ...")
-        out.append(f"{first + i:4d}  {lines[i].rstrip()}".rstrip())
-    return "\n".join(out)
+    for before, i in pairwise([-1, *near, len(lines)]):
+        if near and i != before + 1:
+            out.append(f"{margin}...")
+        out += lines[i : i + 1]  # none behind the last
+    return out
 
 
 # Exercises
