@@ -44,7 +44,7 @@ from tricks.trial import nearest
 # 4. **Export slide** writes the picture into `figures/`, **Save runs** the records into `data/runs/`, and **Copy as
 #    code** shows the Python that makes the recipe.
 #
-# **Stop** ends a run within a batch; closing the page ends it within a minute or so, and restarting the kernel at once.
+# **Stop** ends a run within a batch, restarting the kernel at once.
 
 # %%
 lab = Lab()

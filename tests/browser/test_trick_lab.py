@@ -28,13 +28,6 @@ FOUR = """
 lab.set(epochs=4, train_images=1_000)
 lab.start = lab.recipe  # one epoch of four steps is too short for a warm-up
 """
-ABANDONED = """
-import threading
-
-tricks.lab.WITHOUT_PAGE = 4.0
-lab.train()
-threading.Thread(target=lambda: (lab.wait(), Path("ended").write_text(lab.status.value))).start()
-"""
 BROKEN = """
 def broken(before):
     raise RuntimeError("the picture is broken")
@@ -129,21 +122,6 @@ def alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-@pytest.mark.timeout(600)
-def test_a_page_that_is_closed_ends_the_run(lab):
-    lab.run(notebook(OPEN, LONG, ABANDONED), "abandoned")
-    ended = lab.root / "ended"
-    status(lab.page.locator(".tricks-lab"), "Epoch 1 of 40")
-    lab.page.wait_for_timeout(6_000)
-    assert not ended.exists()  # the page is open: it goes on
-    lab.page.goto("about:blank")
-    for _ in range(300):
-        if ended.exists() and ended.read_text():
-            break
-        time.sleep(0.1)
-    assert "no page answers any more" in ended.read_text()
 
 
 def test_a_broken_callback_would_be_noticed(lab, monkeypatch):
