@@ -1,5 +1,6 @@
 """Trick Lab without a browser: controls make recipes, runs can be stopped and saved, and every error shows."""
 
+import re
 import threading
 import time
 from dataclasses import fields, replace
@@ -206,7 +207,7 @@ def test_a_callback_that_raises_shows_its_traceback_and_recovers(panel, monkeypa
     assert "ZeroDivisionError" in panel.message.value and "Traceback" in panel.message.value
     panel.controls["mixup_alpha"].value = 0.0
     assert panel.message.value == ""
-    monkeypatch.setattr(lab, "export", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(lab, "export_own", lambda *_, **__: 1 / 0)
     panel.buttons["export"].click()
     assert "ZeroDivisionError" in panel.status.value
 
@@ -515,13 +516,24 @@ def test_a_run_of_an_arms_recipe_has_the_arms_name(panel, monkeypatch):
 # Slides and the saved notebook
 
 
-def test_export_writes_the_runs_or_what_comes_before(panel, tmp_path):
+def test_export_writes_the_runs_or_what_comes_before_and_overwrites_nothing(panel, tmp_path):
+    def names():
+        return {path.stem for path in (tmp_path / "figures" / "own").iterdir()}
+
+    panel.set(label_smoothing=0.1)
     panel.buttons["export"].click()
+    (before,) = names()
+    assert re.fullmatch(r"08_lab-[\w-]*label_smoothing_0p1[\w-]*-seed_0-[0-9a-f]{6}", before)
     run(panel)
     panel.buttons["export"].click()
-    names = {path.name for path in (tmp_path / "figures").iterdir()}
-    assert names == {f"08_lab_{panel.recipe.hash}.{suffix}" for suffix in ("png", "svg", "pdf")}
-    assert f"Saved 08_lab_{panel.recipe.hash}.png" in panel.status.value
+    assert len(names()) == 2 and before in names() and "Saved 08_lab-" in panel.status.value
+    panel.buttons["export"].click()
+    assert len(names()) == 2  # the same picture
+    run(panel, label_smoothing=0.0)
+    run(panel, label_smoothing=0.1, seed=2)
+    panel.buttons["export"].click()
+    (third,) = (name for name in names() if "seed_2" in name)
+    assert "label_smoothing_0p1" in third and len(names()) == 3
 
 
 def test_a_saved_lab_has_its_picture_beside_the_widget(panel):

@@ -21,10 +21,10 @@ from tricks import cost, trial
 from tricks.data.archive import DataError
 from tricks.data.order import balanced_order, batch_count, check, hold_out
 from tricks.data.sets import Dataset, load
-from tricks.figures.base import SCREEN_DPI, Figure, export
+from tricks.figures.base import SCREEN_DPI, Figure, export_own
 from tricks.figures.lab import Before, before_training, overlay
-from tricks.notebook import UNSEEN, Panel, alarm, budget, control, duration, short, without_us
-from tricks.recipe import SPLITS, Recipe, teacher_of
+from tricks.notebook import UNSEEN, Panel, alarm, budget, control, duration, saved, short, without_us
+from tricks.recipe import SPLITS, Recipe, changes, teacher_of
 from tricks.runs import Run, caption, find, plus_minus
 from tricks.studies import ARMS, STACK, write_summary
 from tricks.targets import mixup, one_hot, smooth
@@ -352,15 +352,16 @@ class Lab(Panel):
             self._show()
 
     def export(self) -> None:
-        """Write the picture of the runs for slides, as PNG, SVG and PDF in figures/."""
+        """Write the picture of the runs for slides, as PNG, SVG and PDF in figures/own/."""
         with self._lock:
-            last = self.runs[-1].recipe if self.runs else self.recipe
+            last, seed = (self.runs[-1].recipe, self.runs[-1].seed) if self.runs else (self.recipe, self.seed)
             grey = nearest(last)
             takeaway = " ".join(list(self._labelled())[-1].split()[1:]) if self.runs else ""
             shown = self.overlay if self.runs else self.figure
             self._tell("Writing the slide …")
-            paths = export(shown, f"08_lab_{last.hash}", takeaway=takeaway, runs=grey[1] if grey else ())
-            self._tell(f"Saved {', '.join(path.name for path in paths)} in {paths[0].parent}")
+            values = {**changes(last, self.start), "seed": seed}
+            paths = export_own(shown, "08_lab", values, takeaway=takeaway, runs=grey[1] if grey else ())
+            self._tell(saved(paths))
 
     def _labelled(self) -> dict[str, Run]:
         """The runs by number, what each changes in the first, and its result."""

@@ -7,7 +7,6 @@ import html
 import inspect
 import math
 import os
-import re
 import textwrap
 import time
 import traceback
@@ -22,7 +21,7 @@ import numpy as np
 from IPython.display import Markdown, display
 
 from tricks import ROOT
-from tricks.figures.base import SCREEN_DPI, Figure, export
+from tricks.figures.base import SCREEN_DPI, Figure, export_own
 from tricks.figures.evidence import LABELS, progress
 from tricks.recipe import Recipe
 from tricks.runs import Comparison
@@ -301,7 +300,7 @@ class Panel(widgets.VBox):
         self._paint()
         width, height = (f"{round(inches * SCREEN_DPI)}px" for inches in self.figure.get_size_inches())
         self.picture.layout = widgets.Layout(width=width, height=height, flex="0 0 auto")
-        button = widgets.Button(description="Export slide", tooltip="Write PNG, SVG and PDF into figures/")
+        button = widgets.Button(description="Export slide", tooltip="Write PNG, SVG and PDF into figures/own/")
         button.on_click(self._export)
         super().__init__([*self.controls.values(), self.picture, self.words, button, self.message])
         self.add_class("tricks-panel")
@@ -337,17 +336,21 @@ class Panel(widgets.VBox):
     def _export(self, button: Any) -> None:
         try:
             plot = getattr(self.plot, "func", self.plot)  # of a functools.partial
-            name = re.sub(r"\W", "", plot.__name__).strip("_")
             values = ", ".join(f"{NAMES.get(key, key)} = {_cell(value)}" for key, value in self.values.items())
-            paths = export(self.figure, name, takeaway=f"{name}: {values}".replace("_", " "))
-            saved = ", ".join(path.name for path in paths)
-            self.message.value = html.escape(f"Saved {saved} in {paths[0].parent}")
+            takeaway = f"{plot.__name__}: {values}".replace("_", " ").strip()
+            paths = export_own(self.figure, plot.__name__, self.values, takeaway=takeaway)
+            self.message.value = html.escape(saved(paths))
         except OSError as error:
             self.message.value = alarm(str(error))
 
     def _repr_mimebundle_(self, *args: Any, **kwargs: Any) -> Any:
         still, metadata = self.figure._repr_mimebundle_()
         return {**super()._repr_mimebundle_(*args, **kwargs), **still}, metadata  # pyright: ignore[reportGeneralTypeIssues]
+
+
+def saved(paths: Sequence[Path]) -> str:
+    """Which slide was written, and where, for a panel."""
+    return f"Saved {paths[0].name}, {' and '.join(path.suffix for path in paths[1:])} in {paths[0].parent}"
 
 
 def alarm(text: str) -> str:

@@ -147,6 +147,6 @@ def test_a_newcomer_trains_the_baseline_and_all_tricks_and_exports_the_slide(lab
         expect(panel.get_by_role("status")).not_to_contain_text("Done in")
         status(panel, "Done in", 900)
     press["Export slide"]()
-    status(panel, "Saved 08_lab_")
+    status(panel, "Saved 08_lab-")
     lab.screenshot("trick_lab", panel)
     assert lab.errors() == []
