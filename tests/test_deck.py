@@ -47,7 +47,7 @@ def pages(tmp_path_factory):
     for name in lesson.exports:
         export(tiny(), name, folder, takeaway=TAKEAWAY, runs=studies.arm("smoothing-0.1") + studies.arm("cosine"))
     export(tiny(caption=""), "05_2_of_mine", folder, takeaway="word " * 80)
-    export(tiny(), "optimal_gap", folder)
+    export(tiny(), "optimal_gap-eps_0p4", folder / "own")
     Image.new("RGB", (300, 900), "white").save(folder / "tall_photo.png")
     return deck.slides_of([lesson], folder, own=True)
 
@@ -233,10 +233,12 @@ def test_pictures_keep_their_shape_and_are_as_large_as_they_can_be(shown, pages)
 
 
 def test_readers_own_figures_come_last_and_have_notes_too(shown, pages):
-    assert [picture.path.stem for _, picture in pages][-3:] == ["05_2_of_mine", "optimal_gap", "tall_photo"]
+    assert [picture.path.stem for _, picture in pages][-3:] == ["05_2_of_mine", "optimal_gap-eps_0p4", "tall_photo"]
     slide = shown.slides[len(pages)]
     assert slide.shapes.title.text_frame.text == "tall photo"
     assert "Figure: figures/tall_photo.png" in slide.notes_slide.notes_text_frame.text
+    before = shown.slides[len(pages) - 1].notes_slide.notes_text_frame.text
+    assert "Figure: figures/own/optimal_gap-eps_0p4.png" in before
 
 
 def test_a_title_too_long_for_its_box_is_cut_and_whole_in_the_notes(shown):

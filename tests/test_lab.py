@@ -1,5 +1,6 @@
 """Trick Lab without a browser: controls make recipes, runs can be stopped and saved, and every error shows."""
 
+import re
 import threading
 import time
 from dataclasses import fields, replace
@@ -11,11 +12,12 @@ import torch
 from tricks import cost, lab, runs, studies, trial
 from tricks.data.archive import DataError
 from tricks.data.sets import Dataset, Split
+from tricks.figures.lab import overlay
 from tricks.figures.optimisation import schedule
 from tricks.lab import CONTROLS, Lab
 from tricks.models import resnet
 from tricks.recipe import BASELINE, Recipe, changes, teacher_of
-from tricks.runs import Run, find, load_run
+from tricks.runs import Run, find, lookup
 from tricks.studies import ARMS, STACK
 from tricks.targets import mixup, one_hot, smooth
 from tricks.train import epochs, prepare
@@ -205,7 +207,7 @@ def test_a_callback_that_raises_shows_its_traceback_and_recovers(panel, monkeypa
     assert "ZeroDivisionError" in panel.message.value and "Traceback" in panel.message.value
     panel.controls["mixup_alpha"].value = 0.0
     assert panel.message.value == ""
-    monkeypatch.setattr(lab, "export", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(lab, "export_own", lambda *_, **__: 1 / 0)
     panel.buttons["export"].click()
     assert "ZeroDivisionError" in panel.status.value
 
@@ -276,7 +278,8 @@ def test_size_and_work_count_what_a_run_computes(panel):
 def test_the_batches_of_a_run_add_up_to_its_work(panel):
     shares = []
     run = Run("lab", panel.recipe, 0, [], {})
-    trial.train(run, made_up(), lambda what, share: shares.append((what, share)), lambda: None)
+    finished = trial.train(run, made_up(), lambda what, share: shares.append((what, share)), lambda run: None)
+    assert (run.rows, run.final, run.meta) == ([], {}, {}) and len(finished.rows) == 2 and finished.final
     assert shares[0] == ("Epoch 1 of 2", 0.0) and shares[-1][0] == "All test images"
     assert all(a[1] < b[1] for a, b in zip(shares, shares[1:], strict=False))
     each = cost.work(panel.recipe, 10, 160, 48)
@@ -329,8 +332,19 @@ def test_two_runs_are_overlaid_with_what_differs_and_by_how_much(panel):
     assert panel.runs == [] and len(panel.overlay.legends[0].get_texts()) == 1
 
 
+def stop_after_an_epoch(panel, monkeypatch):
+    """Press Stop at the end of the first epoch."""
+
+    def stopping(*arguments, **options):
+        for row in epochs(*arguments, **options):
+            panel.buttons["stop"].click()
+            yield row
+
+    monkeypatch.setattr(trial, "epochs", stopping)
+
+
 def test_stop_ends_a_run_within_its_epoch_and_keeps_finished_ones(panel, monkeypatch):
-    monkeypatch.setattr(panel, "_row_done", lambda run: (Lab._row_done(panel, run), panel.buttons["stop"].click()))
+    stop_after_an_epoch(panel, monkeypatch)
     panel.set(epochs=30)
     batches = count_batches(monkeypatch)
     panel.buttons["train"].click()
@@ -339,7 +353,32 @@ def test_stop_ends_a_run_within_its_epoch_and_keeps_finished_ones(panel, monkeyp
     assert len(batches) == 10  # those of the first epoch
     assert "Stopped. 1 of 30 epochs are kept" in panel.status.value
     assert "ended after 1 of 30 epochs" in next(iter(panel._labelled()))
-    monkeypatch.undo()
+
+
+def test_a_run_like_a_stopped_one_is_a_run_of_its_own(panel, monkeypatch):
+    """On a CPU its first row is the same to the last bit."""
+    with monkeypatch.context() as patch:
+        stop_after_an_epoch(panel, patch)
+        stopped = run(panel, epochs=1)
+    assert (len(stopped.rows), stopped.final) == (1, {})
+    again = run(panel)
+    assert len(panel.runs) == len(panel.overlay.legends[0].get_texts()) - 1 == 2
+    assert again.rows == stopped.rows and again.final
+    panel.buttons["save"].click()
+    assert lookup(again.recipe) == [again]
+
+
+def test_a_run_that_was_shown_does_not_change_when_the_next_epoch_is_done(panel, monkeypatch):
+    seen = []
+
+    def watched(runs, *arguments, **options):
+        seen.extend((shown, len(shown.rows), dict(shown.final), dict(shown.meta)) for shown in runs.values())
+        return overlay(runs, *arguments, **options)
+
+    monkeypatch.setattr(lab, "overlay", watched)
+    finished = run(panel)
+    assert [rows for _, rows, *_ in seen][:2] == [1, 2] and seen[-1][0] is finished
+    assert all((len(each.rows), each.final, each.meta) == (*then,) for each, *then in seen)
 
 
 def count_batches(monkeypatch):
@@ -379,40 +418,6 @@ def test_the_legend_of_a_recipe_with_many_changes_stays_in_the_picture(more, pan
     assert "mixup_alpha" in legend.get_texts()[-1].get_text()
     box = legend.get_window_extent()
     assert box.x0 >= 0 and box.x1 <= panel.overlay.bbox.x1
-
-
-def test_a_page_that_falls_silent_ends_the_run(panel, monkeypatch):
-    monkeypatch.setattr(lab, "WITHOUT_PAGE", 0.3)
-    monkeypatch.setattr(lab, "BETWEEN_LINES", 0.05)
-    panel.set(epochs=40)
-    panel.train()
-    wait_for(lambda: panel._ping.value)
-    panel._pong.value = panel._ping.value  # what the page's link does
-    panel.wait()
-    assert "no page answers any more" in panel.status.value
-
-
-def test_a_page_that_answers_is_not_taken_for_closed_after_a_long_step(panel, monkeypatch):
-    monkeypatch.setattr(lab, "WITHOUT_PAGE", 0.3)
-    monkeypatch.setattr(lab, "BETWEEN_LINES", 0.05)
-
-    def answer(change):
-        threading.Timer(0.02, lambda: setattr(panel._pong, "value", change["new"])).start()
-
-    def slow(recipe, seed, dataset, progress):  # a teacher, whose epochs are all that is heard of it
-        for epoch in (1, 2):
-            time.sleep(0.5)
-            progress(f"teacher: epoch {epoch}")
-        return prepare(recipe, seed, dataset, progress)
-
-    panel._ping.observe(answer, "value")
-    monkeypatch.setattr(trial, "prepare", slow)
-    assert run(panel).final
-
-
-def test_without_a_page_a_run_goes_to_its_end(panel, monkeypatch):
-    monkeypatch.setattr(lab, "WITHOUT_PAGE", 0.0)
-    assert run(panel).final
 
 
 @pytest.mark.parametrize(
@@ -521,11 +526,10 @@ def test_a_run_that_a_study_has_recorded_is_not_saved_again(panel, tmp_path):
 
 
 def test_an_unfinished_run_is_not_saved(panel, monkeypatch):
-    monkeypatch.setattr(panel, "_row_done", lambda run: (Lab._row_done(panel, run), panel.stop()))
+    stop_after_an_epoch(panel, monkeypatch)
     run(panel, epochs=30)
     panel.buttons["save"].click()
     assert "0 of 0 finished runs saved" in panel.status.value and not runs.OWN_RUNS.exists()
-    monkeypatch.undo()
 
 
 def test_a_run_of_an_arms_recipe_has_the_arms_name(panel, monkeypatch):
@@ -536,13 +540,24 @@ def test_a_run_of_an_arms_recipe_has_the_arms_name(panel, monkeypatch):
 # Slides and the saved notebook
 
 
-def test_export_writes_the_runs_or_what_comes_before(panel, tmp_path):
+def test_export_writes_the_runs_or_what_comes_before_and_overwrites_nothing(panel, tmp_path):
+    def names():
+        return {path.stem for path in (tmp_path / "figures" / "own").iterdir()}
+
+    panel.set(label_smoothing=0.1)
     panel.buttons["export"].click()
+    (before,) = names()
+    assert re.fullmatch(r"08_lab-[\w-]*label_smoothing_0p1[\w-]*-seed_0-[0-9a-f]{6}", before)
     run(panel)
     panel.buttons["export"].click()
-    names = {path.name for path in (tmp_path / "figures").iterdir()}
-    assert names == {f"08_lab_{panel.recipe.hash}.{suffix}" for suffix in ("png", "svg", "pdf")}
-    assert f"Saved 08_lab_{panel.recipe.hash}.png" in panel.status.value
+    assert len(names()) == 2 and before in names() and "Saved 08_lab-" in panel.status.value
+    panel.buttons["export"].click()
+    assert len(names()) == 2  # the same picture
+    run(panel, label_smoothing=0.0)
+    run(panel, label_smoothing=0.1, seed=2)
+    panel.buttons["export"].click()
+    (third,) = (name for name in names() if "seed_2" in name)
+    assert "label_smoothing_0p1" in third and len(names()) == 3
 
 
 def test_a_saved_lab_has_its_picture_beside_the_widget(panel):

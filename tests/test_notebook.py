@@ -1,7 +1,9 @@
 """What lessons call: source shown as it is, checks that never raise, panels that recover, runs that can be stopped."""
 
+import inspect
 import math
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,7 +16,7 @@ from PIL import Image
 
 from tricks import ROOT, notebook
 from tricks.figures import optimisation
-from tricks.figures.base import Figure, canvas, styled
+from tricks.figures.base import Figure, canvas, export_own, styled
 from tricks.figures.targets import optimal_gap
 from tricks.notebook import budget, check, live, predict, short, show, sliders, table
 from tricks.recipe import BASELINE
@@ -86,32 +88,70 @@ def test_table_is_markdown_with_numbers_to_the_right(screen):
     ]
 
 
-def test_show_displays_the_source_as_it_is_with_file_and_lines(screen):
+def test_show_displays_the_source_as_it_is_with_file_and_name(screen):
     show(cosine_lr)
-    heading, *code = screen[0].data.split("\n\n", 1)
-    file = (ROOT / "tricks" / "schedules.py").read_text(encoding="utf8")
-    source = code[0].removeprefix("````python\n").removesuffix("\n````")
-    assert source.startswith("def cosine_lr(") and source in file
-    first = file[: file.index(source)].count("\n") + 1
-    assert heading == f"`tricks/schedules.py`, lines {first}–{first + source.count(chr(10))}"
+    heading, code = screen[0].data.split("\n\n", 1)
+    source = code.removeprefix("````python\n").removesuffix("\n````")
+    assert source.startswith("def cosine_lr(")
+    assert source in (ROOT / "tricks" / "schedules.py").read_text(encoding="utf8")
+    assert heading == "`tricks/schedules.py`, `cosine_lr`"
 
 
 def test_show_unwraps_decorated_plots_and_dedents_methods(screen):
     show(optimal_gap)
     assert "@styled\ndef optimal_gap(" in screen[0].data
     show(Figure.png)
-    assert "\ndef png(self" in screen[1].data
+    assert screen[1].data.startswith("`tricks/figures/base.py`, `Figure.png`\n\n````python\ndef png(self")
 
 
-def test_show_around_has_only_the_numbered_lines_near_each_match(screen):
+def excerpt(screen):
+    """The lines that were shown last."""
+    return screen[-1].data.split("````python\n")[1].removesuffix("\n````").split("\n")
+
+
+def test_show_around_has_only_the_lines_near_each_match(screen):
     show(lr_at, around="warmup_steps", context=0)
     file = (ROOT / "tricks" / "schedules.py").read_text(encoding="utf8").splitlines()
-    shown = [line for line in screen[0].data.splitlines() if line.strip()[:1].isdigit()]
-    assert len(shown) == 4
-    for line in shown:
-        number, code = line[:4], line[6:]
-        assert "warmup_steps" in code and file[int(number) - 1] == code
-    assert "     ..." in screen[0].data
+    lines = [line for line in excerpt(screen) if line != "..."]
+    assert len(lines) == 4 and all("warmup_steps" in line and f"    {line}" in file for line in lines)
+    assert screen[0].data.startswith("`tricks/schedules.py`, `lr_at`, around `warmup_steps`\n\n")
+
+
+def made_up(x):
+    if x:
+        first = "here"
+
+    second = "here"
+    third = "found"
+    return first, second, third
+
+
+def test_show_around_has_dots_where_lines_are_left_out_and_nowhere_else(screen):
+    show(made_up, around="here", context=0)
+    assert excerpt(screen) == ["...", '    first = "here"', "...", 'second = "here"', "..."]
+    show(made_up, around="here", context=1)
+    assert excerpt(screen) == [
+        "...",
+        "if x:",
+        '    first = "here"',
+        "",
+        'second = "here"',
+        'third = "found"',
+        "...",
+    ]
+    show(made_up, around="here", context=9)
+    assert excerpt(screen) == inspect.getsource(made_up).splitlines()
+
+
+def test_what_is_shown_stays_when_lines_above_it_move(screen, tmp_path, monkeypatch):
+    """A line inserted anywhere else in a file must not make every built notebook wrong."""
+    monkeypatch.syspath_prepend(tmp_path)
+    for name, above in (("first_file", ""), ("second_file", "x = 1\n\n\n")):
+        (tmp_path / f"{name}.py").write_text(f"{above}def f():\n    a = 1\n    b = 2\n    return a + b\n")
+        module = __import__(name)
+        show(module.f)
+        show(module.f, around="b = 2", context=1)
+    assert [each.data.replace("second_file", "first_file") for each in screen[2:]] == [each.data for each in screen[:2]]
 
 
 def test_show_around_nothing_is_an_error(screen):
@@ -338,19 +378,77 @@ def test_an_error_in_a_panels_first_drawing_is_the_cells_own():
         sliders(styled(lambda a=7: line(a)), a=(1, 10))
 
 
-def test_a_panel_exports_what_it_shows(tmp_path, monkeypatch):
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """Where a reader's own slides go."""
     monkeypatch.setenv("TRICKS_FIGURES", str(tmp_path))
+    return tmp_path / "own"
+
+
+def exported(panel, **values):
+    """Move the controls and press the button: the name of the file that it names, without its suffix."""
+    for name, value in values.items():
+        panel.controls[name].value = value
+    next(child for child in panel.children if isinstance(child, ipywidgets.Button)).click()
+    found = re.fullmatch(r"Saved ([\w-]+)\.png, \.svg and \.pdf in (.+)", panel.message.value)
+    return found and found[1]
+
+
+def test_a_panel_exports_what_it_shows(own):
     panel = sliders(optimal_gap, eps=(0.001, 0.9))
-    button = next(child for child in panel.children if isinstance(child, ipywidgets.Button))
-    button.click()
-    assert sorted(os.listdir(tmp_path)) == ["optimal_gap.pdf", "optimal_gap.png", "optimal_gap.svg"]
-    assert "Saved optimal_gap.png, optimal_gap.svg, optimal_gap.pdf" in panel.message.value
-    with Image.open(tmp_path / "optimal_gap.png") as image:
+    name = exported(panel)
+    assert sorted(os.listdir(own)) == [f"{name}.pdf", f"{name}.png", f"{name}.svg"]
+    with Image.open(own / f"{name}.png") as image:
         assert image.text["Title"] == f"optimal gap: ε = {panel.values['eps']:.4g}"
+
+
+def test_a_panel_that_cannot_export_says_so(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("TRICKS_FIGURES", str(tmp_path / "file"))
-    button.click()
-    assert "cannot write the slide" in panel.message.value
+    panel = sliders(optimal_gap, eps=(0.001, 0.9))
+    assert exported(panel) is None and "cannot write the slide" in panel.message.value
+
+
+def test_an_exported_slide_has_its_settings_in_its_name_and_overwrites_no_other(own):
+    panel = sliders(optimal_gap, eps=(0.001, 0.9), K=(2, 1000))
+    first, second = exported(panel, eps=0.1, K=10), exported(panel, eps=0.4)
+    assert re.fullmatch(r"optimal_gap-eps_0p1-K_10-[0-9a-f]{6}", first)
+    assert second.startswith("optimal_gap-eps_0p4-K_10-")
+    assert len(os.listdir(own)) == 6
+    kept = {path.name: path.read_bytes() for path in own.iterdir()}
+    assert exported(panel, eps=0.1) == first  # the same settings, the same file
+    assert exported(sliders(optimal_gap, eps=(0.001, 0.9), K=(2, 1000)), eps=0.4, K=10) == second
+    assert {path.name: path.read_bytes() for path in own.iterdir()} == kept
+
+
+def test_slides_of_other_data_are_other_files_even_at_the_same_settings(own):
+    def shape(data):
+        def plot(threshold=0.5):
+            fig, ax = canvas()
+            ax.plot([threshold, *data])
+            return fig
+
+        return styled(plot)
+
+    names = {exported(sliders(shape(data), threshold=(0.0, 1.0))) for data in ([0, 1], [0, 2])}
+    assert len(names) == 2 and all(name.startswith("plot-threshold_0p5-") for name in names)
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [
+        (0.30000000000000004, "x_0p3"),
+        (1e-05, "x_1e-05"),
+        (-2, "x_-2"),
+        (True, "x_True"),
+        ("two moons / β", "x_two_moons_"),
+        ("../../up", "x_pp_pp_up"),
+        ("a" * 300, "x_" + "a" * 60),
+    ],
+)
+def test_a_file_name_has_nothing_but_letters_digits_underscores_and_hyphens(value, text, own):
+    name = export_own(line(1), "_line", {"x": value})[0].stem
+    assert re.fullmatch(r"[A-Za-z0-9_-]{1,100}", name) and name.startswith(f"line-{text}")
 
 
 def test_a_saved_panel_has_its_picture_beside_the_widget():

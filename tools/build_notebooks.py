@@ -11,11 +11,13 @@ in `solutions/` each check has to say exact or close.
 
     python tools/build_notebooks.py [NAME ...] [--jobs N]     build; NAME is the start of a lesson's name, such as 05_2
     python tools/build_notebooks.py --check                   compare sources with built notebooks, execute nothing
+    python tools/build_notebooks.py --refresh                 rewrite what `show` displayed in built notebooks
     python tools/build_notebooks.py --execute-only            execute in the smoke budget, keep nothing
     python tools/build_notebooks.py --figures [NAME ...]      execute in the smoke budget, keep the exported figures
 """
 
 import argparse
+import ast
 import asyncio
 import contextlib
 import hashlib
@@ -24,6 +26,7 @@ import re
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -41,6 +44,7 @@ from tricks import ROOT
 from tricks.data import pennfudan
 from tricks.data.archive import DataError
 from tricks.data.sets import load
+from tricks.notebook import shown
 from tricks.runs import write_atomic
 
 NOTEBOOKS = ROOT / "notebooks"
@@ -270,6 +274,58 @@ def out_of_step(source: Path, solutions: bool) -> str:
     return ""
 
 
+# What `show` displayed: the module's source, which may have changed since the notebook was built
+
+
+def shown_sources(notebook: nbformat.NotebookNode) -> Iterator[tuple[str, Any, str]]:
+    """(cell and call, output, what it would hold now) of each source that a built notebook shows.
+
+    Nothing of a cell is executed but its imports. BuildError where outputs and calls of `show` do not pair off.
+    """
+    names: dict[str, Any] = {}
+    for i, cell in enumerate(notebook.cells):
+        if cell.cell_type != "code":
+            continue
+        body = ast.parse(cell.source).body
+        values = [line.value for line in body if isinstance(line, ast.Expr) and isinstance(line.value, ast.Call)]
+        calls = [ast.unparse(call) for call in values if ast.unparse(call.func) == "show"]
+        found = [
+            output for output in outputs(cell) if "\n````python\n" in output.get("data", {}).get("text/markdown", "")
+        ]
+        if len(found) != len(calls):
+            raise BuildError(
+                f"cell {i}: {len(found)} shown sources, but {len(calls)} times show(...) as a line of its own"
+            )
+        try:
+            imports: list[ast.stmt] = [line for line in body if isinstance(line, ast.Import | ast.ImportFrom)]
+            exec(compile(ast.Module(imports, []), f"cell {i}", "exec"), names)
+            now = [eval(call, {**names, "show": shown}) for call in calls]
+        except Exception as error:
+            raise BuildError(f"cell {i}: {type(error).__name__}: {error}") from error
+        yield from zip([f"cell {i}: {call}" for call in calls], found, now, strict=True)
+
+
+def refresh(source: Path, solutions: bool, write: bool) -> list[str]:
+    """The calls of `show` whose output in a built notebook is not the source of today; `write` makes it that.
+
+    Nothing else of the notebook changes. BuildError with its name if what it would show cannot be known.
+    """
+    path = target(source, solutions)
+    name = path.relative_to(NOTEBOOKS).as_posix()
+    notebook = nbformat.read(path, as_version=4)
+    old = []
+    try:
+        for call, output, now in shown_sources(notebook):
+            if output.data["text/markdown"] != now:
+                output.data["text/markdown"] = now
+                old.append(f"{name}: {call}")
+    except BuildError as error:
+        raise BuildError(f"{name}: {error}") from error
+    if write and old:
+        write_atomic(path, f"{nbformat.writes(notebook)}\n".encode())
+    return old
+
+
 async def build(paths: list[Path], budget: str, jobs: int, keep: bool) -> int:
     """Build both forms of each lesson, `jobs` kernels at a time; return how many failed."""
     free = asyncio.Semaphore(jobs)
@@ -312,6 +368,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="start of a lesson's name (default: all lessons)")
     parser.add_argument("--check", action="store_true", help="compare without executing")
+    parser.add_argument("--refresh", action="store_true", help="rewrite what `show` displayed, execute nothing")
     parser.add_argument("--execute-only", action="store_true", help="execute in the smoke budget, keep nothing")
     parser.add_argument("--figures", action="store_true", help="execute in the smoke budget, keep the exported figures")
     parser.add_argument("--jobs", type=int, default=1, help="kernels at a time (default: %(default)s)")
@@ -320,10 +377,20 @@ def main() -> int:
         paths = sources(args.names)
     except ValueError as error:
         parser.error(str(error))
-    if args.check:
-        differing = [text for path in paths for form in (False, True) if (text := out_of_step(path, form))]
-        print("\n".join(differing) or f"{2 * len(paths)} notebooks are in step with their sources")
-        return bool(differing)
+    lessons = [(path, form) for path in paths for form in (False, True)]
+    try:
+        if args.check:
+            differing = [text for lesson in lessons if (text := out_of_step(*lesson))]
+            differing = differing or [f"{call} is old" for lesson in lessons for call in refresh(*lesson, write=False)]
+            print("\n".join(differing) or f"{len(lessons)} notebooks are in step with their sources")
+            return bool(differing)
+        if args.refresh:
+            renewed = [call for lesson in lessons for call in refresh(*lesson, write=True)]
+            print("\n".join([*renewed, f"{len(renewed)} shown sources rewritten"]))
+            return 0
+    except BuildError as error:
+        print(error, file=sys.stderr)
+        return 1
     budget = "smoke" if args.execute_only else os.environ.get("TRICKS_BUDGET", "quick")
     loop = asyncio.new_event_loop()
     # in a thread of its own: in the main one, nbclient would take Ctrl-C for itself and go on with the next lesson

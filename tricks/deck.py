@@ -27,12 +27,11 @@ from pptx.oxml.ns import qn
 from pptx.util import Inches, Pt
 
 from tricks import ROOT, paper
-from tricks.figures.base import COLOURS, GREY, INK, figures_folder
+from tricks.figures.base import COLOURS, GREY, INK, OWN, figures_folder
 from tricks.runs import RUNS, nearest_name, write_atomic
 from tricks.studies import STUDIES
 
 LESSONS = ROOT / "notebooks" / "src"
-OWN = "own"  # the section of figures that no lesson's number starts
 OWN_HEADING = "Your own figures"
 
 NAME = "Bag of tricks, by hand"
@@ -226,7 +225,8 @@ def write(section: str | None = None, progress: Callable[[str], None] = print) -
 
 def slides_of(chosen: Sequence[Lesson], folder: Path, own: bool) -> list[tuple[Lesson | None, Picture]]:
     """The lessons' figures in the order in which they are exported, others of their number, then the reader's own."""
-    left = {path.stem: path for path in sorted(folder.glob("[!.]*.png"))}
+    files = [path for part in (folder, folder / OWN) for path in part.glob("[!.]*.png")]
+    left = {path.stem: path for path in sorted(files, key=lambda path: path.name)}
     pages: list[tuple[Lesson | None, Picture]] = []
     for lesson in chosen:
         others = [name for name in left if number_of(name) == lesson.number and name not in lesson.exports]
@@ -320,7 +320,8 @@ def notes(lesson: Lesson | None, picture: Picture) -> str:
     lines = [picture.title, picture.caption]
     if lesson and lesson.questions:
         lines += ["", "For discussion", *(f"{i}. {question}" for i, question in enumerate(lesson.questions, 1))]
-    lines += ["", "Sources", f"Figure: figures/{picture.path.name}"]
+    folder = f"figures/{OWN}" if picture.path.parent.name == OWN else "figures"
+    lines += ["", "Sources", f"Figure: {folder}/{picture.path.name}"]
     if lesson:
         about = ", ".join(filter(None, (paper.SOURCE, lesson.paper)))
         lines += [f"Lesson: notebooks/{lesson.path.stem}.ipynb", f"Paper: {about}"]

@@ -21,10 +21,10 @@ from tricks import cost, runs, trial
 from tricks.data.archive import DataError
 from tricks.data.order import balanced_order, batch_count, check, hold_out
 from tricks.data.sets import Dataset, load
-from tricks.figures.base import SCREEN_DPI, Figure, export
+from tricks.figures.base import SCREEN_DPI, Figure, export_own
 from tricks.figures.lab import Before, before_training, overlay
-from tricks.notebook import UNSEEN, Panel, alarm, budget, control, duration, short, without_us
-from tricks.recipe import SPLITS, Recipe, teacher_of
+from tricks.notebook import UNSEEN, Panel, alarm, budget, control, duration, saved, short, without_us
+from tricks.recipe import SPLITS, Recipe, changes, teacher_of
 from tricks.runs import Run, caption, lookup, plus_minus
 from tricks.studies import ARMS, STACK
 from tricks.targets import mixup, one_hot, smooth
@@ -70,7 +70,6 @@ BUTTONS = {
     "Copy": "Copy as code",
 }
 BETWEEN_LINES = 0.5  # seconds, of the status
-WITHOUT_PAGE = 60.0  # seconds: a page that has answered before and then does not for so long is taken for closed
 FAILURES = (ValueError, OSError, FloatingPointError, MemoryError, DataError)  # their message is for the reader
 
 
@@ -89,8 +88,6 @@ class Lab(Panel):
         self._setting = False  # several controls at once: the picture follows after the last
         self._drawn = ""  # data set of the picture
         self._reading: set[str] = set()
-        self._heard = False  # has the page answered, in this run
-        self._asked = self._told = 0.0  # when it got the first ping without an answer, and when the status was written
         self._speed = cost.speed()
         self.runs: list[Run] = []
         loaded = load(dataset, SIDES.get(dataset, 32))
@@ -106,9 +103,6 @@ class Lab(Panel):
         self.code = widgets.Textarea(layout=widgets.Layout(width="98%", height="240px", display="none"))
         actions = (self.train, self.stop, self.reset, self.all_tricks, self.save, self.export, self.clear, self.copy)
         self.buttons = {action.__name__: self._button(action) for action in actions}
-        self._ping, self._pong = widgets.Label(), widgets.Label()
-        self._link = widgets.jsdlink((self._ping, "value"), (self._pong, "value"))  # the page answers a new ping
-        self._pong.observe(self._hear, "value")
         above = [self.picture, self.words, self.cost, self.message, _row(self.buttons.values()), self.status]
         below = [self.result, self.result_words, self.grey, self.code]
         left = widgets.VBox([box for heading, part in sections.items() for box in _boxes(heading, part)])
@@ -285,7 +279,6 @@ class Lab(Panel):
             name = next((name for name, arm in ARMS.items() if arm == recipe), "lab")
             self._running = Run(name, recipe, self.seed, [], {})
             self._stop.clear()
-            self._heard, self._asked = False, 0.0
             self._show()
             self._thread = threading.Thread(target=self._train, args=(self._running,), name="trick-lab", daemon=True)
             self._thread.start()
@@ -300,22 +293,35 @@ class Lab(Panel):
             self._thread.join()
 
     def _train(self, run: Run) -> None:
-        alert, started, ending = True, time.monotonic(), ""
+        alert, started, told, ending = True, time.monotonic(), 0.0, ""
 
         def report(what: str, share: float) -> None:
-            spent = time.monotonic() - started
+            nonlocal told
+            if self._stop.is_set():
+                raise Stopped
+            now = time.monotonic()
+            if share and now - told < BETWEEN_LINES:
+                return
+            told, spent = now, now - started
             left = spent * (1 - share) / share if share > 0.02 else self._work(run.recipe) / self._speed
-            self._alive(f"{what}, about {duration(left)} left" if share else what, now=not share)
+            self._tell(f"{what}, about {duration(left)} left" if share else what)
+
+        def keep(now: Run) -> None:
+            nonlocal run
+            with self._lock:
+                self.runs = [*(old for old in self.runs if old is not run), now]
+                self._running = run = now
+                self._show()
 
         try:
-            self._alive("Reading the data", now=True)
+            self._tell("Reading the data")
             dataset = self._read(run.recipe)
-            trial.train(run, dataset, report, lambda: self._row_done(run))
+            keep(trial.train(run, dataset, report, keep))
             self._speed = self._work(run.recipe) / run.meta["seconds"]
             done = f"Done in {duration(run.meta['seconds'])}"
             alert, ending = False, f"{done}: {run.accuracy:.2f} % of all {run.recipe.split} images."
-        except Stopped as stopped:
-            alert, ending = False, f"{stopped}. {len(run.rows)} of {run.recipe.epochs} epochs are kept."
+        except Stopped:
+            alert, ending = False, f"Stopped. {len(run.rows)} of {run.recipe.epochs} epochs are kept."
         except FAILURES as error:
             ending = f"The run failed; {len(run.rows)} of {run.recipe.epochs} epochs are kept. {error}"
         except Exception as error:
@@ -325,28 +331,6 @@ class Lab(Panel):
             self._show()
             self._follow(None)  # the prediction is a better one now
             self._tell(ending, alert)
-
-    def _row_done(self, run: Run) -> None:
-        with self._lock:
-            if run not in self.runs:
-                self.runs.append(run)
-            self._show()
-
-    def _alive(self, text: str, now: bool = False) -> None:
-        """Say how far the run is, and end it if it is to stop or if nobody looks at it any more."""
-        if self._stop.is_set():
-            raise Stopped("Stopped")
-        clock = time.monotonic()
-        if now or clock - self._told > BETWEEN_LINES:
-            self._told = clock
-            self._tell(text)
-            self._asked = self._asked or clock
-            self._ping.value = f"{clock:.2f}"  # a page that shows this panel copies it to the pong
-        if self._heard and self._asked and clock - self._asked > WITHOUT_PAGE:
-            raise Stopped(f"Stopped, because no page answers any more for {duration(WITHOUT_PAGE)}")
-
-    def _hear(self, change: Any) -> None:
-        self._heard, self._asked = True, 0.0
 
     # What came out
 
@@ -366,15 +350,16 @@ class Lab(Panel):
             self._show()
 
     def export(self) -> None:
-        """Write the picture of the runs for slides, as PNG, SVG and PDF in figures/."""
+        """Write the picture of the runs for slides, as PNG, SVG and PDF in figures/own/."""
         with self._lock:
-            last = self.runs[-1].recipe if self.runs else self.recipe
+            last, seed = (self.runs[-1].recipe, self.runs[-1].seed) if self.runs else (self.recipe, self.seed)
             grey = nearest(last)
             takeaway = " ".join(list(self._labelled())[-1].split()[1:]) if self.runs else ""
             shown = self.overlay if self.runs else self.figure
             self._tell("Writing the slide …")
-            paths = export(shown, f"08_lab_{last.hash}", takeaway=takeaway, runs=grey[1] if grey else ())
-            self._tell(f"Saved {', '.join(path.name for path in paths)} in {paths[0].parent}")
+            values = {**changes(last, self.start), "seed": seed}
+            paths = export_own(shown, "08_lab", values, takeaway=takeaway, runs=grey[1] if grey else ())
+            self._tell(saved(paths))
 
     def _labelled(self) -> dict[str, Run]:
         """The runs by number, what each changes in the first, and its result."""

@@ -8,12 +8,12 @@ import html
 import inspect
 import math
 import os
-import re
 import textwrap
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ import numpy as np
 from IPython.display import Markdown, display
 
 from tricks import ROOT
-from tricks.figures.base import SCREEN_DPI, Figure, export
+from tricks.figures.base import SCREEN_DPI, Figure, export_own
 from tricks.figures.evidence import LABELS, progress
 from tricks.recipe import Recipe
 from tricks.runs import Comparison
@@ -71,37 +71,43 @@ def _cell(value: Any) -> str:
 
 
 def show(thing: Any, around: str | None = None, context: int = 4) -> None:
-    """Show the real source of a function or class, with its file and lines.
+    """Display the real source of a function or class, as `shown` has it."""
+    display(Markdown(shown(thing, around, context)))
 
-    `around` shows only the lines near each match of a text, numbered. ValueError if nothing matches.
+
+def shown(thing: Any, around: str | None = None, context: int = 4) -> str:
+    """Markdown of the source of a function or class under its file and name.
+
+    `around` keeps only the lines within `context` of each match of a text. Lines have no numbers: a line inserted
+    above would make them wrong in every notebook that is built. ValueError if nothing matches.
     """
     thing = inspect.unwrap(thing)
-    lines, first = inspect.getsourcelines(thing)
     module = thing.__module__
     if module.split(".")[0] == "tricks":
         module = Path(inspect.getfile(thing)).relative_to(ROOT).as_posix()
     where = "this notebook" if module == "__main__" else f"`{module}`"
-    heading = f"{where}, lines {first}–{first + len(lines) - 1}"
-    if around is None:
-        code = textwrap.dedent("".join(lines)).rstrip()
-    else:
-        code = _near(lines, first, around, context)
+    heading = f"{where}, `{thing.__qualname__}`"
+    lines = inspect.getsource(thing).splitlines()
+    if around is not None:
         heading += f", around `{around}`"
-        if not code:
+        lines = _near(lines, around, context)
+        if not lines:
             raise ValueError(f"{around!r} does not occur in {thing.__qualname__}")
-    display(Markdown(f"{heading}\n\n````python\n{code}\n````"))
+    code = textwrap.dedent("\n".join(lines)).rstrip()
+    return f"{heading}\n\n````python\n{code}\n````"
 
 
-def _near(lines: list[str], first: int, text: str, context: int) -> str:
-    """The numbered lines within `context` of a match; "..." where lines are left out between them."""
+def _near(lines: list[str], text: str, context: int) -> list[str]:
+    """The lines within `context` of a match, and "..." in place of those that are left out."""
     hits = [i for i, line in enumerate(lines) if text in line]
     near = sorted({j for i in hits for j in range(max(0, i - context), min(len(lines), i + context + 1))})
+    margin = " " * min((len(lines[i]) - len(lines[i].lstrip()) for i in near if lines[i]), default=0)
     out: list[str] = []
-    for before, i in zip([None, *near], near, strict=False):
-        if before is not None and i != before + 1:
-            out.append("     ...")
-        out.append(f"{first + i:4d}  {lines[i].rstrip()}".rstrip())
-    return "\n".join(out)
+    for before, i in pairwise([-1, *near, len(lines)]):
+        if near and i != before + 1:
+            out.append(f"{margin}...")
+        out += lines[i : i + 1]  # none behind the last
+    return out
 
 
 # Exercises
@@ -296,7 +302,7 @@ class Panel(widgets.VBox):
         self._paint()
         width, height = (f"{round(inches * SCREEN_DPI)}px" for inches in self.figure.get_size_inches())
         self.picture.layout = widgets.Layout(width=width, height=height, flex="0 0 auto")
-        button = widgets.Button(description="Export slide", tooltip="Write PNG, SVG and PDF into figures/")
+        button = widgets.Button(description="Export slide", tooltip="Write PNG, SVG and PDF into figures/own/")
         button.on_click(self._export)
         super().__init__([*self.controls.values(), self.picture, self.words, button, self.message])
         self.add_class("tricks-panel")
@@ -332,17 +338,21 @@ class Panel(widgets.VBox):
     def _export(self, button: Any) -> None:
         try:
             plot = getattr(self.plot, "func", self.plot)  # of a functools.partial
-            name = re.sub(r"\W", "", plot.__name__).strip("_")
             values = ", ".join(f"{NAMES.get(key, key)} = {_cell(value)}" for key, value in self.values.items())
-            paths = export(self.figure, name, takeaway=f"{name}: {values}".replace("_", " "))
-            saved = ", ".join(path.name for path in paths)
-            self.message.value = html.escape(f"Saved {saved} in {paths[0].parent}")
+            takeaway = f"{plot.__name__}: {values}".replace("_", " ").strip()
+            paths = export_own(self.figure, plot.__name__, self.values, takeaway=takeaway)
+            self.message.value = html.escape(saved(paths))
         except OSError as error:
             self.message.value = alarm(str(error))
 
     def _repr_mimebundle_(self, *args: Any, **kwargs: Any) -> Any:
         still, metadata = self.figure._repr_mimebundle_()
         return {**super()._repr_mimebundle_(*args, **kwargs), **still}, metadata  # pyright: ignore[reportGeneralTypeIssues]
+
+
+def saved(paths: Sequence[Path]) -> str:
+    """Which slide was written, and where, for a panel."""
+    return f"Saved {paths[0].name}, {' and '.join(path.suffix for path in paths[1:])} in {paths[0].parent}"
 
 
 def alarm(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -16,7 +17,7 @@ from tricks.train import describe, epochs, predict, prepare
 
 
 class Stopped(Exception):
-    """The run was ended; the message says by whom."""
+    """The reader has ended the run."""
 
 
 class Watched:
@@ -39,11 +40,12 @@ class Watched:
             yield x, y
 
 
-def train(run: Run, dataset: Dataset, report: Callable[[str, float], None], row_done: Callable[[], None]) -> None:
-    """Train to the end, exactly as `tricks.train.run` does, and fill the run's rows, `final` and `meta`.
+def train(run: Run, dataset: Dataset, report: Callable[[str, float], None], keep: Callable[[Run], None]) -> Run:
+    """Train to the end, exactly as `tricks.train.run` does: the run with its rows, `final` and `meta`.
 
-    `report(what is done now, share of all work that is done)` is called before every batch. It may raise `Stopped`:
-    then the rows so far stay. While a missing teacher is trained first, it is called after each of its epochs.
+    `keep(the run so far)` is called after every epoch, `report(what is done now, share of all work that is done)`
+    before every batch; it may raise `Stopped`. While a missing teacher is trained first, it is called after each of
+    its epochs.
     """
     recipe = run.recipe
     parts = prepare(recipe, run.seed, dataset, lambda text: report(text, 0.0))
@@ -64,11 +66,11 @@ def train(run: Run, dataset: Dataset, report: Callable[[str, float], None], row_
     parts = parts._replace(train=watched(parts.train, training), **measured)
     started = time.perf_counter()
     for row in epochs(recipe, parts, seed=run.seed):
-        run.rows.append(row)
-        row_done()
+        run = replace(run, rows=[*run.rows, row])
+        keep(run)
     final = metrics.summary(*predict(parts.model, parts.test))
-    run.meta.update(describe(parts.model, dataset.source, (images, tested), time.perf_counter() - started))
-    run.final.update(final)
+    meta = describe(parts.model, dataset.source, (images, tested), time.perf_counter() - started)
+    return replace(run, final=final, meta=meta)
 
 
 # Words

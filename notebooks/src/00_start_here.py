@@ -311,7 +311,8 @@ check("warm-up", my_warmup, warmup, [(0, 100, 0.4), (49, 100, 0.4), (99, 100, 0.
 # ## A slide
 #
 # `export` writes a picture for slides, 16:9, as PNG, SVG and PDF, into `figures/`. A panel with sliders has a button
-# for it. `./course deck` makes slides of all of them, with the takeaway as title and the discussion questions as notes.
+# that does so for what you set, into `figures/own/`. `./course deck` makes slides of all of them, with the takeaway as
+# title and the discussion questions as notes.
 
 # %%
 takeaway = f"One recipe, {len(runs)} seeds: {min(accuracies):.2f} to {max(accuracies):.2f} % of the test images right"

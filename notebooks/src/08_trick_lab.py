@@ -41,10 +41,10 @@ from tricks.trial import nearest
 # 2. Change *one* thing. Guess what it does, then press **Train** again. The legend says what differs from run 1.
 # 3. Go on until a recipe beats the baseline by more than luck could (the number is computed below). **All tricks**
 #    switches on what section 7 stacks, and is not bound to be the best at this budget.
-# 4. **Export slide** writes the picture into `figures/`, **Save runs** the records into `data/own/`, and **Copy as
+# 4. **Export slide** writes the picture into `figures/own/`, **Save runs** the records into `data/own/`, and **Copy as
 #    code** shows the Python that makes the recipe.
 #
-# **Stop** ends a run within a batch; closing the page ends it within a minute or so, and restarting the kernel at once.
+# **Stop** ends a run within a batch, restarting the kernel at once.
 
 # %%
 lab = Lab()

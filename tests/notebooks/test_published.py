@@ -14,6 +14,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from tricks import ROOT
+from tricks.notebook import shown
+from tricks.schedules import cosine_lr, lr_at
 
 LESSONS = tool.sources([])
 FORMS = [False, True]
@@ -44,6 +46,23 @@ def test_a_committed_notebook_is_its_source_in_the_published_form(source, soluti
     if solutions:
         assert tool.unsolved(notebook) == []
         assert not any("# your code" in cell.source for cell in notebook.cells)
+
+
+@pytest.mark.parametrize("solutions", FORMS, ids=["lesson", "solutions"])
+@pytest.mark.parametrize("source", LESSONS, ids=lambda path: path.stem)
+def test_what_a_committed_notebook_shows_of_the_module_is_the_code_of_today(source, solutions):
+    assert tool.refresh(source, solutions, write=False) == [], "run python tools/build_notebooks.py --refresh"
+
+
+def test_every_shown_source_in_the_committed_notebooks_is_compared():
+    compared = 0
+    for path in (tool.target(source, form) for source in LESSONS for form in FORMS):
+        notebook = nbformat.read(path, as_version=4)
+        markdown = [o.data.get("text/markdown", "") for c in notebook.cells for o in tool.outputs(c) if "data" in o]
+        found = len(list(tool.shown_sources(notebook)))
+        assert found == sum("````" in text for text in markdown)
+        compared += found
+    assert compared > 0
 
 
 # Source to notebook
@@ -310,6 +329,87 @@ def test_check_names_each_notebook_that_is_out_of_step(lesson, monkeypatch, caps
     lesson.write_text(SOURCE + "\n# %%\n1\n")
     assert run(monkeypatch, "--check") == 1
     assert "01_lesson.ipynb has 5 cells, the source 6" in capsys.readouterr().out
+
+
+SHOWS = """\
+# %%
+from tricks.notebook import show, table
+from tricks.schedules import cosine_lr, lr_at
+
+table([{"a": 1}])
+show(cosine_lr)
+print("between")
+show(lr_at, around="warmup_steps", context=0)
+"""
+OLD = "`tricks/schedules.py`, lines 1–2\n\n````python\ndef cosine_lr():\n    return 0\n````"
+
+
+def markdown(text):
+    return new_output("display_data", {"text/markdown": text, "text/plain": "<Markdown object>"})
+
+
+def built_long_ago(lesson, *sources):
+    """Both notebooks of a lesson that shows two sources; returns their paths and what they hold."""
+    lesson.write_text(SHOWS)
+    paths = [tool.target(lesson, form) for form in FORMS]
+    for form, path in zip(FORMS, paths, strict=True):
+        notebook = tool.parse(SHOWS, form)
+        notebook.cells[0].outputs = [markdown("| a |"), *map(markdown, sources[:1]), printed("between\n")]
+        notebook.cells[0].outputs += map(markdown, sources[1:])
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(tool.publish(notebook))
+    return paths, [nbformat.read(path, as_version=4) for path in paths]
+
+
+def test_check_names_each_shown_source_that_is_not_the_code_of_today(lesson, monkeypatch, capsys):
+    built_long_ago(lesson, shown(cosine_lr), OLD)
+    assert run(monkeypatch, "--check") == 1
+    line = "01_lesson.ipynb: cell 0: show(lr_at, around='warmup_steps', context=0)"
+    assert capsys.readouterr().out == f"{line} is old\nsolutions/{line} is old\n"
+
+
+def test_refresh_rewrites_what_show_displayed_and_nothing_else(lesson, monkeypatch, capsys):
+    paths, before = built_long_ago(lesson, OLD, OLD)
+    assert run(monkeypatch, "--refresh") == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "01_lesson.ipynb: cell 0: show(lr_at, around='warmup_steps', context=0)",
+        "solutions/01_lesson.ipynb: cell 0: show(cosine_lr)",
+        "solutions/01_lesson.ipynb: cell 0: show(lr_at, around='warmup_steps', context=0)",
+        "4 shown sources rewritten",
+    ]
+    for path, notebook in zip(paths, before, strict=True):
+        notebook.cells[0].outputs[1].data["text/markdown"] = shown(cosine_lr)
+        notebook.cells[0].outputs[3].data["text/markdown"] = shown(lr_at, around="warmup_steps", context=0)
+        assert path.read_text() == nbformat.writes(notebook) + "\n"
+    assert run(monkeypatch, "--check") == 0
+    times = [path.stat().st_mtime_ns for path in paths]
+    assert run(monkeypatch, "--refresh") == 0
+    assert [path.stat().st_mtime_ns for path in paths] == times
+
+
+@pytest.mark.parametrize(
+    "old, new, fault",
+    [
+        (
+            "show(cosine_lr)",
+            "for _ in range(1):\n    show(cosine_lr)",
+            "cell 0: 2 shown sources, but 1 times show(...)",
+        ),
+        ("show(cosine_lr)", "", "cell 0: 2 shown sources, but 1 times show(...)"),
+        ("print(", "show(cosine_lr)\nprint(", "cell 0: 2 shown sources, but 3 times show(...)"),
+        ("import cosine_lr,", "import gone,", "cell 0: ImportError: cannot import name 'gone'"),
+        ('"warmup_steps"', '"gone"', "cell 0: ValueError: 'gone' does not occur in lr_at"),
+    ],
+)
+def test_a_shown_source_that_cannot_be_compared_is_named(old, new, fault, lesson, monkeypatch, capsys):
+    paths, before = built_long_ago(lesson, OLD, OLD)
+    for path, notebook in zip(paths, before, strict=True):
+        notebook.cells[0].source = notebook.cells[0].source.replace(old, new)
+        path.write_text(nbformat.writes(notebook) + "\n")
+    was = [path.read_bytes() for path in paths]
+    assert run(monkeypatch, "--refresh") == 1
+    assert capsys.readouterr().err.startswith(f"01_lesson.ipynb: {fault}")
+    assert [path.read_bytes() for path in paths] == was
 
 
 def test_an_unknown_lesson_is_refused_with_the_names_there_are(lesson, monkeypatch, capsys):

@@ -6,13 +6,14 @@ and a redraw costs milliseconds. A plot without `redraw` works with a slider too
 """
 
 import base64
+import hashlib
 import io
 import math
 import os
 import re
 import textwrap
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
@@ -39,6 +40,7 @@ SIZE = (8.0, 4.5)  # inches: 16:9, so that text of 11 points is 18 points on a s
 SCREEN_DPI = 100  # one pixel of the picture is one of the page
 PRINT_DPI = 144  # still pictures: sharp on a dense screen, shown at the same size
 SLIDE_DPI = 240  # 8 x 4.5 inches are 1920 x 1080 pixels
+OWN = "own"  # the folder in figures/ of what a reader has set up; in a deck, the section that no lesson has
 MANY_COLOURS = 4096  # with more, it is a photo, and a palette would take seconds to find
 PALETTE_ERROR = 10  # of 255, what a palette may change a colour by: plots stay below, photos do not
 
@@ -235,6 +237,21 @@ def export(
         fig.set_dpi(dpi)
         fig.stale = True
     return paths
+
+
+def export_own(
+    fig: Figure, name: str, values: Mapping[str, Any], *, takeaway: str = "", runs: Sequence[Run] = ()
+) -> list[Path]:
+    """Write a figure that a reader has set up, as `export` does, into own/ of the figures; it overwrites no other one.
+
+    The file is called by `values`, cut short where there are many, and by six digits of the picture's hash:
+    optimal_gap-eps_0p1-K_10-3fa9c1. The same picture gives the same name.
+    """
+    words = [f"{key}_{value:g}" if isinstance(value, float) else f"{key}_{value}" for key, value in values.items()]
+    text = re.sub(r"[^A-Za-z0-9-]+", "_", "-".join([name, *words]).replace(".", "p"))
+    picture = hashlib.sha256(fig.png(SCREEN_DPI, small=False)).hexdigest()
+    name = f"{text[:80]}-{picture[:6]}".lstrip("_-")
+    return export(fig, name, figures_folder() / OWN, takeaway=takeaway, runs=runs)
 
 
 def slide_text(fig: Figure, takeaway: str, runs: Sequence[Run]) -> dict[str, str]:
