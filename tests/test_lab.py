@@ -17,7 +17,7 @@ from tricks.figures.optimisation import schedule
 from tricks.lab import CONTROLS, Lab
 from tricks.models import resnet
 from tricks.recipe import BASELINE, Recipe, changes, teacher_of
-from tricks.runs import Run, find, lookup
+from tricks.runs import Run, find, load_run
 from tricks.studies import ARMS, STACK
 from tricks.targets import mixup, one_hot, smooth
 from tricks.train import epochs, prepare
@@ -365,7 +365,7 @@ def test_a_run_like_a_stopped_one_is_a_run_of_its_own(panel, monkeypatch):
     assert len(panel.runs) == len(panel.overlay.legends[0].get_texts()) - 1 == 2
     assert again.rows == stopped.rows and again.final
     panel.buttons["save"].click()
-    assert lookup(again.recipe) == [again]
+    assert find(again.recipe, runs.OWN_RUNS) == [again]
 
 
 def test_a_run_that_was_shown_does_not_change_when_the_next_epoch_is_done(panel, monkeypatch):
