@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 
 from tricks import ROOT
-from tricks.data.archive import DataError
+from tricks.data.files import DataError
 from tricks.recipe import Recipe
 
 BUDGETS = ("smoke", "quick", "full")

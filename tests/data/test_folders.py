@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tricks.data.archive import DataError
+from tricks.data.files import DataError
 from tricks.data.folders import Picture, decode, fingerprint, read_tree, write_pictures
 
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tricks.data import pennfudan
-from tricks.data.archive import DataError
+from tricks.data.files import DataError
 
 needs_data = pytest.mark.skipif(
     not os.environ.get("TRICKS_DATA") and not pennfudan.find(), reason="Penn-Fudan is not here"

@@ -14,7 +14,7 @@ import pytest
 
 import tricks
 from tricks.data import cifar, folders, sets
-from tricks.data.archive import DataError
+from tricks.data.files import DataError
 from tricks.data.sets import KNOWN, find, load, status
 
 TRICKS_DATA = os.environ.get("TRICKS_DATA")

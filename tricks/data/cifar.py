@@ -4,7 +4,8 @@ import hashlib
 import pickle
 from pathlib import Path, PurePosixPath
 
-from tricks.data.archive import DataError, members
+from tricks.data.archive import members
+from tricks.data.files import DataError
 from tricks.data.folders import Picture, Tree
 
 ARCHIVE = "cifar-10-python.tar.gz"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from tricks.data.archive import DataError, digest, write_error
+from tricks.data.files import DataError, digest, write_error
 
 TIMEOUT = 15  # seconds without a byte
 BLOCK = 1 << 16  # bytes between two looks at the clock

@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from tricks.data.archive import DataError, digest, members
+from tricks.data.archive import members
+from tricks.data.files import DataError, digest
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 TEST_NAMES = ("test", "val", "valid", "validation")  # in the order of preference

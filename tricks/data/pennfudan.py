@@ -8,8 +8,9 @@ import numpy as np
 from PIL import Image
 
 import tricks
-from tricks.data.archive import DataError, members
+from tricks.data.archive import members
 from tricks.data.fetch import download
+from tricks.data.files import DataError
 from tricks.data.scene import Scene, scene_of
 from tricks.data.sets import places
 

@@ -11,8 +11,9 @@ import numpy as np
 
 import tricks
 from tricks.data import cifar, shapes
-from tricks.data.archive import ARCHIVES, DataError, build_once, digest, is_archive
+from tricks.data.archive import ARCHIVES, is_archive
 from tricks.data.fetch import download
+from tricks.data.files import DataError, build_once, digest
 from tricks.data.folders import Tree, fingerprint, read_tree, write_pictures
 
 STREAM_BYTES = 8 << 30  # a folder that would decode to more than this is read from disk in every epoch

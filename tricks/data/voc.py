@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import numpy as np
 from PIL import Image
 
-from tricks.data.archive import DataError
+from tricks.data.files import DataError
 from tricks.data.scene import Read, Scene, SceneSet
 from tricks.data.sets import places
 
