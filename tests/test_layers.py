@@ -30,7 +30,7 @@ NEIGHBOURS = {  # exceptions within a layer
     ("studies", "transfer"),
     ("transfer", "train"),
 }
-WITHOUT_TORCH = ("recipe", "schedules", "paper", "runs", "figures")
+WITHOUT_TORCH = ("recipe", "schedules", "paper", "runs", "figures", "data.sets", "data.pennfudan")
 
 
 def name_of(path: Path) -> str:

@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from importlib.metadata import version
 
 from tricks import ROOT
 from tricks.data.files import DataError
@@ -164,7 +165,7 @@ def data_status() -> str:
     """A line for each data set with a name."""
     from tricks.data import pennfudan, sets
 
-    return f"{sets.status()}\n{'pennfudan':<12} {pennfudan.status()}"
+    return f"{sets.status()}\n{pennfudan.status()}"
 
 
 def study(args: argparse.Namespace) -> None:
@@ -226,7 +227,6 @@ def train(args: argparse.Namespace) -> None:
 def info(args: argparse.Namespace) -> None:
     """Show Python, PyTorch, the device, the data sets and records that were found, and the free disk space."""
     import torch
-    import torchvision
 
     from tricks import process, runs
 
@@ -235,7 +235,7 @@ def info(args: argparse.Namespace) -> None:
     lines = {
         "course": ROOT,
         "python": f"{platform.python_version()} ({sys.executable})",
-        "torch": f"{torch.__version__}, torchvision {torchvision.__version__}",
+        "torch": f"{torch.__version__}, torchvision {version('torchvision')}",
         "device": f"{device} ({name}), mixed precision in {str(process.amp_dtype(device)).removeprefix('torch.')}",
         "threads": f"{torch.get_num_threads()} of {os.cpu_count()} cores",
         "records": f"{len(list(runs.RUNS.glob('*/*.json')))} runs in {runs.RUNS}",

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tricks.data.files import DataError
-from tricks.data.folders import Picture, decode, fingerprint, read_tree, write_pictures
+from tricks.data.folders import Picture, decode, read_tree, write_pictures
 
 
 def names(pictures):
@@ -182,14 +182,3 @@ def test_written_pictures_are_an_ordinary_npy_file(tmp_path, jpeg, monkeypatch):
 def test_progress_is_shown(tmp_path, jpeg, capsys):
     write_pictures(tmp_path / "x.npy", [Picture("a", jpeg())] * 3, 16, "cifar10, train")
     assert "cifar10, train: 100%" in capsys.readouterr().err
-
-
-def test_a_fingerprint_follows_the_content(tmp_path, write, pictures):
-    content = pictures({"ant": 2, "dog": 2})
-    folder, archive = write(tmp_path / "set", content), write(tmp_path / "a.zip", content)
-    before = fingerprint(folder), fingerprint(archive)
-    assert (fingerprint(folder), fingerprint(archive)) == before
-    (folder / "ant" / "000.jpg").write_bytes(b"longer than a picture" * 100)
-    write(archive, content | {"ant/000.jpg": b"another"})
-    assert fingerprint(folder) != before[0]
-    assert fingerprint(archive) != before[1]

@@ -120,7 +120,7 @@ def test_without_network_it_says_where_to_put_the_file(course):
         DataError, match="no route to host(.|\n)*Put the file into .*data, or set the variable TRICKS_DATA"
     ):
         pennfudan.fetch()
-    assert pennfudan.status() == "not here; ./course data pennfudan --fetch gets it"
+    assert pennfudan.status() == "pennfudan    not here; ./course data pennfudan --fetch gets it"
 
 
 @needs_data

@@ -7,6 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -38,14 +39,19 @@ def no_decoding(monkeypatch):
     return forbid
 
 
+def caches(course):
+    """What is in data/cache besides what fingerprint.py remembers."""
+    return [path for path in (course / "data" / "cache").iterdir() if path.name != "remembered.json"]
+
+
 def cifar_folders(train=2, test=1):
     return {f"cifar10/train/{name}": train for name in cifar.CLASSES} | {
         f"cifar10/test/{name}": test for name in cifar.CLASSES
     }
 
 
-def imagenette_folders():
-    return {f"imagenette2-160/train/{wnid}": 2 for wnid in WNIDS} | {f"imagenette2-160/val/{wnid}": 1 for wnid in WNIDS}
+def imagenette_folders(outer="imagenette2-160/"):
+    return {f"{outer}train/{wnid}": 2 for wnid in WNIDS} | {f"{outer}val/{wnid}": 1 for wnid in WNIDS}
 
 
 @pytest.fixture
@@ -100,7 +106,7 @@ def test_the_cache_follows_content_and_size(course, tmp_path, write, pictures):
     assert load(str(path), image_size=64).train.images.shape[1] == 73
     write(path, content | {"ant/000.jpg": content["dog/000.jpg"]})
     assert not np.array_equal(load(str(path)).train.images, first.train.images)
-    assert len(list((course / "data" / "cache").iterdir())) == 3
+    assert len(caches(course)) == 3
 
 
 def test_a_written_array_changes_neither_cache_nor_source(course, tmp_path, write, pictures):
@@ -128,7 +134,7 @@ def test_several_processes_may_fill_the_same_cache(course, tmp_path, write, pict
     sums = {process.communicate(timeout=300)[0] for process in running}
     assert [process.returncode for process in running] == [0, 0, 0]
     assert sums == {f"{load(str(path), 64).train.images.astype(int).sum()}\n"}
-    (cache,) = (course / "data" / "cache").iterdir()
+    (cache,) = caches(course)
     assert sorted(file.name for file in cache.iterdir()) == [
         "set.json",
         "test-labels.npy",
@@ -150,13 +156,13 @@ def test_a_full_disk_leaves_nothing_behind(course, tmp_path, write, pictures, mo
         DataError, match="The disk is full: .*data/cache/a-37px-.* was not written and nothing is left of it"
     ):
         load(str(path))
-    assert list((course / "data" / "cache").iterdir()) == []
+    assert caches(course) == []
 
 
 def test_a_damaged_cache_is_named(course, tmp_path, write, pictures):
     path = write(tmp_path / "a.zip", pictures({"ant": 5, "dog": 5}))
     load(str(path))
-    (cache,) = (course / "data" / "cache").iterdir()
+    (cache,) = caches(course)
     (cache / "train.npy").write_bytes((cache / "train.npy").read_bytes()[:1000])
     with pytest.raises(DataError, match=f"{cache.name} is damaged .* delete it, and it is made again"):
         load(str(path))
@@ -169,7 +175,7 @@ def test_a_broken_picture_is_named_and_nothing_is_cached(course, tmp_path, write
     )
     with pytest.raises(DataError, match="1 of 6 pictures do not decode: train/dog/001.jpg"):
         load(str(path))
-    assert list((course / "data" / "cache").iterdir()) == []
+    assert caches(course) == []
 
 
 def test_a_folder_too_large_to_decode_is_streamed(course, tmp_path, write, pictures, monkeypatch):
@@ -309,7 +315,7 @@ def test_a_truncated_archive_is_named(course, small, write, pictures):
     path.write_bytes(path.read_bytes()[:-2_000])
     with pytest.raises(DataError, match="cifar10.tgz cannot be read to its end .* truncated"):
         load("cifar10")
-    assert list((course / "data" / "cache").iterdir()) == []
+    assert caches(course) == []
 
 
 def test_data_comes_before_the_variable(course, tmp_path, small, write, pictures, monkeypatch):
@@ -380,11 +386,22 @@ def test_status_verifies_what_is_there(course, small, write, pictures):
     assert "imagenette2-160 has 20 training and 11 test images" in second
 
 
-def test_a_name_that_cannot_be_fetched_is_refused(course):
-    with pytest.raises(
-        ValueError, match="No data set 'shape': .* Nearest: 'shapes'; cifar10, imagenette can be fetched"
-    ):
-        sets.fetch("shape")
+def test_status_reads_nothing_again_until_it_changes(course, small, write, pictures, batches, monkeypatch):
+    archive = write(course / "data" / cifar.ARCHIVE, batches[0])
+    folder = write(course / "data" / "imagenette2-160", pictures(imagenette_folders(outer="")))
+    for path in (archive, folder):
+        os.utime(path, (time.time() - 100,) * 2)
+    before = status()
+    assert before.count("verified, 20 training and 10 test images, in records called ") == 2
+    with monkeypatch.context() as patch:
+        for module, function in ((cifar, "read_batches"), (sets, "read_tree")):
+            patch.setattr(module, function, lambda path: pytest.fail(f"{path} was read again"))
+        assert status() == before
+    (folder / "train" / WNIDS[0] / "more.jpg").write_bytes(b"")
+    archive.write_bytes(archive.read_bytes()[:-100])
+    first, second, _ = status().splitlines()
+    assert "cannot be read to its end" in first
+    assert "imagenette2-160 has 21 training and 10 test images" in second
 
 
 def test_set_json_is_what_the_cache_says_of_itself(course, tmp_path, write, pictures):

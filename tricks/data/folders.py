@@ -1,8 +1,6 @@
 """Pictures in class folders, `<class>/<picture>` or `<split>/<class>/<picture>`, in a folder or an archive."""
 
-import hashlib
 import io
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,7 +12,8 @@ from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from tricks.data.archive import members
-from tricks.data.files import DataError, digest
+from tricks.data.files import DataError
+from tricks.data.fingerprint import files_below
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 TEST_NAMES = ("test", "val", "valid", "validation")  # in the order of preference
@@ -37,15 +36,6 @@ class Tree:
     classes: tuple[str, ...]
     train: list[Picture]
     test: list[Picture]
-
-
-def fingerprint(path: Path) -> str:
-    """Hex digits that change with the content: of an archive's bytes, or of the names, sizes and dates in a folder."""
-    if path.is_file():
-        return digest(path)
-    stats = ((name, (path / name).stat()) for name in _files(path))
-    listing = "\n".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats)
-    return hashlib.sha256(listing.encode()).hexdigest()
 
 
 def read_tree(path: Path) -> Tree:
@@ -106,16 +96,9 @@ def _split(path: Path, by_class: dict[str, list[Picture]]) -> tuple[dict[str, li
 
 def _pictures(path: Path) -> Iterator[Picture]:
     if path.is_dir():
-        yield from (Picture(name, path / name) for name in _files(path) if _is_picture(name))
+        yield from (Picture(name, path / name) for name in files_below(path) if _is_picture(name))
     else:
         yield from (Picture(str(PurePosixPath(name)), data) for name, data in members(path, _is_picture))
-
-
-def _files(folder: Path) -> Iterator[str]:
-    """Names of all files below a folder, in a fixed order."""
-    for parent, subfolders, files in os.walk(folder, followlinks=True):
-        subfolders.sort()
-        yield from (Path(parent, file).relative_to(folder).as_posix() for file in sorted(files))
 
 
 def _is_picture(name: str) -> bool:

@@ -2,9 +2,9 @@
 
 import difflib
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +12,10 @@ import numpy as np
 import tricks
 from tricks.data import cifar, shapes
 from tricks.data.archive import ARCHIVES, is_archive
-from tricks.data.fetch import download
+from tricks.data.fetch import at_hand, download, report
 from tricks.data.files import DataError, build_once, digest
-from tricks.data.folders import Tree, fingerprint, read_tree, write_pictures
+from tricks.data.fingerprint import fingerprint
+from tricks.data.folders import Tree, read_tree, write_pictures
 
 STREAM_BYTES = 8 << 30  # a folder that would decode to more than this is read from disk in every epoch
 
@@ -106,11 +107,15 @@ def load(name: str = "auto", image_size: int = 32) -> Dataset:
         return Dataset(name, "shapes (synthetic)", shapes.CLASSES, train, test)
     side = 32 if name == "cifar10" and image_size == 32 else round(image_size * 256 / 224)
     if name in KNOWN:
-        path = find(name) or fetch(name)
+        path = fetch(name)
         return _cached(name, path, side, lambda: _read_known(name, path))
     path = next((path.resolve() for path in (Path(name).expanduser(), tricks.ROOT / name) if path.exists()), None)
     if path is None:
-        raise ValueError(f"{_unknown(name)}, and no folder or archive is called that")
+        near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.0)[0]
+        raise ValueError(
+            f"No data set {name!r}: there are {', '.join(NAMES)}. Nearest: {near!r}, "
+            "and no folder or archive is called that"
+        )
     if path.is_dir() or is_archive(path):
         return _from_path(path, side)
     raise ValueError(f"{path} is neither a folder nor an archive ({', '.join(ARCHIVES)}) of class folders")
@@ -129,52 +134,29 @@ def _auto(image_size: int) -> Dataset:
     return load("cifar10", image_size)
 
 
-def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.0)[0]
-    return f"No data set {name!r}: there are {', '.join(NAMES)}. Nearest: {near!r}"
-
-
 # Finding and fetching -----------------------------------------------------------------------------------------------
-
-
-def places() -> list[Path]:
-    """Where data sets are looked for: `data/` in the course folder, then the folder in the variable TRICKS_DATA."""
-    extra = os.environ.get("TRICKS_DATA")
-    if extra and not Path(extra).is_dir():
-        raise DataError(f"TRICKS_DATA = {extra}: there is no such folder. Correct the variable or unset it")
-    return [tricks.ROOT / "data", *([Path(extra)] if extra else [])]
 
 
 def find(name: str) -> Path | None:
     """The first file or folder that this named data set goes by, or None."""
-    return next((path for place in places() for file in KNOWN[name].files if (path := place / file).exists()), None)
+    return at_hand(*KNOWN[name].files)
 
 
 def fetch(name: str) -> Path:
-    """Where this named data set is; downloaded into `data/` if it is nowhere yet. ValueError for an unknown name."""
-    if name not in KNOWN:
-        raise ValueError(f"{_unknown(name)}; {', '.join(KNOWN)} can be fetched")
+    """Where this named data set is; downloaded into `data/` if it is nowhere yet."""
     known = KNOWN[name]
     return find(name) or download(known.urls, tricks.ROOT / "data" / known.files[0], known.md5)
 
 
 def status() -> str:
-    """A line for each named data set: where it is, its size, what a check of its content says. Takes some seconds."""
-    return "\n".join([*(f"{name:<12} {_status(name)}" for name in KNOWN), f"{'shapes':<12} built in"])
+    """A line for each named data set: where it is, its size, what a check of its content says."""
+    lines = [report(name, partial(find, name), partial(_verified, name)) for name in KNOWN]
+    return "\n".join([*lines, f"{'shapes':<12} built in"])
 
 
-def _status(name: str) -> str:
-    try:
-        path = find(name)
-        if path is None:
-            return f"not here; ./course data {name} --fetch gets it"
-        files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-        size = sum(file.stat().st_size for file in files)
-        tree, source = _read_known(name, path)
-        images = f"{len(tree.train):,} training and {len(tree.test):,} test images"
-        return f"{path} ({size / 1e6:,.0f} MB): verified, {images}, in records called {source!r}"
-    except DataError as error:
-        return f"not usable: {error}"
+def _verified(name: str, path: Path) -> str:
+    tree, source = _read_known(name, path)
+    return f"{len(tree.train):,} training and {len(tree.test):,} test images, in records called {source!r}"
 
 
 # Reading and caching ------------------------------------------------------------------------------------------------
