@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from torchvision.datasets import CIFAR10, Imagenette
 
 import tricks
 from tricks.data import cifar, folders, sets
@@ -57,11 +58,12 @@ def imagenette_folders(outer="imagenette2-160/"):
 @pytest.fixture
 def batches(monkeypatch):
     """The files of a published CIFAR-10 of 20 + 10 images, whose checksums are the published ones in this test."""
+    names = [name for name, _ in CIFAR10.train_list + CIFAR10.test_list]
     random = np.random.RandomState(0)
     pixels = random.randint(0, 256, (30, 3, 32, 32), dtype=np.uint8)
     labels = [i % 10 for i in range(30)]
-    files, checksums = {}, {}
-    for number, name in enumerate([*cifar.TRAIN_MD5, *cifar.TEST_MD5]):
+    files, checksums = {}, []
+    for number, name in enumerate(names):
         part = slice(4 * number, 4 * number + 4) if number < 5 else slice(20, 30)
         numbers = range(30)[part]
         batch = {
@@ -70,10 +72,9 @@ def batches(monkeypatch):
             "filenames": [f"{i}.png" for i in numbers],
         }
         files[name] = pickle.dumps(batch)
-        checksums[name] = hashlib.md5(files[name]).hexdigest()
-    test = {"test_batch": checksums.pop("test_batch")}
-    monkeypatch.setattr(cifar, "TRAIN_MD5", checksums)
-    monkeypatch.setattr(cifar, "TEST_MD5", test)
+        checksums.append([name, hashlib.md5(files[name]).hexdigest()])
+    monkeypatch.setattr(CIFAR10, "train_list", checksums[:5])
+    monkeypatch.setattr(CIFAR10, "test_list", checksums[5:])
     return {f"{cifar.FOLDER}/{name}": data for name, data in files.items()}, pixels.transpose(0, 2, 3, 1), labels
 
 
@@ -267,14 +268,10 @@ def test_an_incomplete_cifar10_is_named(course, small, write, batches, packed):
         load("cifar10")
 
 
-def test_the_checksums_are_torchvisions():
-    from torchvision.datasets import CIFAR10, Imagenette
-
-    assert dict(CIFAR10.train_list) == cifar.TRAIN_MD5
-    assert dict(CIFAR10.test_list) == cifar.TEST_MD5
-    assert (CIFAR10.tgz_md5, CIFAR10.filename, CIFAR10.base_folder) == (cifar.ARCHIVE_MD5, cifar.ARCHIVE, cifar.FOLDER)
-    assert CIFAR10.url == KNOWN["cifar10"].urls[-1]
-    assert Imagenette._ARCHIVES["160px"] == (KNOWN["imagenette"].urls[-1], KNOWN["imagenette"].md5)
+def test_names_and_checksums_are_torchvisions():
+    assert (CIFAR10.filename, CIFAR10.base_folder) == (cifar.ARCHIVE, cifar.FOLDER)
+    assert (CIFAR10.url, CIFAR10.tgz_md5) == (KNOWN["cifar10"].urls[-1], KNOWN["cifar10"].md5())
+    assert Imagenette._ARCHIVES["160px"] == (KNOWN["imagenette"].urls[-1], KNOWN["imagenette"].md5())
     assert {wnid: names[0] for wnid, names in Imagenette._WNID_TO_CLASS.items()} == KNOWN["imagenette"].folders
 
 
@@ -286,7 +283,7 @@ def test_imagenette_has_readable_names_and_an_honest_source(course, small, write
     assert data.train.images.shape == (20, 73, 73, 3)
     assert data.train.labels.tolist() == [k // 2 for k in range(20)]
     md5 = hashlib.md5(path.read_bytes()).hexdigest()
-    monkeypatch.setitem(KNOWN, "imagenette", replace(KNOWN["imagenette"], md5=md5))
+    monkeypatch.setitem(KNOWN, "imagenette", replace(KNOWN["imagenette"], md5=lambda: md5))
     assert load("imagenette", image_size=32).source == "imagenette (160 px)"
     path.unlink()
     write(course / "data", pictures(imagenette_folders()))
@@ -343,7 +340,7 @@ def test_without_data_or_network_the_error_says_what_to_do(course):
     text = str(caught.value)
     assert text.startswith("cifar-10-python.tar.gz could not be fetched:\n")
     assert text.count("no route to host") == len(KNOWN["cifar10"].urls)
-    assert f"Put the file (md5 {cifar.ARCHIVE_MD5}) into {course / 'data'}, or set the variable TRICKS_DATA" in text
+    assert f"Put the file (md5 {CIFAR10.tgz_md5}) into {course / 'data'}, or set the variable TRICKS_DATA" in text
 
 
 def test_auto_is_shapes_without_data_or_network_and_says_so(course, monkeypatch):
@@ -394,7 +391,7 @@ def test_status_reads_nothing_again_until_it_changes(course, small, write, pictu
     before = status()
     assert before.count("verified, 20 training and 10 test images, in records called ") == 2
     with monkeypatch.context() as patch:
-        for module, function in ((cifar, "read_batches"), (sets, "read_tree")):
+        for module, function in ((cifar, "read"), (sets, "read_tree")):
             patch.setattr(module, function, lambda path: pytest.fail(f"{path} was read again"))
         assert status() == before
     (folder / "train" / WNIDS[0] / "more.jpg").write_bytes(b"")
@@ -425,7 +422,7 @@ def test_the_real_cifar10():
 
 @pytest.mark.skipif(not TRICKS_DATA, reason="TRICKS_DATA is not set")
 def test_the_real_imagenette_is_complete():
-    tree, source = sets._read_known("imagenette", find("imagenette"))
-    assert (len(tree.train), len(tree.test)) == (9_469, 3_925)
-    assert source.startswith("imagenette (160 px")
-    assert folders.decode(tree.test[-1], 73).shape == (73, 73, 3)
+    found = sets._read_known("imagenette", find("imagenette"))
+    assert (len(found.train.labels), len(found.test.labels)) == (9_469, 3_925)
+    assert found.source.startswith("imagenette (160 px")
+    assert folders.decode(found.test.images[-1], 73).shape == (73, 73, 3)

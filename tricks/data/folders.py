@@ -22,10 +22,10 @@ CHUNK = 512  # pictures decoded ahead of the file that they go to
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture: its name in the folder or archive; its encoded bytes, a path to them, or pixels; its class."""
+    """One picture: its name in the folder or archive; its encoded bytes, or a path to them; its class."""
 
     name: str
-    data: bytes | Path | np.ndarray
+    data: bytes | Path
     label: int = -1
 
 
@@ -113,10 +113,10 @@ def _class_folders(path: Path) -> set[str]:
     return {folder.name for folder in parent.iterdir() if folder.is_dir() and not folder.name.startswith(".")}
 
 
-def decode(picture: Picture, side: int) -> np.ndarray:
-    """The picture with its shorter edge resized to `side` and its middle cut out: uint8 (side, side, 3)."""
-    if isinstance(picture.data, np.ndarray):
-        opened = Image.fromarray(picture.data)
+def decode(picture: Picture | np.ndarray, side: int) -> np.ndarray:
+    """The picture, or these pixels, with the shorter edge resized to `side` and the middle cut out: (side, side, 3)."""
+    if isinstance(picture, np.ndarray):
+        opened = Image.fromarray(picture)
     else:
         opened = Image.open(io.BytesIO(picture.data) if isinstance(picture.data, bytes) else picture.data)
     with opened as image:
@@ -127,14 +127,21 @@ def decode(picture: Picture, side: int) -> np.ndarray:
     return np.asarray(image)
 
 
-def write_pictures(file: Path, pictures: list[Picture], side: int, title: str) -> None:
-    """Decode pictures into one array uint8 (N, side, side, 3), as .npy. DataError names those that are broken."""
+def write_pictures(file: Path, pictures: Sequence[Picture] | np.ndarray, side: int, title: str) -> None:
+    """Decode pictures into one array uint8 (N, side, side, 3), as .npy. DataError names those that are broken.
+
+    Pixels uint8 (N, H, W, 3) in their place are resized, or if they have that size written as they are.
+    """
     broken = []
     bar = tqdm(total=len(pictures), desc=title, unit=" pictures")
     with file.open("wb") as out, ThreadPoolExecutor() as pool, bar:
         # written through a file, not a memory map: on a full disk that is an error and not a crash
         shape = (len(pictures), side, side, 3)
         np.lib.format.write_array_header_1_0(out, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        if isinstance(pictures, np.ndarray) and pictures.shape == shape:
+            out.write(np.ascontiguousarray(pictures).data)
+            bar.update(len(pictures))
+            return
         for start in range(0, len(pictures), CHUNK):
             chunk = pictures[start : start + CHUNK]
             for picture, result in zip(chunk, pool.map(partial(_try_decode, side=side), chunk), strict=True):
@@ -151,7 +158,7 @@ def write_pictures(file: Path, pictures: list[Picture], side: int, title: str) -
         )
 
 
-def _try_decode(picture: Picture, side: int) -> np.ndarray | Exception:
+def _try_decode(picture: Picture | np.ndarray, side: int) -> np.ndarray | Exception:
     try:
         return decode(picture, side)
     except Exception as error:  # Pillow's decoders raise nearly every kind on damaged files
