@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tricks import cost, lab, runs, studies, trial
-from tricks.data.archive import DataError
+from tricks.data.files import DataError
 from tricks.data.sets import Dataset, Split
 from tricks.figures.lab import overlay
 from tricks.figures.optimisation import schedule

@@ -15,6 +15,7 @@ from tricks import ROOT
 
 LAYERS = (  # a module imports only from layers above its own
     {"tricks"},
+    {"files"},  # of tricks/data, which everything may stand on
     {"recipe", "schedules", "paper"},
     {"runs", "targets", "distill", "parameters", "models", "data", "augment", "metrics", "process"},
     {"train", "studies", "figures", "cost", "transfer"},
@@ -29,7 +30,7 @@ NEIGHBOURS = {  # exceptions within a layer
     ("studies", "transfer"),
     ("transfer", "train"),
 }
-WITHOUT_TORCH = ("recipe", "schedules", "paper", "runs", "figures")
+WITHOUT_TORCH = ("recipe", "schedules", "paper", "runs", "figures", "data.sets", "data.pennfudan")
 
 
 def name_of(path: Path) -> str:
@@ -42,8 +43,8 @@ TREES = {name: ast.parse(path.read_text(encoding="utf8")) for name, path in MODU
 
 
 def part_of(module: str) -> str:
-    """'tricks.data.loader' -> 'data'; the package itself is 'tricks'."""
-    return module.split(".")[1] if "." in module else module
+    """'tricks.data.loader' -> 'data'; the package itself is 'tricks', and 'tricks.data.files' is 'files'."""
+    return "files" if module == "tricks.data.files" else module.split(".")[1] if "." in module else module
 
 
 def layer_of(module: str) -> int:
@@ -89,6 +90,12 @@ def test_imports_only_from_layers_above(module):
         here, there = part_of(module), part_of(target)
         allowed = here == there or layer_of(target) < layer_of(module) or (here, there) in NEIGHBOURS
         assert allowed, f"{module} imports {target}"
+
+
+def test_what_everything_may_stand_on_needs_the_standard_library_alone():
+    nodes = [node for node in ast.walk(TREES["tricks.data.files"]) if isinstance(node, ast.Import | ast.ImportFrom)]
+    modules = {getattr(node, "module", None) or alias.name for node in nodes for alias in node.names}
+    assert modules and {module.split(".")[0] for module in modules} <= sys.stdlib_module_names
 
 
 def test_no_cycles():

@@ -15,7 +15,7 @@ import torch
 
 from tricks import ROOT, __main__, notebook, process, runs, studies, train
 from tricks.data import pennfudan, sets
-from tricks.data.archive import DataError
+from tricks.data.files import DataError
 from tricks.recipe import BASELINE, Recipe
 
 

@@ -23,9 +23,9 @@ import torch
 from bench import OneBatch, epoch_seconds, our_loop
 
 from tricks import ROOT, process
+from tricks.data.files import write_atomic
 from tricks.data.loader import DeviceLoader
 from tricks.recipe import BASELINE
-from tricks.runs import write_atomic
 from tricks.train import commit
 
 FOLDER = ROOT / "data" / "speed"

@@ -42,10 +42,9 @@ from traitlets import default
 
 from tricks import ROOT
 from tricks.data import pennfudan
-from tricks.data.archive import DataError
+from tricks.data.files import DataError, write_atomic
 from tricks.data.sets import load
 from tricks.notebook import shown
-from tricks.runs import write_atomic
 
 NOTEBOOKS = ROOT / "notebooks"
 CELL_SECONDS = 900

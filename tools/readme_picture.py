@@ -1,8 +1,9 @@
 """Draw the README's picture, docs/images/step_and_cosine.png: Fig. 3b of the paper beside ours, from the records."""
 
 from tricks import ROOT, paper
+from tricks.data.files import write_atomic
 from tricks.figures.evidence import curves
-from tricks.runs import caption, write_atomic
+from tricks.runs import caption
 from tricks.studies import arm
 
 

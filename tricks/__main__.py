@@ -16,10 +16,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from importlib.metadata import version
 from pathlib import Path
 
 from tricks import ROOT
-from tricks.data.archive import DataError
+from tricks.data.files import DataError
 from tricks.recipe import Recipe
 
 BUDGETS = ("smoke", "quick", "full")
@@ -166,7 +167,7 @@ def data_status() -> str:
     """A line for each data set with a name."""
     from tricks.data import pennfudan, sets
 
-    return f"{sets.status()}\n{'pennfudan':<12} {pennfudan.status()}"
+    return f"{sets.status()}\n{pennfudan.status()}"
 
 
 def study(args: argparse.Namespace) -> None:
@@ -221,7 +222,6 @@ def train(args: argparse.Namespace) -> None:
 def info(args: argparse.Namespace) -> None:
     """Show Python, PyTorch, the device, the data sets and records that were found, and the free disk space."""
     import torch
-    import torchvision
 
     from tricks import process, runs
 
@@ -234,7 +234,7 @@ def info(args: argparse.Namespace) -> None:
     lines = {
         "course": ROOT,
         "python": f"{platform.python_version()} ({sys.executable})",
-        "torch": f"{torch.__version__}, torchvision {torchvision.__version__}",
+        "torch": f"{torch.__version__}, torchvision {version('torchvision')}",
         "device": f"{device} ({name}), mixed precision in {str(process.amp_dtype(device)).removeprefix('torch.')}",
         "threads": f"{torch.get_num_threads()} of {os.cpu_count()} cores",
         "records": f"{count(runs.RUNS)} runs in {runs.RUNS}, {count(runs.OWN_RUNS)} of your own in {runs.OWN_RUNS}",

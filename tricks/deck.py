@@ -27,8 +27,9 @@ from pptx.oxml.ns import qn
 from pptx.util import Inches, Pt
 
 from tricks import ROOT, paper
+from tricks.data.files import write_atomic
 from tricks.figures.base import COLOURS, GREY, INK, OWN, figures_folder
-from tricks.runs import RUNS, nearest_name, write_atomic
+from tricks.runs import RUNS, nearest_name
 from tricks.studies import STUDIES
 
 LESSONS = ROOT / "notebooks" / "src"

@@ -18,7 +18,7 @@ import torch
 from scipy.special import betaincinv
 
 from tricks import cost, runs, trial
-from tricks.data.archive import DataError
+from tricks.data.files import DataError
 from tricks.data.order import balanced_order, batch_count, check, hold_out
 from tricks.data.sets import Dataset, load
 from tricks.figures.base import SCREEN_DPI, Figure, export_own

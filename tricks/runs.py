@@ -4,7 +4,6 @@ import difflib
 import hashlib
 import json
 import math
-import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,6 +13,7 @@ from typing import Any, Generic, TypeVar
 from scipy.special import stdtrit
 
 from tricks import ROOT
+from tricks.data.files import write_atomic
 from tricks.recipe import SAMPLE_IMAGES, Recipe, Transfer, changes
 
 RUNS = ROOT / "data" / "runs"  # of the course's studies: what lessons show
@@ -63,20 +63,6 @@ def check_name(name: str) -> None:
 def digest(values: dict[str, Any]) -> str:
     """Twelve hex digits of a record's content, kept in the file so that an edit by hand shows."""
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file so that a reader, a full disk or a killed process never sees half of it.
-
-    One process at a time may write a path: its callers hold a lock. What a killed process left is overwritten.
-    """
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_bytes(content)
-        os.replace(part, path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def load_run(path: Path) -> Run:

@@ -18,8 +18,9 @@ from dataclasses import dataclass, replace
 from filelock import FileLock
 
 from tricks import ROOT, runs
+from tricks.data.files import write_atomic
 from tricks.recipe import AMP_DTYPES, BASELINE, Recipe, Transfer
-from tricks.runs import RUNS, K, Run, compare, find, nearest_name, plus_minus, recorded, value, write_atomic
+from tricks.runs import RUNS, K, Run, compare, find, nearest_name, plus_minus, recorded, value
 from tricks.transfer import arms as transfer
 
 SUMMARY = RUNS / "summary.csv"

@@ -20,13 +20,14 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from tricks import ROOT, metrics, process, runs
+from tricks.data.files import write_atomic
 from tricks.data.loader import Loader, loaders
 from tricks.data.sets import Dataset, load
 from tricks.distill import distill_loss
 from tricks.models import resnet
 from tricks.parameters import decay_groups, xavier_init_, zero_last_gamma_
 from tricks.recipe import Recipe, Transfer, teacher_of
-from tricks.runs import K, Run, check_name, lookup, write_atomic
+from tricks.runs import K, Run, check_name, lookup
 from tricks.schedules import lr_at
 from tricks.targets import mixup, one_hot, smooth, soft_cross_entropy
 

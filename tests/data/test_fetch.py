@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from tricks.data import fetch
-from tricks.data.archive import DataError
+from tricks.data.files import DataError
 
 CONTENT = os.urandom(300_000)
 MD5 = hashlib.md5(CONTENT).hexdigest()

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tricks.data.archive import DataError
-from tricks.data.folders import Picture, decode, fingerprint, read_tree, write_pictures
+from tricks.data.files import DataError
+from tricks.data.folders import Picture, decode, read_tree, write_pictures
 
 
 def names(pictures):
@@ -128,7 +128,7 @@ def test_a_picture_of_the_right_size_is_left_as_it_is(jpeg):
     data = jpeg(size=(32, 32))
     np.testing.assert_array_equal(decode(Picture("", data), 32), np.asarray(Image.open(io.BytesIO(data))))
     pixels = np.asarray(Image.open(io.BytesIO(data)))
-    np.testing.assert_array_equal(decode(Picture("", pixels), 32), pixels)
+    np.testing.assert_array_equal(decode(pixels, 32), pixels)
 
 
 def test_a_large_jpeg_is_resized_with_antialiasing():
@@ -179,17 +179,17 @@ def test_written_pictures_are_an_ordinary_npy_file(tmp_path, jpeg, monkeypatch):
     np.testing.assert_array_equal(images, np.stack([decode(picture, 16) for picture in pictures]))
 
 
+def test_pixels_of_the_right_size_are_written_as_decoded_pictures_are(tmp_path):
+    pixels = np.random.RandomState(0).randint(0, 256, (5, 3, 16, 16), dtype=np.uint8).transpose(0, 2, 3, 1)
+    pictures = [Picture(str(i), encoded(Image.fromarray(each))) for i, each in enumerate(pixels)]
+    write_pictures(tmp_path / "decoded.npy", pictures, 16, "test")
+    write_pictures(tmp_path / "direct.npy", pixels, 16, "test")
+    assert (tmp_path / "direct.npy").read_bytes() == (tmp_path / "decoded.npy").read_bytes()
+    write_pictures(tmp_path / "decoded.npy", pictures, 20, "test")
+    write_pictures(tmp_path / "resized.npy", pixels, 20, "test")
+    assert (tmp_path / "resized.npy").read_bytes() == (tmp_path / "decoded.npy").read_bytes()
+
+
 def test_progress_is_shown(tmp_path, jpeg, capsys):
     write_pictures(tmp_path / "x.npy", [Picture("a", jpeg())] * 3, 16, "cifar10, train")
     assert "cifar10, train: 100%" in capsys.readouterr().err
-
-
-def test_a_fingerprint_follows_the_content(tmp_path, write, pictures):
-    content = pictures({"ant": 2, "dog": 2})
-    folder, archive = write(tmp_path / "set", content), write(tmp_path / "a.zip", content)
-    before = fingerprint(folder), fingerprint(archive)
-    assert (fingerprint(folder), fingerprint(archive)) == before
-    (folder / "ant" / "000.jpg").write_bytes(b"longer than a picture" * 100)
-    write(archive, content | {"ant/000.jpg": b"another"})
-    assert fingerprint(folder) != before[0]
-    assert fingerprint(archive) != before[1]

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tricks.data import pennfudan
-from tricks.data.archive import DataError
+from tricks.data.files import DataError
 
 needs_data = pytest.mark.skipif(
     not os.environ.get("TRICKS_DATA") and not pennfudan.find(), reason="Penn-Fudan is not here"
@@ -120,7 +120,7 @@ def test_without_network_it_says_where_to_put_the_file(course):
         DataError, match="no route to host(.|\n)*Put the file into .*data, or set the variable TRICKS_DATA"
     ):
         pennfudan.fetch()
-    assert pennfudan.status() == "not here; ./course data pennfudan --fetch gets it"
+    assert pennfudan.status() == "pennfudan    not here; ./course data pennfudan --fetch gets it"
 
 
 @needs_data

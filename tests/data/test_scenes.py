@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tricks.data import scenes, voc
-from tricks.data.archive import DataError
+from tricks.data.files import DataError
 from tricks.data.scene import Scene, boxes_of, scene_of
 from tricks.data.scenes import fold
 from tricks.recipe import Transfer

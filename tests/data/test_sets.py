@@ -7,14 +7,16 @@ import os
 import pickle
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from torchvision.datasets import CIFAR10, Imagenette
 
 import tricks
 from tricks.data import cifar, folders, sets
-from tricks.data.archive import DataError
+from tricks.data.files import DataError
 from tricks.data.sets import KNOWN, find, load, status
 
 TRICKS_DATA = os.environ.get("TRICKS_DATA")
@@ -38,24 +40,30 @@ def no_decoding(monkeypatch):
     return forbid
 
 
+def caches(course):
+    """What is in data/cache besides what fingerprint.py remembers."""
+    return [path for path in (course / "data" / "cache").iterdir() if path.name != "remembered.json"]
+
+
 def cifar_folders(train=2, test=1):
     return {f"cifar10/train/{name}": train for name in cifar.CLASSES} | {
         f"cifar10/test/{name}": test for name in cifar.CLASSES
     }
 
 
-def imagenette_folders():
-    return {f"imagenette2-160/train/{wnid}": 2 for wnid in WNIDS} | {f"imagenette2-160/val/{wnid}": 1 for wnid in WNIDS}
+def imagenette_folders(outer="imagenette2-160/"):
+    return {f"{outer}train/{wnid}": 2 for wnid in WNIDS} | {f"{outer}val/{wnid}": 1 for wnid in WNIDS}
 
 
 @pytest.fixture
 def batches(monkeypatch):
     """The files of a published CIFAR-10 of 20 + 10 images, whose checksums are the published ones in this test."""
+    names = [name for name, _ in CIFAR10.train_list + CIFAR10.test_list]
     random = np.random.RandomState(0)
     pixels = random.randint(0, 256, (30, 3, 32, 32), dtype=np.uint8)
     labels = [i % 10 for i in range(30)]
-    files, checksums = {}, {}
-    for number, name in enumerate([*cifar.TRAIN_MD5, *cifar.TEST_MD5]):
+    files, checksums = {}, []
+    for number, name in enumerate(names):
         part = slice(4 * number, 4 * number + 4) if number < 5 else slice(20, 30)
         numbers = range(30)[part]
         batch = {
@@ -64,10 +72,9 @@ def batches(monkeypatch):
             "filenames": [f"{i}.png" for i in numbers],
         }
         files[name] = pickle.dumps(batch)
-        checksums[name] = hashlib.md5(files[name]).hexdigest()
-    test = {"test_batch": checksums.pop("test_batch")}
-    monkeypatch.setattr(cifar, "TRAIN_MD5", checksums)
-    monkeypatch.setattr(cifar, "TEST_MD5", test)
+        checksums.append([name, hashlib.md5(files[name]).hexdigest()])
+    monkeypatch.setattr(CIFAR10, "train_list", checksums[:5])
+    monkeypatch.setattr(CIFAR10, "test_list", checksums[5:])
     return {f"{cifar.FOLDER}/{name}": data for name, data in files.items()}, pixels.transpose(0, 2, 3, 1), labels
 
 
@@ -100,7 +107,7 @@ def test_the_cache_follows_content_and_size(course, tmp_path, write, pictures):
     assert load(str(path), image_size=64).train.images.shape[1] == 73
     write(path, content | {"ant/000.jpg": content["dog/000.jpg"]})
     assert not np.array_equal(load(str(path)).train.images, first.train.images)
-    assert len(list((course / "data" / "cache").iterdir())) == 3
+    assert len(caches(course)) == 3
 
 
 def test_a_written_array_changes_neither_cache_nor_source(course, tmp_path, write, pictures):
@@ -128,7 +135,7 @@ def test_several_processes_may_fill_the_same_cache(course, tmp_path, write, pict
     sums = {process.communicate(timeout=300)[0] for process in running}
     assert [process.returncode for process in running] == [0, 0, 0]
     assert sums == {f"{load(str(path), 64).train.images.astype(int).sum()}\n"}
-    (cache,) = (course / "data" / "cache").iterdir()
+    (cache,) = caches(course)
     assert sorted(file.name for file in cache.iterdir()) == [
         "set.json",
         "test-labels.npy",
@@ -150,13 +157,13 @@ def test_a_full_disk_leaves_nothing_behind(course, tmp_path, write, pictures, mo
         DataError, match="The disk is full: .*data/cache/a-37px-.* was not written and nothing is left of it"
     ):
         load(str(path))
-    assert list((course / "data" / "cache").iterdir()) == []
+    assert caches(course) == []
 
 
 def test_a_damaged_cache_is_named(course, tmp_path, write, pictures):
     path = write(tmp_path / "a.zip", pictures({"ant": 5, "dog": 5}))
     load(str(path))
-    (cache,) = (course / "data" / "cache").iterdir()
+    (cache,) = caches(course)
     (cache / "train.npy").write_bytes((cache / "train.npy").read_bytes()[:1000])
     with pytest.raises(DataError, match=f"{cache.name} is damaged .* delete it, and it is made again"):
         load(str(path))
@@ -169,7 +176,7 @@ def test_a_broken_picture_is_named_and_nothing_is_cached(course, tmp_path, write
     )
     with pytest.raises(DataError, match="1 of 6 pictures do not decode: train/dog/001.jpg"):
         load(str(path))
-    assert list((course / "data" / "cache").iterdir()) == []
+    assert caches(course) == []
 
 
 def test_a_folder_too_large_to_decode_is_streamed(course, tmp_path, write, pictures, monkeypatch):
@@ -261,14 +268,10 @@ def test_an_incomplete_cifar10_is_named(course, small, write, batches, packed):
         load("cifar10")
 
 
-def test_the_checksums_are_torchvisions():
-    from torchvision.datasets import CIFAR10, Imagenette
-
-    assert dict(CIFAR10.train_list) == cifar.TRAIN_MD5
-    assert dict(CIFAR10.test_list) == cifar.TEST_MD5
-    assert (CIFAR10.tgz_md5, CIFAR10.filename, CIFAR10.base_folder) == (cifar.ARCHIVE_MD5, cifar.ARCHIVE, cifar.FOLDER)
-    assert CIFAR10.url == KNOWN["cifar10"].urls[-1]
-    assert Imagenette._ARCHIVES["160px"] == (KNOWN["imagenette"].urls[-1], KNOWN["imagenette"].md5)
+def test_names_and_checksums_are_torchvisions():
+    assert (CIFAR10.filename, CIFAR10.base_folder) == (cifar.ARCHIVE, cifar.FOLDER)
+    assert (CIFAR10.url, CIFAR10.tgz_md5) == (KNOWN["cifar10"].urls[-1], KNOWN["cifar10"].md5())
+    assert Imagenette._ARCHIVES["160px"] == (KNOWN["imagenette"].urls[-1], KNOWN["imagenette"].md5())
     assert {wnid: names[0] for wnid, names in Imagenette._WNID_TO_CLASS.items()} == KNOWN["imagenette"].folders
 
 
@@ -280,7 +283,7 @@ def test_imagenette_has_readable_names_and_an_honest_source(course, small, write
     assert data.train.images.shape == (20, 73, 73, 3)
     assert data.train.labels.tolist() == [k // 2 for k in range(20)]
     md5 = hashlib.md5(path.read_bytes()).hexdigest()
-    monkeypatch.setitem(KNOWN, "imagenette", replace(KNOWN["imagenette"], md5=md5))
+    monkeypatch.setitem(KNOWN, "imagenette", replace(KNOWN["imagenette"], md5=lambda: md5))
     assert load("imagenette", image_size=32).source == "imagenette (160 px)"
     path.unlink()
     write(course / "data", pictures(imagenette_folders()))
@@ -309,7 +312,7 @@ def test_a_truncated_archive_is_named(course, small, write, pictures):
     path.write_bytes(path.read_bytes()[:-2_000])
     with pytest.raises(DataError, match="cifar10.tgz cannot be read to its end .* truncated"):
         load("cifar10")
-    assert list((course / "data" / "cache").iterdir()) == []
+    assert caches(course) == []
 
 
 def test_data_comes_before_the_variable(course, tmp_path, small, write, pictures, monkeypatch):
@@ -337,7 +340,7 @@ def test_without_data_or_network_the_error_says_what_to_do(course):
     text = str(caught.value)
     assert text.startswith("cifar-10-python.tar.gz could not be fetched:\n")
     assert text.count("no route to host") == len(KNOWN["cifar10"].urls)
-    assert f"Put the file (md5 {cifar.ARCHIVE_MD5}) into {course / 'data'}, or set the variable TRICKS_DATA" in text
+    assert f"Put the file (md5 {CIFAR10.tgz_md5}) into {course / 'data'}, or set the variable TRICKS_DATA" in text
 
 
 def test_auto_is_shapes_without_data_or_network_and_says_so(course, monkeypatch):
@@ -380,11 +383,22 @@ def test_status_verifies_what_is_there(course, small, write, pictures):
     assert "imagenette2-160 has 20 training and 11 test images" in second
 
 
-def test_a_name_that_cannot_be_fetched_is_refused(course):
-    with pytest.raises(
-        ValueError, match="No data set 'shape': .* Nearest: 'shapes'; cifar10, imagenette can be fetched"
-    ):
-        sets.fetch("shape")
+def test_status_reads_nothing_again_until_it_changes(course, small, write, pictures, batches, monkeypatch):
+    archive = write(course / "data" / cifar.ARCHIVE, batches[0])
+    folder = write(course / "data" / "imagenette2-160", pictures(imagenette_folders(outer="")))
+    for path in (archive, folder):
+        os.utime(path, (time.time() - 100,) * 2)
+    before = status()
+    assert before.count("verified, 20 training and 10 test images, in records called ") == 2
+    with monkeypatch.context() as patch:
+        for module, function in ((cifar, "read"), (sets, "read_tree")):
+            patch.setattr(module, function, lambda path: pytest.fail(f"{path} was read again"))
+        assert status() == before
+    (folder / "train" / WNIDS[0] / "more.jpg").write_bytes(b"")
+    archive.write_bytes(archive.read_bytes()[:-100])
+    first, second, _ = status().splitlines()
+    assert "cannot be read to its end" in first
+    assert "imagenette2-160 has 21 training and 10 test images" in second
 
 
 def test_set_json_is_what_the_cache_says_of_itself(course, tmp_path, write, pictures):
@@ -408,7 +422,7 @@ def test_the_real_cifar10():
 
 @pytest.mark.skipif(not TRICKS_DATA, reason="TRICKS_DATA is not set")
 def test_the_real_imagenette_is_complete():
-    tree, source = sets._read_known("imagenette", find("imagenette"))
-    assert (len(tree.train), len(tree.test)) == (9_469, 3_925)
-    assert source.startswith("imagenette (160 px")
-    assert folders.decode(tree.test[-1], 73).shape == (73, 73, 3)
+    found = sets._read_known("imagenette", find("imagenette"))
+    assert (len(found.train.labels), len(found.test.labels)) == (9_469, 3_925)
+    assert found.source.startswith("imagenette (160 px")
+    assert folders.decode(found.test.images[-1], 73).shape == (73, 73, 3)

@@ -10,7 +10,7 @@ from torchvision.transforms import v2
 
 from tricks import augment
 from tricks.data import sets, stream
-from tricks.data.archive import DataError
+from tricks.data.files import DataError
 from tricks.data.loader import DeviceLoader, loaders
 from tricks.data.stream import StreamLoader
 from tricks.recipe import AUGMENTS, BASELINE

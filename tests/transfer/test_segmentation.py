@@ -11,7 +11,7 @@ from torch import nn
 
 import tricks
 from tricks.data import voc
-from tricks.data.archive import DataError
+from tricks.data.files import DataError
 from tricks.models.resnet import NETS, ResNet
 from tricks.models.resnet import build as resnet
 from tricks.recipe import Transfer

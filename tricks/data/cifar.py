@@ -4,30 +4,33 @@ import hashlib
 import pickle
 from pathlib import Path, PurePosixPath
 
-from tricks.data.archive import DataError, members
-from tricks.data.folders import Picture, Tree
+import numpy as np
 
+from tricks.data.archive import members
+from tricks.data.files import DataError
+
+# torchvision has both names as well, but takes seconds to import, and to look for a file must not
 ARCHIVE = "cifar-10-python.tar.gz"
 FOLDER = "cifar-10-batches-py"  # what the archive holds
-ARCHIVE_MD5 = "c58f30108f718f92721af3b95e74349a"
-TRAIN_MD5 = {
-    "data_batch_1": "c99cafc152244af753f735de768cd75f",
-    "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
-    "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
-    "data_batch_4": "634d18415352ddfa80567beed471001a",
-    "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
-}
-TEST_MD5 = {"test_batch": "40351d587109b95175f43aff81a1287e"}
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
-def read_batches(path: Path) -> Tree:
-    """CIFAR-10 from the published archive or its unpacked folder, in its published order.
+def archive_md5() -> str:
+    """The published archive's checksum."""
+    from torchvision.datasets import CIFAR10
 
-    A pickle can run any code, so each is loaded only if its md5 is the published one; DataError names the file that
-    differs or is missing.
+    return CIFAR10.tgz_md5
+
+
+def read(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Images uint8 (N, 32, 32, 3) and classes int64 (N,) to train on, then to test on, in their published order.
+
+    `path` is the published archive or its unpacked folder. A pickle can run any code, so each is loaded only if its md5
+    is the published one; DataError names the file that differs or is missing.
     """
-    wanted = TRAIN_MD5 | TEST_MD5
+    from torchvision.datasets import CIFAR10
+
+    wanted = dict(CIFAR10.train_list + CIFAR10.test_list)  # md5 by file name
     if path.is_dir():
         content = {name: (path / name).read_bytes() for name in wanted if (path / name).is_file()}
     else:
@@ -44,13 +47,11 @@ def read_batches(path: Path) -> Tree:
                 f"{path}: {name} has md5 {found}, the published file {md5}. It was not opened, because a pickle can "
                 "run any code. Delete it and fetch it again"
             )
-    return Tree(CLASSES, _pictures(content, TRAIN_MD5), _pictures(content, TEST_MD5))
+    return [_joined([content[name] for name, _ in part]) for part in (CIFAR10.train_list, CIFAR10.test_list)]
 
 
-def _pictures(content: dict[str, bytes], names: dict[str, str]) -> list[Picture]:
-    pictures = []
-    for name in names:
-        batch = pickle.loads(content[name], encoding="latin1")
-        pixels = batch["data"].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-        pictures += [Picture(f, x, y) for f, x, y in zip(batch["filenames"], pixels, batch["labels"], strict=True)]
-    return pictures
+def _joined(pickled: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
+    batches = [pickle.loads(batch, encoding="latin1") for batch in pickled]
+    rows = np.concatenate([batch["data"] for batch in batches])
+    labels = np.concatenate([batch["labels"] for batch in batches], dtype=np.int64)
+    return rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), labels

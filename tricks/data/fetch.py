@@ -1,4 +1,4 @@
-"""Downloads: size and rate shown, continued after an interruption, checked before they count."""
+"""Where data sets are, what a check of them says, and how they get here: downloads that go on where they stopped."""
 
 import http.client
 import os
@@ -6,16 +6,45 @@ import ssl
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
-from tricks.data.archive import DataError, digest, write_error
+import tricks
+from tricks.data.files import DataError, digest, write_error
+from tricks.data.fingerprint import files_below, remembered
 
 TIMEOUT = 15  # seconds without a byte
 BLOCK = 1 << 16  # bytes between two looks at the clock
 NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, ssl.SSLError, TimeoutError, ConnectionError)
+
+
+def places() -> list[Path]:
+    """Where data sets are looked for: `data/` in the course folder, then the folder in the variable TRICKS_DATA."""
+    extra = os.environ.get("TRICKS_DATA")
+    if extra and not Path(extra).is_dir():
+        raise DataError(f"TRICKS_DATA = {extra}: there is no such folder. Correct the variable or unset it")
+    return [tricks.ROOT / "data", *([Path(extra)] if extra else [])]
+
+
+def at_hand(*names: str) -> Path | None:
+    """The first file or folder with one of these names, or None."""
+    return next((path for place in places() for name in names if (path := place / name).exists()), None)
+
+
+def report(name: str, find: Callable[[], Path | None], verify: Callable[[Path], str]) -> str:
+    """A line that says where a data set is, its size, and what a check says, which is made once for each content."""
+    try:
+        path = find()
+        if path is None:
+            return f"{name:<12} not here; ./course data {name} --fetch gets it"
+        files = map(path.joinpath, files_below(path)) if path.is_dir() else [path]
+        size = sum(file.stat().st_size for file in files)
+        said = remembered(f"check of {name}", path, lambda: verify(path))
+        return f"{name:<12} {path} ({size / 1e6:,.0f} MB): verified, {said}"
+    except (DataError, OSError) as error:
+        return f"{name:<12} not usable: {error}"
 
 
 def download(urls: Sequence[str], target: Path, md5: str | None) -> Path:

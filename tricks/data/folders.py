@@ -1,8 +1,6 @@
 """Pictures in class folders, `<class>/<picture>` or `<split>/<class>/<picture>`, in a folder or an archive."""
 
-import hashlib
 import io
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,7 +11,9 @@ import numpy as np
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from tricks.data.archive import DataError, digest, members
+from tricks.data.archive import members
+from tricks.data.files import DataError
+from tricks.data.fingerprint import files_below
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 TEST_NAMES = ("test", "val", "valid", "validation")  # in the order of preference
@@ -22,10 +22,10 @@ CHUNK = 512  # pictures decoded ahead of the file that they go to
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture: its name in the folder or archive; its encoded bytes, a path to them, or pixels; its class."""
+    """One picture: its name in the folder or archive; its encoded bytes, or a path to them; its class."""
 
     name: str
-    data: bytes | Path | np.ndarray
+    data: bytes | Path
     label: int = -1
 
 
@@ -36,15 +36,6 @@ class Tree:
     classes: tuple[str, ...]
     train: list[Picture]
     test: list[Picture]
-
-
-def fingerprint(path: Path) -> str:
-    """Hex digits that change with the content: of an archive's bytes, or of the names, sizes and dates in a folder."""
-    if path.is_file():
-        return digest(path)
-    stats = ((name, (path / name).stat()) for name in _files(path))
-    listing = "\n".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats)
-    return hashlib.sha256(listing.encode()).hexdigest()
 
 
 def read_tree(path: Path) -> Tree:
@@ -105,16 +96,9 @@ def _split(path: Path, by_class: dict[str, list[Picture]]) -> tuple[dict[str, li
 
 def _pictures(path: Path) -> Iterator[Picture]:
     if path.is_dir():
-        yield from (Picture(name, path / name) for name in _files(path) if _is_picture(name))
+        yield from (Picture(name, path / name) for name in files_below(path) if _is_picture(name))
     else:
         yield from (Picture(str(PurePosixPath(name)), data) for name, data in members(path, _is_picture))
-
-
-def _files(folder: Path) -> Iterator[str]:
-    """Names of all files below a folder, in a fixed order."""
-    for parent, subfolders, files in os.walk(folder, followlinks=True):
-        subfolders.sort()
-        yield from (Path(parent, file).relative_to(folder).as_posix() for file in sorted(files))
 
 
 def _is_picture(name: str) -> bool:
@@ -129,10 +113,10 @@ def _class_folders(path: Path) -> set[str]:
     return {folder.name for folder in parent.iterdir() if folder.is_dir() and not folder.name.startswith(".")}
 
 
-def decode(picture: Picture, side: int) -> np.ndarray:
-    """The picture with its shorter edge resized to `side` and its middle cut out: uint8 (side, side, 3)."""
-    if isinstance(picture.data, np.ndarray):
-        opened = Image.fromarray(picture.data)
+def decode(picture: Picture | np.ndarray, side: int) -> np.ndarray:
+    """The picture, or these pixels, with the shorter edge resized to `side` and the middle cut out: (side, side, 3)."""
+    if isinstance(picture, np.ndarray):
+        opened = Image.fromarray(picture)
     else:
         opened = Image.open(io.BytesIO(picture.data) if isinstance(picture.data, bytes) else picture.data)
     with opened as image:
@@ -143,14 +127,21 @@ def decode(picture: Picture, side: int) -> np.ndarray:
     return np.asarray(image)
 
 
-def write_pictures(file: Path, pictures: list[Picture], side: int, title: str) -> None:
-    """Decode pictures into one array uint8 (N, side, side, 3), as .npy. DataError names those that are broken."""
+def write_pictures(file: Path, pictures: Sequence[Picture] | np.ndarray, side: int, title: str) -> None:
+    """Decode pictures into one array uint8 (N, side, side, 3), as .npy. DataError names those that are broken.
+
+    Pixels uint8 (N, H, W, 3) in their place are resized, or if they have that size written as they are.
+    """
     broken = []
     bar = tqdm(total=len(pictures), desc=title, unit=" pictures")
     with file.open("wb") as out, ThreadPoolExecutor() as pool, bar:
         # written through a file, not a memory map: on a full disk that is an error and not a crash
         shape = (len(pictures), side, side, 3)
         np.lib.format.write_array_header_1_0(out, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        if isinstance(pictures, np.ndarray) and pictures.shape == shape:
+            out.write(np.ascontiguousarray(pictures).data)
+            bar.update(len(pictures))
+            return
         for start in range(0, len(pictures), CHUNK):
             chunk = pictures[start : start + CHUNK]
             for picture, result in zip(chunk, pool.map(partial(_try_decode, side=side), chunk), strict=True):
@@ -167,7 +158,7 @@ def write_pictures(file: Path, pictures: list[Picture], side: int, title: str) -
         )
 
 
-def _try_decode(picture: Picture, side: int) -> np.ndarray | Exception:
+def _try_decode(picture: Picture | np.ndarray, side: int) -> np.ndarray | Exception:
     try:
         return decode(picture, side)
     except Exception as error:  # Pillow's decoders raise nearly every kind on damaged files

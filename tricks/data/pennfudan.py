@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image
 
 import tricks
-from tricks.data.archive import DataError, members
-from tricks.data.fetch import download
+from tricks.data.archive import members
+from tricks.data.fetch import at_hand, download, report
+from tricks.data.files import DataError
 from tricks.data.scene import Scene, scene_of
-from tricks.data.sets import places
 
 FILE = "PennFudanPed.zip"
 URLS = ("https://www.cis.upenn.edu/~jshi/ped_html/PennFudanPed.zip",)
@@ -24,7 +24,7 @@ SOURCE = "Penn-Fudan"
 
 def find() -> Path | None:
     """The archive in `data/` or in the folder TRICKS_DATA, or None."""
-    return next((path for place in places() if (path := place / FILE).exists()), None)
+    return at_hand(FILE)
 
 
 def fetch() -> Path:
@@ -42,14 +42,7 @@ def fetch() -> Path:
 
 def status() -> str:
     """A line that says where the archive is and what a check of its content says."""
-    try:
-        path = find()
-        if path is None:
-            return "not here; ./course data pennfudan --fetch gets it"
-        encoded(path)
-    except DataError as error:
-        return f"not usable: {error}"
-    return f"{path} ({path.stat().st_size / 1e6:,.0f} MB): verified, {COUNT} pictures, in records called {SOURCE!r}"
+    return report("pennfudan", find, lambda path: f"{len(encoded(path))} pictures, in records called {SOURCE!r}")
 
 
 def encoded(path: Path) -> dict[str, tuple[bytes, bytes]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tricks.data.archive import DataError
+from tricks.data.files import DataError
 
 IGNORED = 255  # the class of pixels that count neither in training nor in evaluation
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from tricks.data import pennfudan, shapes, voc
-from tricks.data.archive import DataError
+from tricks.data.files import DataError
 from tricks.data.order import balanced_order
 from tricks.data.scene import Read, Scene, SceneSet, scene_of
 from tricks.recipe import Transfer

@@ -2,25 +2,30 @@
 
 import difflib
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 import tricks
 from tricks.data import cifar, shapes
-from tricks.data.archive import ARCHIVES, DataError, build_once, digest, is_archive
-from tricks.data.fetch import download
-from tricks.data.folders import Tree, fingerprint, read_tree, write_pictures
+from tricks.data.archive import ARCHIVES, is_archive
+from tricks.data.fetch import at_hand, download, report
+from tricks.data.files import DataError, build_once, digest
+from tricks.data.fingerprint import fingerprint
+from tricks.data.folders import read_tree, write_pictures
 
 STREAM_BYTES = 8 << 30  # a folder that would decode to more than this is read from disk in every epoch
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images uint8 (N, H, W, 3), or paths (N,) where a folder is too large to decode at once; classes int64 (N,)."""
+    """Images uint8 (N, H, W, 3), or paths (N,) where a folder is too large to decode at once; classes int64 (N,).
+
+    Before they are decoded, the images of class folders are `Picture`s (N,).
+    """
 
     images: np.ndarray
     labels: np.ndarray
@@ -43,7 +48,7 @@ class Known:
     """A data set with a name: what it is called on disk, what must be in it, and where the published archive is."""
 
     files: tuple[str, ...]  # the published archive first, which is also what a download is called
-    md5: str  # of the published archive
+    md5: Callable[[], str]  # of the published archive
     published: str  # what records call it
     copy: str  # what records call another archive of the same pictures
     urls: tuple[str, ...]  # mirrors first, the origin last
@@ -54,7 +59,7 @@ class Known:
 KNOWN = {
     "cifar10": Known(
         files=(cifar.ARCHIVE, cifar.FOLDER, "cifar10.tgz", "cifar10"),
-        md5=cifar.ARCHIVE_MD5,
+        md5=cifar.archive_md5,
         published="cifar10",
         copy="cifar10 (JPEG copy)",
         urls=(
@@ -67,7 +72,7 @@ KNOWN = {
     ),
     "imagenette": Known(
         files=("imagenette2-160.tgz", "imagenette2-160"),
-        md5="e793b78cc4c9e9a4ccc0c1155377a412",
+        md5=lambda: "e793b78cc4c9e9a4ccc0c1155377a412",  # this and the classes are private in torchvision's Imagenette
         published="imagenette (160 px)",
         copy="imagenette (160 px, re-encoded)",
         urls=("https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-160.tgz",),
@@ -105,11 +110,15 @@ def load(name: str = "auto", image_size: int = 32) -> Dataset:
         return Dataset(name, "shapes (synthetic)", shapes.CLASSES, train, test)
     side = 32 if name == "cifar10" and image_size == 32 else round(image_size * 256 / 224)
     if name in KNOWN:
-        path = find(name) or fetch(name)
+        path = fetch(name)
         return _cached(name, path, side, lambda: _read_known(name, path))
     path = next((path.resolve() for path in (Path(name).expanduser(), tricks.ROOT / name) if path.exists()), None)
     if path is None:
-        raise ValueError(f"{_unknown(name)}, and no folder or archive is called that")
+        near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.0)[0]
+        raise ValueError(
+            f"No data set {name!r}: there are {', '.join(NAMES)}. Nearest: {near!r}, "
+            "and no folder or archive is called that"
+        )
     if path.is_dir() or is_archive(path):
         return _from_path(path, side)
     raise ValueError(f"{path} is neither a folder nor an archive ({', '.join(ARCHIVES)}) of class folders")
@@ -128,81 +137,70 @@ def _auto(image_size: int) -> Dataset:
     return load("cifar10", image_size)
 
 
-def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.0)[0]
-    return f"No data set {name!r}: there are {', '.join(NAMES)}. Nearest: {near!r}"
-
-
 # Finding and fetching -----------------------------------------------------------------------------------------------
-
-
-def places() -> list[Path]:
-    """Where data sets are looked for: `data/` in the course folder, then the folder in the variable TRICKS_DATA."""
-    extra = os.environ.get("TRICKS_DATA")
-    if extra and not Path(extra).is_dir():
-        raise DataError(f"TRICKS_DATA = {extra}: there is no such folder. Correct the variable or unset it")
-    return [tricks.ROOT / "data", *([Path(extra)] if extra else [])]
 
 
 def find(name: str) -> Path | None:
     """The first file or folder that this named data set goes by, or None."""
-    return next((path for place in places() for file in KNOWN[name].files if (path := place / file).exists()), None)
+    return at_hand(*KNOWN[name].files)
 
 
 def fetch(name: str) -> Path:
-    """Where this named data set is; downloaded into `data/` if it is nowhere yet. ValueError for an unknown name."""
-    if name not in KNOWN:
-        raise ValueError(f"{_unknown(name)}; {', '.join(KNOWN)} can be fetched")
+    """Where this named data set is; downloaded into `data/` if it is nowhere yet."""
     known = KNOWN[name]
-    return find(name) or download(known.urls, tricks.ROOT / "data" / known.files[0], known.md5)
+    return find(name) or download(known.urls, tricks.ROOT / "data" / known.files[0], known.md5())
 
 
 def status() -> str:
-    """A line for each named data set: where it is, its size, what a check of its content says. Takes some seconds."""
-    return "\n".join([*(f"{name:<12} {_status(name)}" for name in KNOWN), f"{'shapes':<12} built in"])
+    """A line for each named data set: where it is, its size, what a check of its content says."""
+    lines = [report(name, partial(find, name), partial(_verified, name)) for name in KNOWN]
+    return "\n".join([*lines, f"{'shapes':<12} built in"])
 
 
-def _status(name: str) -> str:
-    try:
-        path = find(name)
-        if path is None:
-            return f"not here; ./course data {name} --fetch gets it"
-        files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-        size = sum(file.stat().st_size for file in files)
-        tree, source = _read_known(name, path)
-        images = f"{len(tree.train):,} training and {len(tree.test):,} test images"
-        return f"{path} ({size / 1e6:,.0f} MB): verified, {images}, in records called {source!r}"
-    except DataError as error:
-        return f"not usable: {error}"
+def _verified(name: str, path: Path) -> str:
+    found = _read_known(name, path)
+    counts = f"{len(found.train.labels):,} training and {len(found.test.labels):,} test images"
+    return f"{counts}, in records called {found.source!r}"
 
 
 # Reading and caching ------------------------------------------------------------------------------------------------
 
 
-def _read_known(name: str, path: Path) -> tuple[Tree, str]:
-    """The content of a named data set, checked against what it must be, and what records call it."""
+def _read_known(name: str, path: Path) -> Dataset:
+    """A named data set, checked against what it must be, and not yet decoded."""
     known = KNOWN[name]
     if path.name in (cifar.ARCHIVE, cifar.FOLDER):
-        tree, source = cifar.read_batches(path), known.published
+        train, test = (Split(*part) for part in cifar.read(path))
+        found = Dataset(name, known.published, cifar.CLASSES, train, test)
     else:
-        tree = read_tree(path)
-        if tree.classes != tuple(known.folders):
+        found = _read_folders(name, path)
+        if found.classes != tuple(known.folders):
             raise DataError(
-                f"{path} is not {name}: it has the class folders {', '.join(tree.classes)}, and {name} has "
+                f"{path} is not {name}: it has the class folders {', '.join(found.classes)}, and {name} has "
                 f"{', '.join(known.folders)}. Is it another archive under this name?"
             )
-        tree = replace(tree, classes=tuple(known.folders.values()))
         if path.is_dir():
             source = f"{name} (unpacked class folders)"
         else:
-            source = known.published if digest(path, "md5") == known.md5 else known.copy
-    found = len(tree.train), len(tree.test)
-    if found != known.counts:
+            source = known.published if digest(path, "md5") == known.md5() else known.copy
+        found = replace(found, source=source, classes=tuple(known.folders.values()))
+    counts = len(found.train.labels), len(found.test.labels)
+    if counts != known.counts:
         raise DataError(
-            f"{path} has {found[0]:,} training and {found[1]:,} test images, {name} has {known.counts[0]:,} and "
+            f"{path} has {counts[0]:,} training and {counts[1]:,} test images, {name} has {known.counts[0]:,} and "
             f"{known.counts[1]:,}: it is incomplete or not the whole set. Delete it and fetch it again"
         )
-    return tree, source
+    return found
+
+
+def _read_folders(name: str, path: Path) -> Dataset:
+    """The class folders in a folder or an archive, not yet decoded."""
+    tree = read_tree(path)
+    train, test = (
+        Split(np.array(part, dtype=object), np.array([picture.label for picture in part], dtype=np.int64))
+        for part in (tree.train, tree.test)
+    )
+    return Dataset(name, path.name, tree.classes, train, test)
 
 
 def _from_path(path: Path, side: int) -> Dataset:
@@ -211,36 +209,36 @@ def _from_path(path: Path, side: int) -> Dataset:
     if path.is_file():
         if path.stat().st_size > STREAM_BYTES:
             raise DataError(_too_large(path))
-        return _cached(name, path, side, lambda: (read_tree(path), path.name))
-    tree = read_tree(path)
-    if not _too_many(tree, side):
-        return _cached(name, path, side, lambda: (tree, path.name))
+        return _cached(name, path, side, lambda: _read_folders(name, path))
+    found = _read_folders(name, path)
+    if not _too_many(found, side):
+        return _cached(name, path, side, lambda: found)
     train, test = (
-        Split(np.array([str(path / picture.name) for picture in part]), np.array([picture.label for picture in part]))
-        for part in (tree.train, tree.test)
+        replace(split, images=np.array([str(picture.data) for picture in split.images]))
+        for split in (found.train, found.test)
     )
-    return Dataset(name, path.name, tree.classes, train, test)
+    return replace(found, train=train, test=test)
 
 
-def _too_many(tree: Tree, side: int) -> bool:
-    return (len(tree.train) + len(tree.test)) * side**2 * 3 > STREAM_BYTES
+def _too_many(found: Dataset, side: int) -> bool:
+    return (len(found.train.labels) + len(found.test.labels)) * side**2 * 3 > STREAM_BYTES
 
 
 def _too_large(path: Path) -> str:
     return f"{path} takes more than {STREAM_BYTES >> 30} GiB decoded: unpack it and give the folder, which is streamed"
 
 
-def _cached(name: str, path: Path, side: int, read: Callable[[], tuple[Tree, str]]) -> Dataset:
+def _cached(name: str, path: Path, side: int, read: Callable[[], Dataset]) -> Dataset:
     """The decoded arrays under `data/cache/`, memory-mapped; made from `read()` when the content at `path` is new."""
 
     def build(folder: Path) -> None:
-        tree, source = read()
-        if _too_many(tree, side):
+        found = read()
+        if _too_many(found, side):
             raise DataError(_too_large(path))
-        for part, pictures in (("train", tree.train), ("test", tree.test)):
-            write_pictures(folder / f"{part}.npy", pictures, side, f"{name}, {part} set, decoded once")
-            np.save(folder / f"{part}-labels.npy", np.array([picture.label for picture in pictures], dtype=np.int64))
-        (folder / "set.json").write_text(json.dumps({"source": source, "classes": tree.classes}))
+        for part, split in (("train", found.train), ("test", found.test)):
+            write_pictures(folder / f"{part}.npy", split.images, side, f"{name}, {part} set, decoded once")
+            np.save(folder / f"{part}-labels.npy", split.labels)
+        (folder / "set.json").write_text(json.dumps({"source": found.source, "classes": found.classes}))
 
     folder = build_once(tricks.ROOT / "data" / "cache" / f"{name}-{side}px-{fingerprint(path)[:16]}", build)
     try:

@@ -21,7 +21,7 @@ from tricks.augment import (
     recolour,
     with_normalise,
 )
-from tricks.data.archive import DataError
+from tricks.data.files import DataError
 from tricks.data.order import DRAWS, batch_count, check, epoch_order, shares
 from tricks.process import generator
 

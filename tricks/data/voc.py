@@ -7,9 +7,9 @@ from xml.etree import ElementTree
 import numpy as np
 from PIL import Image
 
-from tricks.data.archive import DataError
+from tricks.data.fetch import places
+from tricks.data.files import DataError
 from tricks.data.scene import Read, Scene, SceneSet
-from tricks.data.sets import places
 
 VOC_CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog"),

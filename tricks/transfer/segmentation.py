@@ -11,7 +11,7 @@ from torchvision.models.segmentation.fcn import FCN, FCNHead
 
 from tricks import metrics, process
 from tricks.augment import normalise
-from tricks.data.archive import DataError
+from tricks.data.files import DataError
 from tricks.data.scene import IGNORED, Scene, Scenes
 from tricks.models.resnet import ResNet
 from tricks.recipe import Transfer
