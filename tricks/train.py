@@ -25,6 +25,7 @@ from tricks.data.sets import Dataset, load
 from tricks.distill import distill_loss
 from tricks.models import resnet
 from tricks.parameters import decay_groups, xavier_init_, zero_last_gamma_
+from tricks.process import Purpose
 from tricks.recipe import Recipe, Transfer, teacher_of
 from tricks.runs import K, Run, find, write_atomic
 from tricks.schedules import lr_at
@@ -33,7 +34,6 @@ from tricks.targets import mixup, one_hot, smooth, soft_cross_entropy
 TRAIN_VERSION = 1  # raised whenever a change alters the numbers that a recipe and a seed give
 CACHE = ROOT / "data" / "cache"
 WEIGHTS = ROOT / "data" / "weights"  # those that come with the course
-MIXUP, MODEL = 1, 2  # purposes of random streams; data/loader.py has its own
 Row = dict[str, float]
 P = ParamSpec("P")
 Make = Callable[[K, int, str, Path | None, Callable[[str], None]], Run]
@@ -87,8 +87,9 @@ def epochs(
     yield from rows
     for epoch in range(len(rows), recipe.epochs):
         model.train()
-        draws = np.random.default_rng([seed, epoch, MIXUP])  # a stream of its own: mixup does not change the crops
-        pairs = process.generator(seed, epoch, MIXUP, process.world()[0])
+        # streams of their own: mixup does not change the crops
+        draws = np.random.default_rng(process.key(Purpose.MIXUP, seed, epoch))
+        pairs = process.generator(Purpose.MIXUP, seed, epoch, process.world()[0])
         losses = torch.zeros(len(train), device=device)
         for batch, (x, y) in enumerate(train.epoch(epoch)):
             lr = lr_at(recipe, epoch * len(train) + batch, len(train))  # linear scaling, warm-up, step or cosine decay
@@ -170,7 +171,7 @@ def model_for(recipe: Recipe, num_classes: int, seed: int) -> nn.Module:
         tweak_c=recipe.tweak_c,
         tweak_d=recipe.tweak_d,  # model tweaks
     )
-    xavier_init_(model, process.generator(seed, MODEL))
+    xavier_init_(model, process.generator(Purpose.MODEL, seed))
     if recipe.zero_gamma:  # zero γ
         zero_last_gamma_(model)
     return model.to(process.device(), memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]

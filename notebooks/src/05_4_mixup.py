@@ -33,11 +33,12 @@ from tricks.figures.base import export
 from tricks.figures.evidence import against_paper, reliability, response
 from tricks.figures.mixing import Plane, beta_density, decision_map, grid, lighter_weight, mixed_pair, near_ends
 from tricks.notebook import check, live, predict, short, show, sliders, table
+from tricks.process import Purpose, key
 from tricks.recipe import changes
 from tricks.runs import caption, compare, overconfidence, plus_minus, t_interval
 from tricks.studies import COSINE, arm
 from tricks.targets import mixup, one_hot, smooth, soft_cross_entropy
-from tricks.train import MIXUP, epochs, prepare
+from tricks.train import epochs, prepare
 from tricks.train import predict as logits_of
 
 # %% [markdown]
@@ -298,7 +299,7 @@ def lowest_loss_of(run):
     recipe, steps = run.recipe, run.meta["train_images"] // run.recipe.batch_size
     if not recipe.mixup_alpha:
         return 0.0
-    stream = np.random.default_rng([run.seed, recipe.epochs - 1, MIXUP])
+    stream = np.random.default_rng(key(Purpose.MIXUP, run.seed, recipe.epochs - 1))
     lam = stream.beta(recipe.mixup_alpha, recipe.mixup_alpha, steps)
     different = (1 - 1 / recipe.batch_size) * 0.9  # the partner is another picture, and of another of ten classes
     return different * float(np.mean(entr(lam) + entr(1 - lam)))
