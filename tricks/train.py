@@ -87,9 +87,7 @@ def epochs(
     yield from rows
     for epoch in range(len(rows), recipe.epochs):
         model.train()
-        # streams of their own: mixup does not change the crops
-        draws = np.random.default_rng(process.key(Purpose.MIXUP, seed, epoch))
-        pairs = process.generator(Purpose.MIXUP, seed, epoch, process.world()[0])
+        mixing = draw_mixup(recipe, seed, epoch, len(train), device)  # mixup: λ and partners
         losses = torch.zeros(len(train), device=device)
         for batch, (x, y) in enumerate(train.epoch(epoch)):
             lr = lr_at(recipe, epoch * len(train) + batch, len(train))  # linear scaling, warm-up, step or cosine decay
@@ -98,8 +96,7 @@ def epochs(
 
             targets = smooth(one_hot(y, train.num_classes), recipe.label_smoothing)  # label smoothing
             if recipe.mixup_alpha:  # mixup
-                lam = draws.beta(recipe.mixup_alpha, recipe.mixup_alpha)
-                x, targets = mixup(x, targets, lam, torch.randperm(len(x), generator=pairs).to(device))
+                x, targets = mixup(x, targets, *mixing[batch])
 
             with autocast():
                 logits = model(x)
@@ -121,6 +118,24 @@ def epochs(
         rows.append({"epoch": epoch + 1, "lr": last_lr, **measure(model, losses, clean_sample, test_sample)})
         save_checkpoint(checkpoint, model, optimizer, scaler, rows, time.perf_counter() - started)
         yield rows[-1]
+
+
+def draw_mixup(
+    recipe: Recipe, seed: int, epoch: int, steps: int, device: torch.device | str
+) -> list[tuple[float, Tensor]]:
+    """For each step of an epoch λ ~ Beta(α, α) and the partners (N,) in the batch of this process; [] without mixup.
+
+    From streams of their own, so that mixup does not change the crops. All at once, because a copy to a GPU within the
+    epoch would wait for it.
+    """
+    if not recipe.mixup_alpha:
+        return []
+    draws = np.random.default_rng(process.key(Purpose.MIXUP, seed, epoch))  # λ is one for all processes
+    lams = draws.beta(recipe.mixup_alpha, recipe.mixup_alpha, steps).tolist()
+    rank, size = process.world()
+    pairs = process.generator(Purpose.MIXUP, seed, epoch, rank)
+    perms = torch.stack([torch.randperm(recipe.batch_size // size, generator=pairs) for _ in range(steps)])
+    return list(zip(lams, perms.to(device), strict=True))
 
 
 def measure(model: nn.Module, losses: Tensor, clean_sample: Loader, test_sample: Loader) -> Row:
