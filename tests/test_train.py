@@ -19,7 +19,7 @@ from tricks import ROOT, process, runs, train
 from tricks.data.sets import Dataset, Split
 from tricks.recipe import BASELINE
 from tricks.targets import one_hot, smooth, soft_cross_entropy
-from tricks.train import epochs, prepare
+from tricks.train import draw_mixup, epochs, prepare
 
 TINY = replace(BASELINE, epochs=3, batch_size=16, train_images=64, lr=0.05)
 
@@ -109,6 +109,21 @@ def test_same_seed_means_same_crops_with_and_without_mixup():
         assert torch.equal(x, mixed_x) and torch.equal(y, mixed_y)
     for ours, theirs in zip(plain.model.parameters(), mixed.model.parameters(), strict=True):
         assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_mixups_draws_are_those_of_drawing_step_by_step(rank, monkeypatch):
+    """One λ for all processes, and partners within the part of the batch that a process has."""
+    monkeypatch.setattr(process, "world", lambda: (rank, 2))
+    recipe = replace(TINY, mixup_alpha=0.2)
+    mixing = draw_mixup(recipe, 3, 5, 40, "cpu")
+    draws = np.random.default_rng([3, 5, 1])
+    pairs = process.generator(process.Purpose.MIXUP, 3, 5, rank)
+    assert len(mixing) == 40
+    for lam, perm in mixing:
+        assert lam == draws.beta(0.2, 0.2) and isinstance(lam, float)
+        assert torch.equal(perm, torch.randperm(8, generator=pairs))
+    assert draw_mixup(TINY, 3, 5, 40, "cpu") == []
 
 
 def test_seeds_differ_and_a_seed_repeats():

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import IntEnum, unique
 
 import numpy as np
 import torch
@@ -41,14 +42,46 @@ def set_up() -> None:
     torch.backends.cudnn.deterministic = True  # else convolutions may sum their gradients in any order
 
 
-def generator(*key: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """A random stream of its own for this key, such as (seed, epoch, purpose).
+@unique
+class Purpose(IntEnum):
+    """What a random stream is for. Records were made with these numbers, so they stay; none is 0, see `key`."""
+
+    MIXUP = 1
+    MODEL = 2  # a network's first weights
+    ORDER = 101  # of the training images or scenes
+    AUGMENT = 102  # crops, flips and colours of an epoch
+    NOISE = 103  # in labels
+    HEAD = 201  # first weights of what fine-tuning adds to a backbone
+    AUGMENT_SCENES = 202  # where they are cut and whether mirrored
+    SAMPLING = 203  # of anchors and regions
+
+
+def key(purpose: Purpose, seed: int, epoch: int | None = None, rank: int = 0) -> tuple[int, int, int, int]:
+    """What NumPy seeds the stream of these arguments with: other arguments, other words.
+
+    (seed, epoch, purpose, rank), or (seed, purpose, 0, 0) without an epoch. No purpose is 0, so the third word tells
+    which; and four words of 32 bits are neither padded nor split. ValueError on a number that has more bits or is
+    negative, and on a rank without an epoch.
+    """
+    for name, value in {"seed": seed, "epoch": epoch or 0, "rank": rank}.items():
+        if not 0 <= value < 2**32:
+            raise ValueError(f"{name} = {value}: must be in [0, {2**32 - 1}]. Choose one that fits 32 bits")
+    if epoch is None:
+        if rank:
+            raise ValueError(f"rank = {rank} without an epoch: give the epoch, too, or leave out the rank")
+        return seed, Purpose(purpose), 0, 0
+    return seed, epoch, Purpose(purpose), rank
+
+
+def generator(purpose: Purpose, seed: int, epoch: int | None = None, rank: int = 0) -> torch.Generator:
+    """A random stream of its own for this purpose, seed, epoch and process.
 
     Streams that share nothing let two recipes see the same crops although only one of them draws for mixup, and let a
-    resumed run continue with the draws that the uninterrupted one would have made.
+    resumed run continue with the draws that the uninterrupted one would have made. Different arguments have different
+    `key`s; what is left is chance: PyTorch's CPU streams are numbered with 32 bits.
     """
-    state = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1))
-    return torch.Generator(device).manual_seed(state)
+    state = np.random.SeedSequence(key(purpose, seed, epoch, rank)).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state >> np.uint64(1)))
 
 
 def world() -> tuple[int, int]:

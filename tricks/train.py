@@ -26,6 +26,7 @@ from tricks.data.sets import Dataset, load
 from tricks.distill import distill_loss
 from tricks.models import resnet
 from tricks.parameters import decay_groups, xavier_init_, zero_last_gamma_
+from tricks.process import Purpose
 from tricks.recipe import Recipe, Transfer, teacher_of
 from tricks.runs import K, Run, check_name, lookup
 from tricks.schedules import lr_at
@@ -34,7 +35,6 @@ from tricks.targets import mixup, one_hot, smooth, soft_cross_entropy
 TRAIN_VERSION = 1  # raised whenever a change alters the numbers that a recipe and a seed give
 CACHE = ROOT / "data" / "cache"
 WEIGHTS = ROOT / "data" / "weights"  # those that come with the course
-MIXUP, MODEL = 1, 2  # purposes of random streams; data/loader.py has its own
 Row = dict[str, float]
 P = ParamSpec("P")
 Make = Callable[[K, int, str, Path | None, Callable[[str], None]], Run]
@@ -95,8 +95,7 @@ def epochs(
     yield from rows
     for epoch in range(len(rows), recipe.epochs):
         model.train()
-        draws = np.random.default_rng([seed, epoch, MIXUP])  # a stream of its own: mixup does not change the crops
-        pairs = process.generator(seed, epoch, MIXUP, process.world()[0])
+        mixing = draw_mixup(recipe, seed, epoch, len(train), device)  # mixup: λ and partners
         losses = torch.zeros(len(train), device=device)
         for batch, (x, y) in enumerate(train.epoch(epoch)):
             lr = lr_at(recipe, epoch * len(train) + batch, len(train))  # linear scaling, warm-up, step or cosine decay
@@ -105,8 +104,7 @@ def epochs(
 
             targets = smooth(one_hot(y, train.num_classes), recipe.label_smoothing)  # label smoothing
             if recipe.mixup_alpha:  # mixup
-                lam = draws.beta(recipe.mixup_alpha, recipe.mixup_alpha)
-                x, targets = mixup(x, targets, lam, torch.randperm(len(x), generator=pairs).to(device))
+                x, targets = mixup(x, targets, *mixing[batch])
 
             with autocast():
                 logits = model(x)
@@ -128,6 +126,24 @@ def epochs(
         rows.append({"epoch": epoch + 1, "lr": last_lr, **measure(model, losses, clean_sample, test_sample)})
         save_checkpoint(checkpoint, model, optimizer, scaler, rows, time.perf_counter() - started)
         yield rows[-1]
+
+
+def draw_mixup(
+    recipe: Recipe, seed: int, epoch: int, steps: int, device: torch.device | str
+) -> list[tuple[float, Tensor]]:
+    """For each step of an epoch λ ~ Beta(α, α) and the partners (N,) in the batch of this process; [] without mixup.
+
+    From streams of their own, so that mixup does not change the crops. All at once, because a copy to a GPU within the
+    epoch would wait for it.
+    """
+    if not recipe.mixup_alpha:
+        return []
+    draws = np.random.default_rng(process.key(Purpose.MIXUP, seed, epoch))  # λ is one for all processes
+    lams = draws.beta(recipe.mixup_alpha, recipe.mixup_alpha, steps).tolist()
+    rank, size = process.world()
+    pairs = process.generator(Purpose.MIXUP, seed, epoch, rank)
+    perms = torch.stack([torch.randperm(recipe.batch_size // size, generator=pairs) for _ in range(steps)])
+    return list(zip(lams, perms.to(device), strict=True))
 
 
 def measure(model: nn.Module, losses: Tensor, clean_sample: Loader, test_sample: Loader) -> Row:
@@ -178,7 +194,7 @@ def model_for(recipe: Recipe, num_classes: int, seed: int) -> nn.Module:
         tweak_c=recipe.tweak_c,
         tweak_d=recipe.tweak_d,  # model tweaks
     )
-    xavier_init_(model, process.generator(seed, MODEL))
+    xavier_init_(model, process.generator(Purpose.MODEL, seed))
     if recipe.zero_gamma:  # zero γ
         zero_last_gamma_(model)
     return model.to(process.device(), memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]

@@ -35,7 +35,6 @@ from tricks.figures.pictures import colour_clouds, images_grid
 from tricks.models.resnet import build, parameter_count
 from tricks.notebook import check, live, predict, short, show, sliders, table
 from tricks.parameters import xavier_init_
-from tricks.process import generator
 from tricks.recipe import Recipe
 from tricks.runs import Comparison, caption
 from tricks.schedules import step_lr
@@ -132,7 +131,7 @@ image, index = torch.from_numpy(photo(96))[None], torch.tensor([0])  # uint8 (1,
 # %%
 def draw(key):
     """Random numbers of steps 2 to 5: box (1, 4), mirrored or not (1,), coefficients (1, 3), α (1, 3)."""
-    stream = generator(key)
+    stream = torch.Generator().manual_seed(key)
     box, mirrored = augment.draw_boxes(1, 96, stream), torch.tensor([True])  # in training, every second on average
     return box, mirrored, augment.draw_coefficients(1, stream), augment.draw_alphas(1, stream)
 
@@ -233,7 +232,7 @@ colour_clouds(sample, recoloured(hue=1.0, saturation=0.6, brightness=1.4))
 # have more kilometres, so the loss is a narrow valley.
 
 # %%
-n, stream = 64, generator(2)
+n, stream = 64, torch.Generator().manual_seed(2)
 age, other, noise = torch.randn(3, n, generator=stream)
 cars = torch.stack([age, 0.8 * age + 0.6 * other], dim=1)  # (64, 2)
 price = cars @ torch.tensor([-1.0, -0.5]) + 0.5 * noise
@@ -285,7 +284,7 @@ table(rows)
 # %%
 def descend(lr, momentum=0.0, batch_size=8, steps=40, seed=0):
     """Algorithm 1 on the cars from START: the weights before and after each step, (steps + 1, 2)."""
-    stream, w, v = generator(seed), START, torch.zeros(2)
+    stream, w, v = torch.Generator().manual_seed(seed), START, torch.zeros(2)
     path = [w]
     for _ in range(steps):
         g = gradient(w, torch.randint(n, (batch_size,), generator=stream))
@@ -297,7 +296,7 @@ def descend(lr, momentum=0.0, batch_size=8, steps=40, seed=0):
 
 w, theta, u = torch.nn.Parameter(START.clone()), START, torch.zeros(2)
 optimizer = torch.optim.SGD([w], lr=0.1, momentum=0.9, nesterov=True)
-stream, same = generator(0), generator(0)  # the same batches for both
+stream, same = torch.Generator().manual_seed(0), torch.Generator().manual_seed(0)  # the same batches for both
 for _ in range(40):
     w.grad = gradient(w.detach(), torch.randint(n, (8,), generator=stream))
     optimizer.step()
@@ -391,10 +390,10 @@ fig
 layer = torch.nn.Conv2d(32, 64, kernel_size=3)
 d_in, d_out = 9 * 32, 9 * 64
 a = math.sqrt(6 / (d_in + d_out))
-by_hand = torch.empty(64, 32, 3, 3).uniform_(-a, a, generator=generator(0))
+by_hand = torch.empty(64, 32, 3, 3).uniform_(-a, a, generator=torch.Generator().manual_seed(0))
 
 show(xavier_init_)
-xavier_init_(layer, generator(0))
+xavier_init_(layer, torch.Generator().manual_seed(0))
 assert torch.equal(layer.weight, by_hand)
 channels_only = math.sqrt(6 / (32 + 64))
 print(f"a = {a:.4f}. With channels alone {channels_only:.4f}: {channels_only**2 / a**2:.0f} times the variance")
@@ -408,7 +407,7 @@ print(f"a = {a:.4f}. With channels alone {channels_only:.4f}: {channels_only**2 
 def through_depth(settings, layers=20, width=256):
     fig, ax = canvas()
     for label, (scale, relu) in settings.items():
-        stream = generator(0)
+        stream = torch.Generator().manual_seed(0)
         x = torch.randn(512, width, generator=stream)
         a = scale * math.sqrt(6 / (width + width))
         sizes = [1.0]
@@ -531,7 +530,7 @@ def stairs(peak, total=8 * 120, runs=200):
     lowest = loss(*torch.linalg.lstsq(cars, price[:, None]).solution[:, 0].numpy())
     schedules = {"constant": [peak] * total, "paper's": [step_lr(step, total, peak) for step in range(total)]}
     for label, rates in schedules.items():
-        stream, w, above = generator(0), START.expand(runs, 2), []
+        stream, w, above = torch.Generator().manual_seed(0), START.expand(runs, 2), []
         for lr in rates:
             batch = torch.randint(n, (runs, 8), generator=stream)
             error = (cars[batch] * w[:, None]).sum(dim=2) - price[batch]

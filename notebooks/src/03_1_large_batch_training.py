@@ -33,7 +33,6 @@ from tricks.figures.evidence import against_paper, curves
 from tricks.figures.optimisation import block_growth, gradient_noise, loss_traces, schedule
 from tricks.notebook import budget, check, live, predict, short, show, sliders, table
 from tricks.parameters import decay_groups, zero_last_gamma_
-from tricks.process import generator
 from tricks.recipe import BASELINE, changes
 from tricks.runs import caption, compare, plus_minus
 from tricks.schedules import lr_at, scaled_lr, warmup
@@ -91,7 +90,7 @@ def first_steps(model, rates, batch_size, seed=0):
     """Train with one step per learning rate; yields each batch's loss once its gradients are there, before the step."""
     groups = decay_groups(model.train(), BASELINE.weight_decay, no_bias_decay=False)
     optimizer = torch.optim.SGD(groups, lr=rates[0], momentum=0.9, nesterov=True)
-    stream = generator(seed)
+    stream = torch.Generator().manual_seed(seed)
     for lr in rates:
         optimizer.param_groups[0]["lr"] = lr
         batch = torch.randint(len(x), (batch_size,), generator=stream)
@@ -119,7 +118,7 @@ SIZES, REPEATS = ([8, 16, 32, 64, 128, 256], 12) if QUICK else ([8, 16, 32, 64],
 
 def noise(model):
     """For each batch size: V(b), and an unbiased estimate of ‖G‖², from random batches drawn with replacement."""
-    stream, variances, signals = generator(1), [], []
+    stream, variances, signals = torch.Generator().manual_seed(1), [], []
     for b in SIZES:
         g = torch.stack([gradient(model, torch.randint(len(x), (b,), generator=stream)) for _ in range(REPEATS)])
         variances.append(float(g.var(dim=0).sum()))
@@ -169,7 +168,7 @@ def displacement(model, lr, batches):
     return torch.cat([(p.detach() - old).flatten() for p, old in zip(model.parameters(), before, strict=True)])
 
 
-batch, rows = torch.randint(len(x), (512,), generator=generator(2)), []
+batch, rows = torch.randint(len(x), (512,), generator=torch.Generator().manual_seed(2)), []
 for lr in (0.01, 0.03, 0.1, 0.3):
     row = {"η": lr}
     for name, model in {"first weights": fresh, f"after {STEPS // 2} steps": trained}.items():
@@ -618,7 +617,7 @@ def autograd(d, x_hat, gamma):
     return torch.autograd.grad(gamma * x_hat, (gamma, x_hat), grad_outputs=d)
 
 
-d, x_hat = torch.randn(2, 6, 3, generator=generator(3))
+d, x_hat = torch.randn(2, 6, 3, generator=torch.Generator().manual_seed(3))
 check("gradients", through_gamma, autograd, [(d, x_hat, torch.zeros(3)), (d, x_hat, torch.tensor([1.0, 0.0, -2.0]))])
 
 # %% [markdown]

@@ -37,7 +37,7 @@ from tricks.recipe import changes
 from tricks.runs import caption, compare, overconfidence, plus_minus, t_interval
 from tricks.studies import COSINE, arm
 from tricks.targets import mixup, one_hot, smooth, soft_cross_entropy
-from tricks.train import MIXUP, epochs, prepare
+from tricks.train import draw_mixup, epochs, prepare
 from tricks.train import predict as logits_of
 
 # %% [markdown]
@@ -175,12 +175,12 @@ print(f"largest difference if only y_i is smoothed: {(one_smoothed - smooth(targ
 # %% [markdown]
 # In the training loop it takes three lines. λ is drawn once per *batch*; the partners are a random permutation of the
 # batch, so each picture is used twice, with weights λ and 1 − λ, and no second batch is loaded. (The paper does not
-# say how it pairs.) Both draws come from random streams of their own, keyed by seed and epoch: a run with mixup sees
-# the same crops in the same order as the run without.
+# say how it pairs.) Both are drawn at an epoch's start, from random streams of their own, keyed by seed and epoch: a
+# run with mixup sees the same crops in the same order as the run without.
 
 # %%
-show(epochs, around="# mixup")
-show(epochs, around="MIXUP", context=0)
+show(epochs, around="# mixup", context=2)
+show(draw_mixup)
 
 # %% [markdown]
 # ## Two pictures
@@ -298,8 +298,7 @@ def lowest_loss_of(run):
     recipe, steps = run.recipe, run.meta["train_images"] // run.recipe.batch_size
     if not recipe.mixup_alpha:
         return 0.0
-    stream = np.random.default_rng([run.seed, recipe.epochs - 1, MIXUP])
-    lam = stream.beta(recipe.mixup_alpha, recipe.mixup_alpha, steps)
+    lam = np.array([lam for lam, _ in draw_mixup(recipe, run.seed, recipe.epochs - 1, steps, "cpu")])
     different = (1 - 1 / recipe.batch_size) * 0.9  # the partner is another picture, and of another of ten classes
     return different * float(np.mean(entr(lam) + entr(1 - lam)))
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tricks.data.order import balanced_order, batch_count, check, epoch_order, hold_out, noisy_labels, shares
-from tricks.process import generator
+from tricks.process import Purpose, generator
 
 
 @given(counts=st.lists(st.integers(1, 40), min_size=2, max_size=6), seed=st.integers(0, 99))
@@ -65,7 +65,7 @@ def test_a_training_order_depends_on_seed_and_epoch():
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 1.0])
 def test_noisy_labels_are_other_classes_in_the_share_asked_for(share):
     labels = np.arange(10_000) % 10
-    noisy = noisy_labels(labels, share, 10, generator(0, 1))
+    noisy = noisy_labels(labels, share, 10, generator(Purpose.NOISE, 0))
     changed = noisy != labels
     assert changed.sum() == round(share * 10_000)  # a replaced label is never the old one
     assert labels.tolist() == [i % 10 for i in range(10_000)]  # the argument is as it was
@@ -75,13 +75,13 @@ def test_noisy_labels_are_other_classes_in_the_share_asked_for(share):
         assert counts[0] == 0
         assert counts[1:].min() > 0.7 * changed.sum() / 9  # every other class alike
         assert abs(np.bincount(labels[changed], minlength=10) / changed.sum() - 0.1).max() < 0.03
-        assert (noisy_labels(labels, share, 10, generator(1, 1)) != noisy).any()
-        np.testing.assert_array_equal(noisy_labels(labels, share, 10, generator(0, 1)), noisy)
+        assert (noisy_labels(labels, share, 10, generator(Purpose.NOISE, 1)) != noisy).any()
+        np.testing.assert_array_equal(noisy_labels(labels, share, 10, generator(Purpose.NOISE, 0)), noisy)
 
 
 def test_more_noise_keeps_the_labels_that_less_noise_replaced():
     labels = np.arange(1_000) % 10
-    few, many = (noisy_labels(labels, share, 10, generator(0, 1)) != labels for share in (0.1, 0.3))
+    few, many = (noisy_labels(labels, share, 10, generator(Purpose.NOISE, 0)) != labels for share in (0.1, 0.3))
     assert many[few].all()
 
 

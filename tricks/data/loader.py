@@ -18,19 +18,9 @@ from tricks.augment import (
     normalise,
     paper,
 )
-from tricks.data.order import (
-    DRAWS,
-    NOISE,
-    balanced_order,
-    batch_count,
-    check,
-    epoch_order,
-    hold_out,
-    noisy_labels,
-    shares,
-)
+from tricks.data.order import balanced_order, batch_count, check, epoch_order, hold_out, noisy_labels, shares
 from tricks.data.sets import Dataset, Split
-from tricks.process import generator
+from tricks.process import Purpose, generator
 from tricks.recipe import SAMPLE_IMAGES, Recipe
 
 EVAL_BATCH = 256
@@ -97,7 +87,7 @@ class DeviceLoader:
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         n, device = len(self.images), self.images.device
         order = epoch_order(n, train=self.train, seed=self.seed, epoch=epoch).to(device)
-        draws = [draw.to(device) for draw in self._draw(n, generator(self.seed, epoch, DRAWS))]
+        draws = [draw.to(device) for draw in self._draw(n, generator(Purpose.AUGMENT, self.seed, epoch))]
         for mine in shares(n, self.batch_size, train=self.train, rank=self.rank, world=self.world):
             index = order[mine]
             yield self._batch(index, [draw[mine] for draw in draws]), self.labels[index]
@@ -143,7 +133,7 @@ def loaders(
     train = _subset(dataset.train, np.sort(order))
     clean = _subset(dataset.train, order[:SAMPLE_IMAGES])
     sample = _subset(test, np.sort(balanced_order(test.labels)[:SAMPLE_IMAGES]))
-    noisy = noisy_labels(train.labels, recipe.label_noise, len(dataset.classes), generator(seed, NOISE))
+    noisy = noisy_labels(train.labels, recipe.label_noise, len(dataset.classes), generator(Purpose.NOISE, seed))
 
     if train.images.ndim == 1:  # paths
         from tricks.data.stream import StreamLoader as Kind  # here, because torchvision takes seconds to import

@@ -4,15 +4,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tricks.process import generator
+from tricks.process import Purpose, generator
 from tricks.recipe import AUGMENTS
-
-ORDER, DRAWS, NOISE = 101, 102, 103  # purposes of random streams, beside those of train.py
 
 
 def epoch_order(images: int, *, train: bool, seed: int, epoch: int) -> Tensor:
     """Indices (N,) in the order of this epoch: random in training, as stored otherwise."""
-    return torch.randperm(images, generator=generator(seed, epoch, ORDER)) if train else torch.arange(images)
+    return torch.randperm(images, generator=generator(Purpose.ORDER, seed, epoch)) if train else torch.arange(images)
 
 
 def batch_count(images: int, batch_size: int, *, train: bool) -> int:

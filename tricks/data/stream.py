@@ -22,8 +22,8 @@ from tricks.augment import (
     with_normalise,
 )
 from tricks.data.files import DataError
-from tricks.data.order import DRAWS, batch_count, check, epoch_order, shares
-from tricks.process import generator
+from tricks.data.order import batch_count, check, epoch_order, shares
+from tricks.process import Purpose, generator
 
 WORKERS = 8  # at most, per process
 
@@ -71,7 +71,7 @@ class StreamLoader:
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         n, device = len(self.files), self.labels.device
         order = epoch_order(n, train=self.train, seed=self.seed, epoch=epoch)
-        stream = generator(self.seed, epoch, DRAWS)
+        stream = generator(Purpose.AUGMENT, self.seed, epoch)
         coefficients, alphas = draw_coefficients(n, stream), draw_alphas(n, stream)
         seeds = torch.randint(1 << 62, (n,), generator=stream)
         parts = shares(n, self.batch_size, train=self.train, rank=self.rank, world=self.world)

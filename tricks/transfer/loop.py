@@ -17,6 +17,7 @@ from tricks.data.scene import Scenes, SceneSet
 from tricks.data.scenes import load
 from tricks.data.stream import workers
 from tricks.parameters import decay_groups
+from tricks.process import Purpose
 from tricks.recipe import Transfer
 from tricks.runs import Run
 from tricks.schedules import lr_at
@@ -36,7 +37,6 @@ from tricks.transfer import detection, segmentation
 from tricks.transfer.backbone import backbone_for
 
 TASKS = {"detection": detection, "segmentation": segmentation}
-HEAD, DRAWS, SAMPLING = 201, 202, 203  # purposes of random streams, beside those of train.py and data/order.py
 
 
 class Parts(NamedTuple):
@@ -70,9 +70,11 @@ def epochs(
     for epoch in range(len(rows), recipe.epochs):
         model.train()
         order = epoch_order(len(scenes.train), train=True, seed=seed, epoch=epoch)
-        draws = torch.rand(len(order), 3, generator=process.generator(seed, epoch, DRAWS))  # mirror and crop
+        stream = process.generator(Purpose.AUGMENT_SCENES, seed, epoch)
+        draws = torch.rand(len(order), 3, generator=stream)  # mirror and crop
         losses = torch.zeros(len(mine), device=device)
-        with seeded(seed, epoch, SAMPLING, rank):  # torchvision samples anchors and regions from torch's own stream
+        # torchvision samples anchors and regions from torch's own stream
+        with seeded(Purpose.SAMPLING, seed, epoch, rank):
             for batch, pictures in enumerate(batches(scenes.train, [order[share].tolist() for share in mine])):
                 lr = lr_at(recipe, epoch * len(mine) + batch, len(mine))
                 for group in optimizer.param_groups:
@@ -110,10 +112,10 @@ def evaluate(recipe: Transfer, parts: Parts) -> dict[str, Any]:
 
 
 @contextmanager
-def seeded(*key: int) -> Iterator[None]:
-    """Torch's own random stream, on all devices, is this key's inside, and untouched outside."""
+def seeded(purpose: Purpose, seed: int, epoch: int | None = None, rank: int = 0) -> Iterator[None]:
+    """Torch's own random stream, on all devices, is that of `process.generator` inside, and untouched outside."""
     with torch.random.fork_rng():
-        torch.manual_seed(process.generator(*key).initial_seed())
+        torch.manual_seed(process.generator(purpose, seed, epoch, rank).initial_seed())
         yield
 
 
@@ -128,7 +130,7 @@ def prepare(
     scenes = scenes or load(recipe, seed)
     backbone = backbone_for(recipe, seed, progress)
     device = process.device()
-    with seeded(seed, HEAD):
+    with seeded(Purpose.HEAD, seed):
         model: nn.Module = TASKS[recipe.task].build(recipe, scenes.num_classes, backbone)
     model = model.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     if process.world()[1] > 1:
