@@ -290,10 +290,10 @@ def with_redraw(fig: Figure, redraw: Callable[..., None], *start: Any) -> Figure
     return fig
 
 
-def heading(ax: Axes, **font: Any) -> Annotation:
-    """An empty text where the title stands, for words that a slider changes."""
+def heading(ax: Axes, above: float = 6, **font: Any) -> Annotation:
+    """An empty text where the title stands, `above` points over the axes, for words that a slider changes."""
     at = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "baseline"}
-    return ax.annotate("", (0, 1), xytext=(0, 6), animated=True, **at, **font)
+    return ax.annotate("", (0, 1), xytext=(0, above), animated=True, **at, **font)
 
 
 def set_limits(ax: Axes, **limits: tuple[float, float]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tricks.figures.base import COLOURS, GREY, LIGHT, Figure, canvas, ceiling, set_limits, styled, with_redraw
+from tricks.figures.base import COLOURS, GREY, LIGHT, Figure, canvas, ceiling, heading, set_limits, styled, with_redraw
 from tricks.runs import Comparison, Run, paired, plus_minus, t_interval
 
 LABELS = {
@@ -242,7 +242,7 @@ def progress(
         style = {"linestyle": "--", "color": COLOURS[4], "label": "training, clean"}
         lines["train_accuracy"] = right.plot([], [], **style, **moving)[0]
         fig.legend(loc="outside right upper")
-    heading = left.text(0, 1.04, "", transform=left.transAxes, fontsize=12, animated=True)
+    words = heading(left, fontsize=12)
     # a detector's adds distances of boxes to cross-entropies, and has no unit
     loss = "training loss, sum of four" if metric == "map_50" else LABELS["train_loss"]
     left.set(xlabel="epoch", ylabel=loss, xlim=(0, total or 1), ylim=(0, 1), title=" ")  # keeps room
@@ -252,7 +252,7 @@ def progress(
         ax.xaxis.get_major_locator().set_params(integer=True)
 
     def redraw(rows: Sequence[Mapping[str, float]], title: str = "") -> None:
-        heading.set_text(title)
+        words.set_text(title)
         epochs = [row["epoch"] for row in rows]
         for name, line in lines.items():
             line.set_data(epochs, [row.get(name, math.nan) for row in rows])

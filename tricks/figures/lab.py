@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tricks.figures.base import COLOURS, GREY, LIGHT, Figure, canvas, set_limits, styled, with_redraw
+from tricks.figures.base import COLOURS, GREY, LIGHT, Figure, canvas, heading, set_limits, styled, with_redraw
 from tricks.figures.evidence import LABELS
 from tricks.recipe import Recipe
 from tricks.runs import Run
@@ -31,8 +31,7 @@ class Before(NamedTuple):
 def before_training(before: Before, *, caption: str = "") -> Figure:
     """The learning rate over the run, the target of one picture, and a batch. `redraw(before)`; the classes stay."""
     fig, (left, middle, right) = canvas(3, height=2.9, caption=caption, width_ratios=[1.15, 1, 1.25])
-    heading = {"xycoords": "axes fraction", "textcoords": "offset points", "fontsize": 10, "animated": True}
-    peak, asked, mixed = (ax.annotate("", (0, 1), xytext=(0, 5), **heading) for ax in (left, middle, right))
+    peak, asked, mixed = (heading(ax, fontsize=10) for ax in (left, middle, right))
     (line,) = left.plot([], [], color=COLOURS[0], animated=True, clip_on=False)
     places = range(len(before.classes))
     bars = middle.barh(places, [0.0] * len(places), color=COLOURS[1], animated=True)

@@ -17,6 +17,7 @@ from tricks.figures.base import (
     Figure,
     canvas,
     ceiling,
+    heading,
     set_limits,
     signed,
     styled,
@@ -202,7 +203,7 @@ def two_orders(
     steps = [left.text(0, 0, "", ha="center", animated=True) for _ in range(4)]
     for text in steps:
         text.set_bbox({"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1})
-    heading = left.text(0, 1.04, "", transform=left.transAxes, fontsize=12, animated=True)
+    words = heading(left, fontsize=12)
     left.set(xlabel="tricks added", ylabel="gain over none, points", xlim=(-0.25, 2.25), xticks=[0, 1, 2], title=" ")
     left.legend(loc="upper left")
     bars, values = [], []
@@ -233,7 +234,7 @@ def two_orders(
             steps[2 * i].set(position=(0.5, gain / 2 + side), text=signed(gain), color=COLOURS[i])
             middle = (gain + together) / 2 + side
             steps[2 * i + 1].set(position=(1.5, middle), text=signed(together - gain), color=COLOURS[i])
-        heading.set_text(f"{signed(first)} and {signed(second)}, together {signed(together)}")
+        words.set_text(f"{signed(first)} and {signed(second)}, together {signed(together)}")
         means = tuple((a + b) / 2 for a, b in zip(alone, last, strict=True))
         for group, texts, heights in zip(bars, values, (alone, last, means), strict=True):
             for bar, text, height in zip(group, texts, heights, strict=True):
@@ -281,7 +282,7 @@ def seeds_needed(sd: float = 0.5, effect: float = 0.5, n: int = 5, *, caption: s
     (size,) = right.plot([], [], color=GREY, linestyle="--", animated=True, label="the true difference")
     (there,) = right.plot([], [], "o", color=COLOURS[1], markersize=9, animated=True)
     right.set(xlabel="seeds n in each arm", ylabel="points of accuracy", title=" ")
-    headings = [ax.text(0, 1.04, "", transform=ax.transAxes, fontsize=11, animated=True) for ax in (left, right)]
+    headings = [heading(ax, fontsize=11) for ax in (left, right)]
     for ax, place in ((left, "lower right"), (right, "upper right")):
         ax.set(xlim=(0, most))
         ax.legend(loc=place)
@@ -363,7 +364,7 @@ def explorer(
     right.set(xlabel="accuracy after the last epoch, %", title=" ", ylim=(len(arms) - 0.4, -0.6))
     right.set_yticks(range(len(arms)), arms, fontsize=8)
     right.grid(axis="y", visible=False)
-    headings = [ax.text(0, 1.04, "", transform=ax.transAxes, fontsize=10, animated=True) for ax in (left, right)]
+    headings = [heading(ax, fontsize=10) for ax in (left, right)]
 
     def redraw(label_smoothing: float = label_smoothing, mixup_alpha: float = mixup_alpha, lr: float = lr) -> None:
         wanted = {"label_smoothing": label_smoothing, "mixup_alpha": mixup_alpha, "lr": lr}

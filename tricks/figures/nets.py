@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 
-from tricks.figures.base import COLOURS, GREY, INK, SIZE, Figure, canvas, signed, styled, with_redraw
+from tricks.figures.base import COLOURS, GREY, INK, SIZE, Figure, canvas, heading, signed, styled, with_redraw
 from tricks.runs import t_interval
 
 DARKEST = 4  # times an even reading: the rest of the positions when three quarters go unread
@@ -34,9 +34,7 @@ def coverage(maps: Mapping[str, Any], *, columns: int = 0, caption: str = "") ->
         middle: Any = {"ha": "center", "va": "center", "fontsize": min(10, 25 * side / len(weights))}
         numbers = [ax.text(0, 0, "", **middle, animated=True) for _ in range(NUMBERS)]
         ax.set_title(" \n ", fontsize=12)  # room for the next two
-        above: Any = {"xycoords": "axes fraction", "textcoords": "offset points", "animated": True}
-        label = ax.annotate("", (0, 1), (0, 21), **above)
-        unread = ax.annotate("", (0, 1), (0, 6), **above, fontsize=10)
+        label, unread = heading(ax, above=21), heading(ax, fontsize=10)
         ax.set(xlabel="column", ylabel="row", xticks=[], yticks=[])
         ax.grid(visible=False)
         drawn.append((image, numbers, label, unread))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from tricks.figures.base import COLOURS, GREY, INK, LIGHT, Figure, canvas, styled, with_redraw
+from tricks.figures.base import COLOURS, GREY, INK, LIGHT, Figure, canvas, heading, styled, with_redraw
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def number_lines(value: float = 0.1, *, caption: str = "") -> Figure:
         whole.barh(place, low - tail, 0.5, left=tail, color=colour, alpha=0.35, label="subnormal" if place == 2 else "")
     near.axvline(0, color=INK, linewidth=1, linestyle="--")
     near.plot([-half, half], [[2, 1, 0]] * 2, color=LIGHT, linewidth=1, zorder=0)
-    heading = near.text(0, 1.04, "", transform=near.transAxes, fontsize=12, animated=True)
+    question = heading(near, fontsize=12)
     near.set(xlim=(-half, 2.1 * half), ylim=(-0.6, 2.6), xticks=range(-2, 3), title=" ")
     near.set_xlabel("distance from x, in spacings of the coarser 16-bit format", loc="left")
     near.spines["bottom"].set_bounds(-half, half)
@@ -107,7 +107,7 @@ def number_lines(value: float = 0.1, *, caption: str = "") -> Figure:
             seen = np.isfinite(nearest) and abs(nearest - value) <= half * unit
             dot.set_data([(nearest - value) / unit] if seen else [], [places[form]] if seen else [])
             words.set_text(_fate(form, value, nearest))
-        heading.set_text(f"Which numbers are there near x = {value:.6g}?")
+        question.set_text(f"Which numbers are there near x = {value:.6g}?")
         line.set_xdata([np.log2(value)] * 2)
         mark.set_x(np.log2(value))
 
@@ -186,7 +186,7 @@ def gradient_histogram(gradients: Any, loss_scale: float = 1, *, caption: str = 
     for label, (low, high, colour, alpha) in zones.items():
         left.axvspan(low, high, color=colour, alpha=alpha, linewidth=0, label=label)
     bars = left.stairs(share, edges, fill=True, color=COLOURS[0], alpha=0.75, animated=True)
-    words = left.text(0, 1.02, "", transform=left.transAxes, fontsize=10, linespacing=1.2, va="bottom", animated=True)
+    words = heading(left, fontsize=10)
     left.set(xlabel="log2 of |gradient · loss scale|", ylabel="share of gradients per factor of 2, %", title=" \n ")
     left.set(xlim=(-48, 24), ylim=(0, 1.35 * share.max()))
     left.legend(loc="upper center", ncols=3, title="in fp16", columnspacing=1, handlelength=1, fontsize=9)
@@ -248,7 +248,7 @@ def lost_updates(weights: Any, gradients: Any, lr: float = 0.1, *, caption: str 
         left.axvspan(-form.mantissa_bits - 2, -form.mantissa_bits - 1, color=colour, alpha=0.6, linewidth=0)
         side, place = ("left", -form.mantissa_bits - 0.7) if form is BF16 else ("right", -form.mantissa_bits - 2.3)
         left.text(place, 1.26 * share.max(), form.name, ha=side, va="bottom", fontsize=10)
-    words = left.text(0, 1.04, "", transform=left.transAxes, fontsize=11, animated=True)
+    words = heading(left, fontsize=11)
     left.set(xlabel="log2 of |lr · gradient / weight|", ylabel="share of weights per factor of 2, %", title=" ")
     left.set(xlim=(-42, 12), ylim=(0, 1.4 * share.max()))
 
