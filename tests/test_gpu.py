@@ -8,9 +8,10 @@ import test_train
 import torch
 from test_train import TINY, dataset, note_in_training
 
-from tricks import process, runs, train
+from tricks import process, train
 from tricks.data.loader import DeviceLoader
 from tricks.recipe import AUGMENTS
+from tricks.records import store
 from tricks.train import epochs, prepare
 
 pytestmark = [
@@ -83,7 +84,7 @@ def test_a_record_and_its_teacher_are_made_on_the_gpu_and_say_so(own_cache):
     made = train.run(recipe, 1, name="tiny", progress=lambda _: None)
     assert made.meta["device"] == torch.cuda.get_device_name()
     assert made.meta["tf32"] == process.has_tf32(process.device())
-    assert runs.find(recipe, runs.OWN_RUNS) == [made]
+    assert store.find(recipe, store.OWN_RUNS) == [made]
     assert made.rows[-1]["test_accuracy"] == pytest.approx(made.accuracy)
     weights = train.weights_for(recipe, 1, dataset())
     assert train.weights_path(recipe, 1).exists() and all(w.device.type == "cpu" for w in weights.values())

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.optim import lr_scheduler
 
-from tricks import paper
 from tricks.recipe import BASELINE
+from tricks.records import paper
 from tricks.schedules import cosine_lr, lr_at, peak_lr, scaled_lr, step_lr, warmup
 
 STEPS = 7  # per epoch; odd, so that halves of epochs are no whole steps

@@ -15,9 +15,10 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
-from tricks import ROOT, process, runs, train
+from tricks import ROOT, process, train
 from tricks.data.sets import Dataset, Split
 from tricks.recipe import BASELINE
+from tricks.records import store
 from tricks.targets import one_hot, smooth, soft_cross_entropy
 from tricks.train import draw_mixup, epochs, prepare
 
@@ -133,8 +134,8 @@ def test_seeds_differ_and_a_seed_repeats():
 @pytest.fixture
 def own_cache(tmp_path, monkeypatch):
     monkeypatch.setattr(train, "CACHE", tmp_path / "cache")
-    monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
-    monkeypatch.setattr(runs, "OWN_RUNS", tmp_path / "own")
+    monkeypatch.setattr(store, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr(store, "OWN_RUNS", tmp_path / "own")
     monkeypatch.setattr(train, "load", lambda *_: dataset())
     return tmp_path
 
@@ -296,7 +297,7 @@ def test_run_records_once_and_removes_its_checkpoint(own_cache):
     assert messages[-1].startswith("tiny, seed 5: epoch 3") and "min left" in messages[-1]
     (weights,) = (own_cache / "cache").rglob("*.safetensors")
     assert weights == train.weights_path(TINY, 5)
-    assert runs.find(TINY, own_cache / "own") == [first]
+    assert store.find(TINY, own_cache / "own") == [first]
     again = train.run(TINY, 5, name="tiny", progress=messages.append)
     assert again == first and "already recorded" in messages[-1]
     assert first.meta["train_images"] == 64 and first.meta["source"] == "made up for a test"

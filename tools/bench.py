@@ -25,12 +25,14 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchvision import transforms
 
-from tricks import ROOT, augment, process, runs, studies, train
+from tricks import ROOT, augment, process, train
+from tricks.course.lesson import sliders
 from tricks.data.loader import DeviceLoader, Loader
 from tricks.data.sets import Split, load
-from tricks.figures import targets
-from tricks.notebook import sliders
+from tricks.plots import smoothing
 from tricks.recipe import BASELINE, Recipe
+from tricks.records import store
+from tricks.studies import studies
 
 PAGE = ROOT / "docs" / "performance.md"
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
@@ -218,7 +220,7 @@ def peak_memory(images: int) -> Result:
 
 def import_seconds() -> Result:
     """Time to import the plots and the schedules, which want no torch; the median of five processes."""
-    plots = [f"tricks.figures.{path.stem}" for path in sorted((ROOT / "tricks" / "figures").glob("[!_]*.py"))]
+    plots = [f"tricks.plots.{path.stem}" for path in sorted((ROOT / "tricks" / "figures").glob("[!_]*.py"))]
     code = (
         "import sys, time\n"
         "started = time.perf_counter()\n"
@@ -233,7 +235,7 @@ def import_seconds() -> Result:
 
 def slider_redraw(moves: int = 50) -> Result:
     """From a slider's new value to the new PNG, on the panel of the label-smoothing lesson; the median of all moves."""
-    panel = sliders(targets.optimal_gap, eps=(0.0, 0.9, 0.005), K=(2, 1000))
+    panel = sliders(smoothing.optimal_gap, eps=(0.0, 0.9, 0.005), K=(2, 1000))
     milliseconds = []
     for move in range(moves):
         before = panel.picture.value
@@ -254,7 +256,7 @@ def in_new_process(code: str) -> str:
 def recorded_recipe() -> Result:
     """Accuracy and time of the recipe that section 5 starts from, as recorded, to hold later changes against."""
     found = studies.arm("cosine")
-    mean, half = runs.t_interval([run.accuracy for run in found])
+    mean, half = store.t_interval([run.accuracy for run in found])
     minutes = statistics.median(run.meta["seconds"] for run in found if run.meta["seconds"]) / 60
     threads = "/".join(sorted({str(run.meta["threads"]) for run in found}))
     return Result(

@@ -41,10 +41,10 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from traitlets import default
 
 from tricks import ROOT
+from tricks.course.lesson import shown
 from tricks.data import pennfudan
 from tricks.data.files import DataError, write_atomic
 from tricks.data.sets import load
-from tricks.notebook import shown
 
 NOTEBOOKS = ROOT / "notebooks"
 CELL_SECONDS = 900

@@ -1,10 +1,11 @@
 """Draw the README's picture, docs/images/step_and_cosine.png: Fig. 3b of the paper beside ours, from the records."""
 
-from tricks import ROOT, paper
+from tricks import ROOT
 from tricks.data.files import write_atomic
-from tricks.figures.evidence import curves
-from tricks.runs import caption
-from tricks.studies import arm
+from tricks.plots.evidence import curves
+from tricks.records import paper
+from tricks.records.store import caption
+from tricks.studies.studies import arm
 
 
 def main() -> None:

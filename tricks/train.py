@@ -19,16 +19,17 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from tricks import ROOT, metrics, process, runs
+from tricks import ROOT, metrics, process
 from tricks.data.files import write_atomic
 from tricks.data.loader import Loader, loaders
 from tricks.data.sets import Dataset, load
-from tricks.distill import distill_loss
+from tricks.distillation import distill_loss
 from tricks.models import resnet
 from tricks.parameters import decay_groups, xavier_init_, zero_last_gamma_
 from tricks.process import Purpose
 from tricks.recipe import Recipe, Transfer, teacher_of
-from tricks.runs import K, Run, check_name, lookup
+from tricks.records import store
+from tricks.records.store import K, Run, check_name, lookup
 from tricks.schedules import lr_at
 from tricks.targets import mixup, one_hot, smooth, soft_cross_entropy
 
@@ -284,7 +285,7 @@ def run(
     progress: Callable[[str], None] = print,
 ) -> Run:
     """Train to the end and keep the record, below `folder` (data/own), and the weights; see `recorded_once`."""
-    return recorded_once(_run, recipe, seed, name, record, folder or runs.OWN_RUNS, progress)
+    return recorded_once(_run, recipe, seed, name, record, folder or store.OWN_RUNS, progress)
 
 
 def recorded_once(

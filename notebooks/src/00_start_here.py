@@ -30,16 +30,16 @@ from IPython.display import display
 from scipy.special import stdtrit
 
 from tricks import ROOT, metrics, process
+from tricks.course.lesson import budget, check, live, predict, show, sliders, table
 from tricks.data.sets import find, load
-from tricks.figures.base import COLOURS, GREY, canvas, export, styled, with_redraw
-from tricks.figures.evidence import curves
-from tricks.figures.optimisation import schedule
-from tricks.figures.pictures import images_grid
-from tricks.notebook import budget, check, live, predict, show, sliders, table
+from tricks.plots.evidence import curves
+from tricks.plots.preprocessing import images_grid
+from tricks.plots.schedules import schedule
+from tricks.plots.style import COLOURS, GREY, canvas, export, styled, with_redraw
 from tricks.recipe import BASELINE, changes
-from tricks.runs import caption, load_all, t_interval
+from tricks.records.store import caption, load_all, t_interval
 from tricks.schedules import cosine_lr, lr_at, warmup
-from tricks.studies import COSINE, arm
+from tricks.studies.studies import COSINE, arm
 from tricks.train import epochs, prepare
 from tricks.train import predict as logits_of
 

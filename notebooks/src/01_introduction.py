@@ -25,14 +25,15 @@ from itertools import pairwise, permutations
 from IPython.display import display
 from scipy.special import chdtri, stdtrit
 
-from tricks import ROOT, paper
-from tricks.figures.base import COLOURS, GREY, canvas, export, styled
-from tricks.figures.evidence import against_paper
-from tricks.figures.ladder import ladder, power, same_seeds, seeds_for, seeds_needed, two_orders
-from tricks.notebook import check, live, predict, short, show, sliders, table
+from tricks import ROOT
+from tricks.course.lesson import check, live, predict, short, show, sliders, table
+from tricks.plots.evidence import against_paper
+from tricks.plots.ladder import ladder, power, same_seeds, seeds_for, seeds_needed, two_orders
+from tricks.plots.style import COLOURS, GREY, canvas, export, styled
 from tricks.recipe import changes
-from tricks.runs import Comparison, caption, compare, errors_removed, t_interval
-from tricks.studies import ARMS, COSINE, PILOTS, arm
+from tricks.records import paper
+from tricks.records.store import Comparison, caption, compare, errors_removed, t_interval
+from tricks.studies.studies import ARMS, COSINE, PILOTS, arm
 
 # %% [markdown]
 # ## The ladder

@@ -24,21 +24,22 @@ import numpy as np
 import torch
 from PIL import Image
 
-from tricks import augment, paper
+from tricks import augment
+from tricks.course.lesson import check, live, predict, short, show, sliders, table
 from tricks.data.archive import members
 from tricks.data.folders import Picture, decode
 from tricks.data.sets import find, load
-from tricks.figures.base import COLOURS, GREY, LIGHT, canvas, export, styled
-from tricks.figures.evidence import against_paper, curves
-from tricks.figures.optimisation import contour_paths
-from tricks.figures.pictures import colour_clouds, images_grid
 from tricks.models.resnet import build, parameter_count
-from tricks.notebook import check, live, predict, short, show, sliders, table
 from tricks.parameters import xavier_init_
+from tricks.plots.evidence import against_paper, curves
+from tricks.plots.preprocessing import colour_clouds, images_grid
+from tricks.plots.schedules import contour_paths
+from tricks.plots.style import COLOURS, GREY, LIGHT, canvas, export, styled
 from tricks.recipe import Recipe
-from tricks.runs import Comparison, caption
+from tricks.records import paper
+from tricks.records.store import Comparison, caption
 from tricks.schedules import step_lr
-from tricks.studies import arm
+from tricks.studies.studies import arm
 from tricks.train import epochs, prepare
 
 dataset = load("auto")

@@ -24,19 +24,20 @@ import torch
 from IPython.display import Markdown, display
 from torch.nn.functional import avg_pool2d, cross_entropy
 
-from tricks import paper, process
+from tricks import process
 from tricks.augment import normalise
+from tricks.course.lesson import budget, check, live, predict, short, show, sliders, table
 from tricks.data.order import balanced_order
 from tricks.data.sets import load
-from tricks.figures.base import export
-from tricks.figures.evidence import against_paper, curves
-from tricks.figures.optimisation import block_growth, gradient_noise, loss_traces, schedule
-from tricks.notebook import budget, check, live, predict, short, show, sliders, table
 from tricks.parameters import decay_groups, zero_last_gamma_
+from tricks.plots.evidence import against_paper, curves
+from tricks.plots.schedules import block_growth, gradient_noise, loss_traces, schedule
+from tricks.plots.style import export
 from tricks.recipe import BASELINE, changes
-from tricks.runs import caption, compare, plus_minus
+from tricks.records import paper
+from tricks.records.store import caption, compare, plus_minus
 from tricks.schedules import lr_at, scaled_lr, warmup
-from tricks.studies import ARMS, LARGE_BATCH, PILOTS, SMALL_BATCH, arm
+from tricks.studies.studies import ARMS, LARGE_BATCH, PILOTS, SMALL_BATCH, arm
 from tricks.train import epochs, model_for, prepare
 
 # %% [markdown]

@@ -28,11 +28,11 @@ import torch
 from IPython.display import display
 from torch.nn import BatchNorm2d, Conv2d, Linear
 
-from tricks import ROOT, paper, process
+from tricks import ROOT, process
+from tricks.course.lesson import budget, check, live, predict, short, show, sliders, table
 from tricks.data.sets import load
-from tricks.figures.base import COLOURS, GREY, canvas, export, styled
-from tricks.figures.evidence import against_paper, curves
-from tricks.figures.precision import (
+from tricks.plots.evidence import against_paper, curves
+from tricks.plots.precision import (
     BF16,
     FP16,
     FP32,
@@ -44,10 +44,11 @@ from tricks.figures.precision import (
     shares,
     speeds,
 )
-from tricks.notebook import budget, check, live, predict, short, show, sliders, table
+from tricks.plots.style import COLOURS, GREY, canvas, export, styled
 from tricks.recipe import changes
-from tricks.runs import caption, compare, plus_minus
-from tricks.studies import COSINE, arm
+from tricks.records import paper
+from tricks.records.store import caption, compare, plus_minus
+from tricks.studies.studies import COSINE, arm
 from tricks.targets import one_hot, soft_cross_entropy
 from tricks.train import epochs, prepare
 

@@ -26,12 +26,8 @@ import torchvision
 from torch import nn
 from torch.nn.functional import avg_pool2d, pad
 
-from tricks import paper
+from tricks.course.lesson import check, live, predict, short, show, sliders, table
 from tricks.data.sets import load
-from tricks.figures.base import export
-from tricks.figures.evidence import against_paper, curves
-from tricks.figures.nets import accuracy_cost, coverage, part_costs, receptive_field
-from tricks.figures.pictures import images_grid
 from tricks.models.resnet import (
     NETS,
     Bottleneck,
@@ -42,11 +38,15 @@ from tricks.models.resnet import (
     multiply_adds,
     parameter_count,
 )
-from tricks.notebook import check, live, predict, short, show, sliders, table
 from tricks.parameters import zero_last_gamma_
+from tricks.plots.evidence import against_paper, curves
+from tricks.plots.preprocessing import images_grid
+from tricks.plots.style import export
+from tricks.plots.tweaks import accuracy_cost, coverage, part_costs, receptive_field
 from tricks.recipe import changes
-from tricks.runs import caption, compare, plus_minus
-from tricks.studies import PILOTS, TWEAKS, arm
+from tricks.records import paper
+from tricks.records.store import caption, compare, plus_minus
+from tricks.studies.studies import PILOTS, TWEAKS, arm
 from tricks.train import epochs, model_for, prepare
 
 dataset = load("auto")

@@ -25,16 +25,16 @@ import torch
 from IPython.display import display
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from tricks import paper
+from tricks.course.lesson import check, live, predict, short, show, sliders, table
 from tricks.data.sets import load
-from tricks.figures.base import COLOURS, GREY, canvas, export, styled
-from tricks.figures.evidence import against_paper, curves, lead, leads
-from tricks.figures.optimisation import bowl_rates, distance_and_noise, noise_floor, noisy_quadratic, schedule
-from tricks.notebook import check, live, predict, short, show, sliders, table
+from tricks.plots.evidence import against_paper, curves, lead, leads
+from tricks.plots.schedules import bowl_rates, distance_and_noise, noise_floor, noisy_quadratic, schedule
+from tricks.plots.style import COLOURS, GREY, canvas, export, styled
 from tricks.recipe import BASELINE, changes
-from tricks.runs import caption, compare, t_interval
+from tricks.records import paper
+from tricks.records.store import caption, compare, t_interval
 from tricks.schedules import cosine_lr, lr_at, step_lr
-from tricks.studies import ARMS, COSINE, arm
+from tricks.studies.studies import ARMS, COSINE, arm
 from tricks.train import epochs, prepare
 
 # %% [markdown]

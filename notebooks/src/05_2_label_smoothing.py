@@ -22,15 +22,16 @@ import torch
 from IPython.display import display
 from torch.nn.functional import cross_entropy
 
-from tricks import metrics, paper
+from tricks import metrics
+from tricks.course.lesson import check, live, predict, short, show, sliders, table
 from tricks.data.sets import load
-from tricks.figures.base import export
-from tricks.figures.evidence import against_paper, gap_histogram, reliability, response
-from tricks.figures.targets import optimal_gap, theoretical_gap
-from tricks.notebook import check, live, predict, short, show, sliders, table
+from tricks.plots.evidence import against_paper, gap_histogram, reliability, response
+from tricks.plots.smoothing import optimal_gap, theoretical_gap
+from tricks.plots.style import export
 from tricks.recipe import changes
-from tricks.runs import caption, compare, overconfidence, plus_minus, t_interval, value
-from tricks.studies import SMOOTH, arm
+from tricks.records import paper
+from tricks.records.store import caption, compare, overconfidence, plus_minus, t_interval, value
+from tricks.studies.studies import SMOOTH, arm
 from tricks.targets import one_hot, pytorch_eps, smooth, soft_cross_entropy
 from tricks.train import epochs, prepare
 from tricks.train import predict as logits_of

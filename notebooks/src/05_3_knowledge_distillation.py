@@ -22,17 +22,18 @@ import torch
 import torch.nn.functional as F
 from IPython.display import clear_output, display
 
-from tricks import metrics, paper
+from tricks import metrics
+from tricks.course.lesson import check, live, predict, short, show, sliders, table
 from tricks.data.sets import load
-from tricks.distill import distill_loss
-from tricks.figures.base import COLOURS, GREY, canvas, export, styled
-from tricks.figures.evidence import against_paper, reliability, response
-from tricks.figures.targets import soft_gradient, soft_targets
+from tricks.distillation import distill_loss
 from tricks.models.resnet import build, multiply_adds
-from tricks.notebook import check, live, predict, short, show, sliders, table
+from tricks.plots.evidence import against_paper, reliability, response
+from tricks.plots.smoothing import soft_gradient, soft_targets
+from tricks.plots.style import COLOURS, GREY, canvas, export, styled
 from tricks.recipe import changes, teacher_of
-from tricks.runs import caption, compare, plus_minus, t_interval, value
-from tricks.studies import DISTILL, SMOOTH, arm
+from tricks.records import paper
+from tricks.records.store import caption, compare, plus_minus, t_interval, value
+from tricks.studies.studies import DISTILL, SMOOTH, arm
 from tricks.targets import one_hot, smooth, soft_cross_entropy
 from tricks.train import epochs, prepare, teacher_for
 from tricks.train import predict as logits_of

@@ -26,16 +26,17 @@ from scipy.special import digamma, entr
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from tricks import metrics, paper
+from tricks import metrics
 from tricks.augment import normalise
+from tricks.course.lesson import check, live, predict, short, show, sliders, table
 from tricks.data.sets import load
-from tricks.figures.base import export
-from tricks.figures.evidence import against_paper, reliability, response
-from tricks.figures.mixing import Plane, beta_density, decision_map, grid, lighter_weight, mixed_pair, near_ends
-from tricks.notebook import check, live, predict, short, show, sliders, table
+from tricks.plots.evidence import against_paper, reliability, response
+from tricks.plots.mixup import Plane, beta_density, decision_map, grid, lighter_weight, mixed_pair, near_ends
+from tricks.plots.style import export
 from tricks.recipe import changes
-from tricks.runs import caption, compare, overconfidence, plus_minus, t_interval
-from tricks.studies import COSINE, arm
+from tricks.records import paper
+from tricks.records.store import caption, compare, overconfidence, plus_minus, t_interval
+from tricks.studies.studies import COSINE, arm
 from tricks.targets import mixup, one_hot, smooth, soft_cross_entropy
 from tricks.train import draw_mixup, epochs, prepare
 from tricks.train import predict as logits_of

@@ -28,10 +28,11 @@ from scipy.stats import spearmanr
 from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import box_iou
 
-from tricks import metrics, paper
+from tricks import metrics
+from tricks.course.lesson import budget, check, live, predict, show, sliders, table
 from tricks.data.scenes import load
-from tricks.figures.base import export
-from tricks.figures.detection import (
+from tricks.models.resnet import parameter_count
+from tricks.plots.detection import (
     boxes_side_by_side,
     envelope,
     five_boxes,
@@ -42,15 +43,15 @@ from tricks.figures.detection import (
     three_tasks,
     two_boxes,
 )
-from tricks.figures.evidence import against_paper, curves
-from tricks.figures.segmentation import classifier_and_task
-from tricks.models.resnet import parameter_count
-from tricks.notebook import budget, check, live, predict, show, sliders, table
+from tricks.plots.evidence import against_paper, curves
+from tricks.plots.segmentation import classifier_and_task
+from tricks.plots.style import export
 from tricks.recipe import changes
-from tricks.runs import caption, compare, plus_minus
-from tricks.studies import arm
+from tricks.records import paper
+from tricks.records.store import caption, compare, plus_minus
+from tricks.studies.arms import BACKBONES, DETECTION, DETECTION_ARMS
+from tricks.studies.studies import arm
 from tricks.transfer import detection
-from tricks.transfer.arms import BACKBONES, DETECTION, DETECTION_ARMS
 from tricks.transfer.backbone import backbone_for, trunk
 from tricks.transfer.loop import epochs, evaluate, prepare
 

@@ -27,11 +27,12 @@ from scipy.stats import spearmanr
 from torch import nn
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_jaccard_index
 
-from tricks import metrics, paper
+from tricks import metrics
+from tricks.course.lesson import budget, check, live, predict, show, sliders, table
 from tricks.data.scenes import load
-from tricks.figures.base import export
-from tricks.figures.evidence import against_paper, curves
-from tricks.figures.segmentation import (
+from tricks.models.resnet import NETS, ResNet, multiply_adds, parameter_count
+from tricks.plots.evidence import against_paper, curves
+from tricks.plots.segmentation import (
     classifier_and_task,
     coarse_truth,
     counted,
@@ -40,13 +41,13 @@ from tricks.figures.segmentation import (
     side_by_side,
     windows,
 )
-from tricks.models.resnet import NETS, ResNet, multiply_adds, parameter_count
-from tricks.notebook import budget, check, live, predict, show, sliders, table
+from tricks.plots.style import export
 from tricks.recipe import changes
-from tricks.runs import caption, compare, plus_minus
-from tricks.studies import arm
+from tricks.records import paper
+from tricks.records.store import caption, compare, plus_minus
+from tricks.studies.arms import BACKBONES, SEGMENTATION, SEGMENTATION_ARMS
+from tricks.studies.studies import arm
 from tricks.transfer import segmentation
-from tricks.transfer.arms import BACKBONES, SEGMENTATION, SEGMENTATION_ARMS
 from tricks.transfer.backbone import backbone_for, trunk
 from tricks.transfer.loop import epochs, evaluate, prepare
 from tricks.transfer.segmentation import SpreadPool, dilate_, pixels, resized

@@ -24,14 +24,15 @@ from itertools import combinations, pairwise, permutations
 
 from IPython.display import display
 
-from tricks import cost, paper
+from tricks.course import cost
+from tricks.course.lesson import check, live, predict, short, show, sliders, table
 from tricks.data.sets import load
-from tricks.figures.base import export
-from tricks.figures.ladder import explorer, ladder, measures, same_seeds, worth
-from tricks.notebook import check, live, predict, short, show, sliders, table
+from tricks.plots.ladder import explorer, ladder, measures, same_seeds, worth
+from tricks.plots.style import export
 from tricks.recipe import BASELINE, changes
-from tricks.runs import caption, compare, errors_removed, overconfidence, plus_minus, t_interval
-from tricks.studies import ARMS, PILOTS, STACK, arm
+from tricks.records import paper
+from tricks.records.store import caption, compare, errors_removed, overconfidence, plus_minus, t_interval
+from tricks.studies.studies import ARMS, PILOTS, STACK, arm
 from tricks.train import epochs, model_for, prepare
 from tricks.train import predict as logits_of
 

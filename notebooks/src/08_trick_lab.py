@@ -18,15 +18,15 @@ from dataclasses import replace
 
 from scipy.special import stdtrit
 
-from tricks import cost
-from tricks.figures.base import export
-from tricks.figures.evidence import response
-from tricks.lab import Lab
-from tricks.notebook import check, short, show, table
+from tricks.course import cost
+from tricks.course.lab import Lab
+from tricks.course.lesson import check, short, show, table
+from tricks.course.trial import nearest
+from tricks.plots.evidence import response
+from tricks.plots.style import export
 from tricks.recipe import BASELINE, changes
-from tricks.runs import caption, compare
-from tricks.studies import ARMS, arm
-from tricks.trial import nearest
+from tricks.records.store import caption, compare
+from tricks.studies.studies import ARMS, arm
 
 # %% [markdown]
 # ## The lab
@@ -140,7 +140,7 @@ fig
 #   held out, and the test set stays unseen until you have chosen.
 # - **Then run it with more seeds.** **Save runs** keeps what the lab has trained as a record like any other: same
 #   code, same metrics, on all test pictures. What `./course train` records with other seeds goes with it, because a
-#   record is found by its recipe: `find(recipe, OWN_RUNS)` from `tricks.runs` gives them all. They are yours, in
+#   record is found by its recipe: `find(recipe, OWN_RUNS)` from `tricks.records.store` gives them all. They are yours, in
 #   `data/own/`; a study never counts them, not even runs of an arm's very recipe.
 # - **State budget and data.** At a few passes over 10,000 pictures a network underfits, and tricks against overfitting
 #   have little to do. The same recipe at 50,000 pictures and 100 epochs is another question.

@@ -52,17 +52,18 @@ from torch import nn
 from torch.optim.lr_scheduler import LinearLR, SequentialLR, StepLR
 from torchvision.transforms.v2 import functional as TF
 
-from tricks import augment, paper
+from tricks import augment
+from tricks.course.lesson import check, live, short, sliders, table
 from tricks.data.sets import load
-from tricks.distill import distill_loss
-from tricks.figures.base import GREY, canvas, export, styled, with_redraw
-from tricks.figures.pictures import images_grid
+from tricks.distillation import distill_loss
 from tricks.models import resnet
-from tricks.notebook import check, live, short, sliders, table
 from tricks.parameters import decay_groups, xavier_init_
+from tricks.plots.preprocessing import images_grid
+from tricks.plots.style import GREY, canvas, export, styled, with_redraw
 from tricks.recipe import Recipe, changes
+from tricks.records import paper
 from tricks.schedules import cosine_lr, lr_at, step_lr
-from tricks.studies import COSINE
+from tricks.studies.studies import COSINE
 from tricks.targets import mixup, one_hot, pytorch_eps, smooth, soft_cross_entropy
 from tricks.train import epochs, prepare
 

@@ -59,10 +59,10 @@ CHANGED = """([img, old]) => img.src !== old && img.complete && img.naturalWidth
 IMPORTS = """
 from dataclasses import replace
 
-from tricks.figures.base import canvas, styled
-from tricks.figures.optimisation import schedule
-from tricks.figures.targets import optimal_gap
-from tricks.notebook import sliders
+from tricks.plots.style import canvas, styled
+from tricks.plots.schedules import schedule
+from tricks.plots.smoothing import optimal_gap
+from tricks.course.lesson import sliders
 from tricks.recipe import BASELINE
 """
 WORKING = """
@@ -103,7 +103,7 @@ panel.controls["eps"].observe(fail, "value")
 panel
 """
 TEXTS = """
-from tricks.notebook import predict, table
+from tricks.course.lesson import predict, table
 
 print("printed")
 predict("How much?", -1, 1)

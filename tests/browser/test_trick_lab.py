@@ -15,12 +15,12 @@ OPEN = """
 import os
 from pathlib import Path
 
-import tricks.lab
+import tricks.course.lab
 from tricks.data import shapes
 
 Path("pid").write_text(str(os.getpid()))
 shapes.TRAIN_IMAGES, shapes.TEST_IMAGES = 2_000, 200
-lab = tricks.lab.Lab("shapes")
+lab = tricks.course.lab.Lab("shapes")
 lab
 """
 LONG = "lab.set(epochs=40)"

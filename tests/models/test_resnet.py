@@ -9,7 +9,7 @@ import torchvision
 from torch import nn
 
 from tricks.models.resnet import NETS, Bottleneck, build, multiply_adds, parameter_count
-from tricks.paper import table
+from tricks.records.paper import table
 
 B = {"tweak_b": True}
 C = {"tweak_c": True}

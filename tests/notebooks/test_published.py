@@ -14,7 +14,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from tricks import ROOT
-from tricks.notebook import shown
+from tricks.course.lesson import shown
 from tricks.schedules import cosine_lr, lr_at
 
 LESSONS = tool.sources([])
@@ -74,8 +74,8 @@ SOURCE = """\
 # %%
 import sys
 
-from tricks.figures.targets import optimal_gap
-from tricks.notebook import check, live, predict, sliders
+from tricks.plots.smoothing import optimal_gap
+from tricks.course.lesson import check, live, predict, sliders
 
 sliders(optimal_gap, eps=(0.001, 0.9), K=(2, 1000))
 
@@ -266,7 +266,7 @@ def test_a_lesson_that_fails_is_named_and_the_old_notebook_stays(lesson, monkeyp
 def test_execute_only_runs_in_the_smoke_budget_and_keeps_nothing(lesson, monkeypatch, capfd):
     monkeypatch.setenv("TRICKS_BUDGET", "full")
     lesson.write_text(
-        "# %%\nimport os\nfrom tricks.figures.base import export\nfrom tricks.figures.targets import optimal_gap\n"
+        "# %%\nimport os\nfrom tricks.plots.style import export\nfrom tricks.plots.smoothing import optimal_gap\n"
         "assert os.environ['TRICKS_BUDGET'] == 'smoke'\n"
         "assert export(optimal_gap(), 'gap')[0].parent == __import__('pathlib').Path(os.environ['TRICKS_FIGURES'])\n"
     )
@@ -278,7 +278,7 @@ def test_figures_are_exported_in_the_smoke_budget_and_no_notebook_is_written(les
     monkeypatch.setenv("TRICKS_BUDGET", "full")
     monkeypatch.setenv("TRICKS_FIGURES", str(tmp_path / "figures"))
     lesson.write_text(
-        "# %%\nimport os\nfrom tricks.figures.base import export\nfrom tricks.figures.targets import optimal_gap\n"
+        "# %%\nimport os\nfrom tricks.plots.style import export\nfrom tricks.plots.smoothing import optimal_gap\n"
         "assert os.environ['TRICKS_BUDGET'] == 'smoke'\nexport(optimal_gap(), 'gap')\n\n# %%\n1 / 0\n"
     )
     assert run(monkeypatch, "--figures") == 1
@@ -333,7 +333,7 @@ def test_check_names_each_notebook_that_is_out_of_step(lesson, monkeypatch, caps
 
 SHOWS = """\
 # %%
-from tricks.notebook import show, table
+from tricks.course.lesson import show, table
 from tricks.schedules import cosine_lr, lr_at
 
 table([{"a": 1}])

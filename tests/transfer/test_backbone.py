@@ -13,8 +13,8 @@ from tricks import train
 from tricks.data import sets
 from tricks.models.resnet import build
 from tricks.recipe import Recipe, Transfer
-from tricks.runs import find
-from tricks.transfer.arms import EFFICIENT
+from tricks.records.store import find
+from tricks.studies.arms import EFFICIENT
 from tricks.transfer.backbone import backbone_for, freeze_bn_, load_weights_, stage_channels, trunk
 
 SMALL = Recipe(net="bottleneck14-pool", tweak_b=True, tweak_d=True)

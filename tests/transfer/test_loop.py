@@ -10,10 +10,11 @@ from dataclasses import fields, replace
 import pytest
 import torch
 
-from tricks import ROOT, runs, train
+from tricks import ROOT, train
 from tricks.data.scene import Read
 from tricks.recipe import Recipe, Transfer, changes
-from tricks.runs import Run, caption, compare, find, load_run
+from tricks.records import store
+from tricks.records.store import Run, caption, compare, find, load_run
 from tricks.transfer import loop
 from tricks.transfer.loop import epochs, evaluate, prepare
 
@@ -79,8 +80,8 @@ def test_a_batch_larger_than_the_set_and_a_loss_that_is_not_finite_are_named(tin
 @pytest.fixture
 def own_cache(tmp_path, monkeypatch, drawn):
     monkeypatch.setattr(train, "CACHE", tmp_path / "cache")
-    monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
-    monkeypatch.setattr(runs, "OWN_RUNS", tmp_path / "own")
+    monkeypatch.setattr(store, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr(store, "OWN_RUNS", tmp_path / "own")
     monkeypatch.setattr(loop, "load", lambda *_: drawn)
     return tmp_path
 
@@ -131,7 +132,7 @@ def test_a_recipe_survives_json_and_its_hash_follows_the_backbone(tmp_path):
     path = made(recipe, 0, 1.0).save(tmp_path)
     assert load_run(path).recipe == recipe
     with pytest.raises(LookupError, match=r"backbone.label_smoothing = 0.2 \(recorded: 0.1\)"):
-        runs.recorded(replace(recipe, backbone=Recipe(label_smoothing=0.2)), "arm", tmp_path)
+        store.recorded(replace(recipe, backbone=Recipe(label_smoothing=0.2)), "arm", tmp_path)
 
 
 @pytest.mark.parametrize(

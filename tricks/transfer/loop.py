@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from tricks import process, runs
+from tricks import process
 from tricks.data.order import check, epoch_order, shares
 from tricks.data.scene import Scenes, SceneSet
 from tricks.data.scenes import load
@@ -19,7 +19,8 @@ from tricks.data.stream import workers
 from tricks.parameters import decay_groups
 from tricks.process import Purpose
 from tricks.recipe import Transfer
-from tricks.runs import Run
+from tricks.records import store
+from tricks.records.store import Run
 from tricks.schedules import lr_at
 from tricks.train import (
     Row,
@@ -148,7 +149,7 @@ def run(
     progress: Callable[[str], None] = print,
 ) -> Run:
     """Fine-tune to the end and keep the record, below `folder` (data/own); see `train.recorded_once`."""
-    return recorded_once(_run, recipe, seed, name, record, folder or runs.OWN_RUNS, progress)
+    return recorded_once(_run, recipe, seed, name, record, folder or store.OWN_RUNS, progress)
 
 
 def _run(recipe: Transfer, seed: int, name: str, checkpoint: Path | None, progress: Callable[[str], None]) -> Run:

@@ -1,0 +1,549 @@
+"""What lessons call: source shown as it is, checks that never raise, panels that recover, runs that can be stopped."""
+
+import inspect
+import math
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+
+import ipywidgets
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tricks import ROOT
+from tricks.course import lesson
+from tricks.course.lesson import budget, check, live, predict, short, show, sliders, table
+from tricks.plots import schedules
+from tricks.plots.smoothing import optimal_gap
+from tricks.plots.style import Figure, canvas, export_own, styled
+from tricks.recipe import BASELINE
+from tricks.records.store import Comparison
+from tricks.schedules import cosine_lr, lr_at
+
+
+class Screen(list):
+    """What was displayed; each display can be updated."""
+
+    def __call__(self, thing, display_id=None):
+        self.append(thing)
+        return self
+
+    def update(self, thing):
+        self.append(thing)
+
+
+@pytest.fixture
+def screen(monkeypatch):
+    screen = Screen()
+    monkeypatch.setattr(lesson, "display", screen)
+    return screen
+
+
+def test_importing_notebook_loads_neither_torch_nor_pyplot():
+    code = "import sys, tricks.course.lesson; print('torch' in sys.modules, 'matplotlib.pyplot' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == ["False", "False"]
+
+
+# Budget
+
+
+def test_budget_is_quick_unless_the_environment_says_otherwise(monkeypatch):
+    monkeypatch.delenv("TRICKS_BUDGET", raising=False)
+    assert budget() == "quick"
+    monkeypatch.setenv("TRICKS_BUDGET", "smoke")
+    assert budget() == "smoke"
+    monkeypatch.setenv("TRICKS_BUDGET", "huge")
+    with pytest.raises(ValueError, match="TRICKS_BUDGET='huge': must be one of smoke, quick, full"):
+        budget()
+
+
+def test_short_cuts_a_recipe_to_the_budget_and_keeps_the_share_of_warm_up(monkeypatch):
+    recipe = replace(BASELINE, train_images=20_000, epochs=12, warmup_epochs=3.0, label_smoothing=0.1)
+    sizes = {}
+    for name in lesson.BUDGETS:
+        monkeypatch.setenv("TRICKS_BUDGET", name)
+        cut = short(recipe, "shapes")
+        sizes[name] = cut.train_images * cut.epochs
+        assert cut.warmup_epochs / cut.epochs == 0.25
+        assert replace(cut, train_images=20_000, epochs=12, warmup_epochs=3.0, amp=False) == replace(
+            recipe, dataset="shapes"
+        )
+    assert sizes["smoke"] < sizes["quick"] < sizes["full"] == 240_000
+
+
+# Tables and source
+
+
+def test_table_is_markdown_with_numbers_to_the_right(screen):
+    table([{"arm": "a|b", "accuracy": 71.23456, "seeds": 5}, {"arm": "c", "accuracy": 0.00012}])
+    assert screen[0].data.splitlines() == [
+        "| arm | accuracy | seeds |",
+        "| --- | ---: | ---: |",
+        "| a\\|b | 71.23 | 5 |",
+        "| c | 0.00012 |  |",
+    ]
+
+
+def test_show_displays_the_source_as_it_is_with_file_and_name(screen):
+    show(cosine_lr)
+    heading, code = screen[0].data.split("\n\n", 1)
+    source = code.removeprefix("````python\n").removesuffix("\n````")
+    assert source.startswith("def cosine_lr(")
+    assert source in (ROOT / "tricks" / "schedules.py").read_text(encoding="utf8")
+    assert heading == "`tricks/schedules.py`, `cosine_lr`"
+
+
+def test_show_unwraps_decorated_plots_and_dedents_methods(screen):
+    show(optimal_gap)
+    assert "@styled\ndef optimal_gap(" in screen[0].data
+    show(Figure.png)
+    assert screen[1].data.startswith("`tricks/plots/style.py`, `Figure.png`\n\n````python\ndef png(self")
+
+
+def excerpt(screen):
+    """The lines that were shown last."""
+    return screen[-1].data.split("````python\n")[1].removesuffix("\n````").split("\n")
+
+
+def test_show_around_has_only_the_lines_near_each_match(screen):
+    show(lr_at, around="warmup_steps", context=0)
+    file = (ROOT / "tricks" / "schedules.py").read_text(encoding="utf8").splitlines()
+    lines = [line for line in excerpt(screen) if line != "..."]
+    assert len(lines) == 4 and all("warmup_steps" in line and f"    {line}" in file for line in lines)
+    assert screen[0].data.startswith("`tricks/schedules.py`, `lr_at`, around `warmup_steps`\n\n")
+
+
+def made_up(x):
+    if x:
+        first = "here"
+
+    second = "here"
+    third = "found"
+    return first, second, third
+
+
+def test_show_around_has_dots_where_lines_are_left_out_and_nowhere_else(screen):
+    show(made_up, around="here", context=0)
+    assert excerpt(screen) == ["...", '    first = "here"', "...", 'second = "here"', "..."]
+    show(made_up, around="here", context=1)
+    assert excerpt(screen) == [
+        "...",
+        "if x:",
+        '    first = "here"',
+        "",
+        'second = "here"',
+        'third = "found"',
+        "...",
+    ]
+    show(made_up, around="here", context=9)
+    assert excerpt(screen) == inspect.getsource(made_up).splitlines()
+
+
+def test_what_is_shown_stays_when_lines_above_it_move(screen, tmp_path, monkeypatch):
+    """A line inserted anywhere else in a file must not make every built notebook wrong."""
+    monkeypatch.syspath_prepend(tmp_path)
+    for name, above in (("first_file", ""), ("second_file", "x = 1\n\n\n")):
+        (tmp_path / f"{name}.py").write_text(f"{above}def f():\n    a = 1\n    b = 2\n    return a + b\n")
+        module = __import__(name)
+        show(module.f)
+        show(module.f, around="b = 2", context=1)
+    assert [each.data.replace("second_file", "first_file") for each in screen[2:]] == [each.data for each in screen[:2]]
+
+
+def test_show_around_nothing_is_an_error(screen):
+    with pytest.raises(ValueError, match="'mixup' does not occur in cosine_lr"):
+        show(cosine_lr, around="mixup")
+    assert not screen
+
+
+# Checks
+
+
+class Hostile:
+    """Raises at everything that a comparison may ask for."""
+
+    def __eq__(self, other):
+        raise RuntimeError("no ==")
+
+    def __array__(self, *args, **kwargs):
+        raise RuntimeError("no array")
+
+    def __repr__(self):
+        raise RuntimeError("no repr")
+
+
+@pytest.mark.parametrize(
+    "yours, theirs, expected",
+    [
+        (..., 1, "[not yet] x: put your answer in place of the ..."),
+        (None, 1, "[not yet] x: put your answer in place of the ..."),
+        (3, 3.0, "[exact] x"),
+        (True, 1, "[exact] x"),
+        (math.nan, math.nan, "[exact] x"),
+        (math.inf, math.inf, "[exact] x"),
+        ("cosine", "cosine", "[exact] x"),
+        ([1, [2, 3]], [1, [2, 3]], "[exact] x"),
+        (torch.ones(2, 3), np.ones((2, 3)), "[exact] x"),
+        (torch.ones(2, dtype=torch.bfloat16, requires_grad=True), [1, 1], "[exact] x"),
+        ([], [], "[exact] x"),
+        (1.0000005, 1.0, "[close] x: largest difference 5e-07"),
+        ([1, 2.5, 3], [1, 2, 3], "[different] x: at [1]: yours is 2.5, expected 2"),
+        ([[1, 2], [3, math.nan]], [[1, 2], [3, 4]], "[different] x: at [1, 1]: yours is nan, expected 4"),
+        (math.inf, 1.0, "[different] x: yours is inf, expected 1"),
+        (torch.ones(2, 3), torch.ones(3, 2), "[different] x: your shape is (2, 3), expected (3, 2)"),
+        ({"a": 1, "b": [2, 5]}, {"a": 1, "b": [2, 3]}, "[different] x: at ['b'][1]: yours is 5, expected 3"),
+        ({"a": 1}, {"b": 1}, "[different] x: yours is {'a': 1}, expected {'b': 1}"),
+        ("cosine", "step", "[different] x: yours is 'cosine', expected 'step'"),
+        ("0.1", 0.1, "[different] x: yours is '0.1', expected 0.1"),
+        ([1, [2]], [1, [2, 3]], "[different] x: at [1]: your shape is (1,), expected (2,)"),
+    ],
+)
+def test_check_of_values(yours, theirs, expected, capsys):
+    check("x", yours, theirs)
+    assert capsys.readouterr().out == expected + "\n"
+
+
+def test_check_says_close_to_another_order_of_float32_arithmetic(capsys):
+    x = torch.randn(1000, generator=torch.Generator().manual_seed(0))
+    check("sum", x.sum(), x.double().sum())
+    check("sum", x.flip(0).cumsum(0)[-1] + 1e-2, x.double().sum())
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("[close] sum: largest difference ")
+    assert second.startswith("[different] sum: ")
+
+
+@pytest.mark.parametrize(
+    "yours, expected",
+    [
+        (lambda x, y: y + x, "[exact] f: on 3 inputs"),
+        (lambda x, y: (x + y) * (1 + 1e-7), "[close] f: largest difference 1.1e-06"),
+        (lambda x, y: x + y if x < 2 else 0, "[different] f: at input (2, 3): yours is 0, expected 5"),
+        (lambda x, y: ..., "[not yet] f: your function returns nothing"),
+        (lambda x: x, "[different] f: yours raises TypeError: "),
+        (lambda x, y: x / (x - 2), "[different] f: at input (1, 2): yours is -1, expected 3"),
+        (5, "[different] f: yours raises TypeError: 'int' object is not callable, at input (1, 2)"),
+    ],
+)
+def test_check_of_functions_names_the_first_input_where_they_part(yours, expected, capsys):
+    check("f", yours, lambda x, y: x + y, [(1, 2), (2, 3), (5, 6)])
+    assert capsys.readouterr().out.startswith(expected)
+
+
+def test_check_of_functions_without_inputs_is_not_a_pass(capsys):
+    check("f", abs, abs, [])
+    assert capsys.readouterr().out == "[different] f: there are no inputs to compare them on\n"
+
+
+ODD = [Hostile(), Hostile, object(), "text", b"bytes", {}, {"a": Hostile()}, [1, "a"], [[1], [2, 3]], {1}, 1j, math.nan]
+ODD += [
+    np.array(["a"]),
+    np.array([None]),
+    torch.empty(0),
+    torch.empty(2, device="meta"),
+    torch.nn.Linear(1, 1),
+    lambda: 1,
+]
+
+
+@pytest.mark.parametrize("yours", ODD, ids=range(len(ODD)))
+@pytest.mark.parametrize("theirs", [1.0, Hostile(), torch.ones(2), "text", {"a": 1}, [1, [2]]], ids=range(6))
+def test_check_never_raises_and_writes_nothing_to_stderr(yours, theirs, capfd, recwarn):
+    check("odd", yours, theirs)
+    check("odd", yours, theirs, [1, (2, 3)])
+    out, err = capfd.readouterr()
+    assert out.count("\n") == 2 and all(line.startswith("[") for line in out.splitlines())
+    assert err == "" and not recwarn.list
+
+
+# Guesses
+
+
+def test_a_guess_is_held_against_the_measured_interval(screen, capsys):
+    guess = predict("How much, in <points>?", -2, 2)
+    comparison = Comparison((0, 1, 2), (0.4, 0.6, 0.5), "points")
+    guess.reveal(comparison)
+    assert capsys.readouterr().out == f"measured: {comparison}\nYou have not guessed: the slider is where it was.\n"
+    question, slider = screen[0].children
+    assert question.value == "How much, in &lt;points&gt;?"
+    slider.value = 0.6
+    assert guess.value == 0.6
+    guess.reveal(comparison)
+    assert capsys.readouterr().out.endswith("your guess: +0.60 points, inside the 95 % interval\n")
+    slider.value = -1
+    guess.reveal(comparison)
+    assert capsys.readouterr().out.endswith("your guess: -1.00 points, outside the 95 % interval\n")
+    slider.value = -0.0
+    guess.reveal(Comparison((0,), (0.4,), "points"))
+    assert capsys.readouterr().out.endswith("your guess: +0.00 points; one seed has no interval\n")
+
+
+# Sliders
+
+
+@styled
+def line(a=2, steep=False):
+    """A plot without redraw."""
+    if a == 7:
+        raise ValueError("seven is <bad>")
+    fig, ax = canvas()
+    ax.plot([0, a * (5 if steep else 1)])
+    ax.set(xlabel="x", ylabel="y")
+    return fig
+
+
+@pytest.mark.parametrize(
+    "spec, default, kind, value",
+    [
+        ((0, 10), 3, ipywidgets.IntSlider, 3),
+        ((0, 10), None, ipywidgets.IntSlider, 5),
+        ((0, 10), 99, ipywidgets.IntSlider, 5),
+        ((0.0, 1.0), 0.25, ipywidgets.FloatSlider, 0.25),
+        ((0.0, 1.0), None, ipywidgets.FloatSlider, 0.5),
+        ((0.0, 6.0, 0.5), None, ipywidgets.FloatSlider, 3.0),
+        ((0.001, 0.9), 0.1, ipywidgets.SelectionSlider, 0.1),
+        ((2, 1000), 10, ipywidgets.SelectionSlider, 10),
+        ((2, 1000), 37, ipywidgets.SelectionSlider, 37),
+        ([32, 64, 128], 64, ipywidgets.SelectionSlider, 64),
+        (["step", "cosine"], "cosine", ipywidgets.ToggleButtons, "cosine"),
+        (True, None, ipywidgets.Checkbox, True),
+    ],
+)
+def test_a_control_fits_its_range_and_starts_at_the_functions_default(spec, default, kind, value):
+    control = lesson.control("eps", spec, default)
+    assert type(control) is kind
+    assert control.value == value
+    assert control.description == "ε"
+    assert control.tooltip.startswith("ε")
+
+
+@pytest.mark.parametrize("spec", [(1, 1), (2, 1), (1,), (1, 2, 3, 4), [], "text", None, 5])
+def test_a_control_that_makes_no_sense_is_refused(spec):
+    with pytest.raises(ValueError, match="control lr = .*: give"):
+        lesson.control("lr", spec, None)
+
+
+def test_ratios_are_round_numbers_about_evenly_spaced_with_both_ends():
+    choices = lesson._ratios(0.001, 0.9, whole=False, extra=0.1)
+    assert choices[0] == 0.001 and choices[-1] == 0.9 and 0.1 in choices
+    assert max(b / a for a, b in zip(choices, choices[1:], strict=False)) <= 1.34
+    whole = lesson._ratios(2, 1000, whole=True, extra=None)
+    assert whole[:5] == [2, 3, 4, 5, 6] and whole[-1] == 1000 and all(type(n) is int for n in whole)
+
+
+@pytest.mark.parametrize("value, step", [(0.009, 0.005), (0.01, 0.01), (0.049, 0.02), (0.05, 0.05), (3, 2)])
+def test_steps_are_nice(value, step):
+    assert lesson._nice(value) == step
+
+
+def test_a_panel_draws_what_its_controls_say():
+    panel = sliders(optimal_gap, eps=(0.001, 0.9), K=(2, 1000))
+    assert panel.values == {"eps": 0.1, "K": 10}
+    first, figure = panel.picture.value, panel.figure
+    assert first == optimal_gap(0.1, 10).png(100, small=False)
+    panel.controls["eps"].value = 0.4
+    panel.controls["K"].value = 5
+    assert panel.figure is figure  # redrawn, not built anew
+    assert panel.picture.value == optimal_gap(0.4, 5).png(100, small=False) != first
+    assert (panel.picture.layout.width, panel.picture.layout.height) == ("800px", "450px")
+
+
+def test_a_panel_may_compute_a_plots_data_from_its_controls():
+    def recipes(lr=0.1, cosine=True):
+        return {"one": replace(BASELINE, lr=lr, schedule="cosine" if cosine else "step")}
+
+    panel = sliders(schedules.schedule, recipes, lr=(0.01, 1.0), cosine=True)
+    panel.controls["cosine"].value = False
+    panel.controls["lr"].value = 0.5
+    assert panel.picture.value == schedules.schedule(recipes(0.5, False)).png(100, small=False)
+
+
+def test_a_panel_shows_an_error_and_recovers():
+    panel = sliders(line, a=(1, 10), steep=False)
+    good = panel.picture.value
+    panel.controls["a"].value = 7
+    assert "ValueError: seven is &lt;bad&gt;" in panel.message.value
+    assert "tricks/course/lesson.py" not in panel.message.value  # the reader's frames, not ours
+    assert panel.picture.value == good
+    panel.controls["a"].value = 8
+    assert panel.message.value == ""
+    assert panel.picture.value == line(8).png(100, small=False)
+
+
+def test_an_error_in_a_panels_first_drawing_is_the_cells_own():
+    with pytest.raises(ValueError, match="seven"):
+        sliders(styled(lambda a=7: line(a)), a=(1, 10))
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """Where a reader's own slides go."""
+    monkeypatch.setenv("TRICKS_FIGURES", str(tmp_path))
+    return tmp_path / "own"
+
+
+def exported(panel, **values):
+    """Move the controls and press the button: the name of the file that it names, without its suffix."""
+    for name, value in values.items():
+        panel.controls[name].value = value
+    next(child for child in panel.children if isinstance(child, ipywidgets.Button)).click()
+    found = re.fullmatch(r"Saved ([\w-]+)\.png, \.svg and \.pdf in (.+)", panel.message.value)
+    return found and found[1]
+
+
+def test_a_panel_exports_what_it_shows(own):
+    panel = sliders(optimal_gap, eps=(0.001, 0.9))
+    name = exported(panel)
+    assert sorted(os.listdir(own)) == [f"{name}.pdf", f"{name}.png", f"{name}.svg"]
+    with Image.open(own / f"{name}.png") as image:
+        assert image.text["Title"] == f"optimal gap: ε = {panel.values['eps']:.4g}"
+
+
+def test_a_panel_that_cannot_export_says_so(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TRICKS_FIGURES", str(tmp_path / "file"))
+    panel = sliders(optimal_gap, eps=(0.001, 0.9))
+    assert exported(panel) is None and "cannot write the slide" in panel.message.value
+
+
+def test_an_exported_slide_has_its_settings_in_its_name_and_overwrites_no_other(own):
+    panel = sliders(optimal_gap, eps=(0.001, 0.9), K=(2, 1000))
+    first, second = exported(panel, eps=0.1, K=10), exported(panel, eps=0.4)
+    assert re.fullmatch(r"optimal_gap-eps_0p1-K_10-[0-9a-f]{6}", first)
+    assert second.startswith("optimal_gap-eps_0p4-K_10-")
+    assert len(os.listdir(own)) == 6
+    kept = {path.name: path.read_bytes() for path in own.iterdir()}
+    assert exported(panel, eps=0.1) == first  # the same settings, the same file
+    assert exported(sliders(optimal_gap, eps=(0.001, 0.9), K=(2, 1000)), eps=0.4, K=10) == second
+    assert {path.name: path.read_bytes() for path in own.iterdir()} == kept
+
+
+def test_slides_of_other_data_are_other_files_even_at_the_same_settings(own):
+    def shape(data):
+        def plot(threshold=0.5):
+            fig, ax = canvas()
+            ax.plot([threshold, *data])
+            return fig
+
+        return styled(plot)
+
+    names = {exported(sliders(shape(data), threshold=(0.0, 1.0))) for data in ([0, 1], [0, 2])}
+    assert len(names) == 2 and all(name.startswith("plot-threshold_0p5-") for name in names)
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [
+        (0.30000000000000004, "x_0p3"),
+        (1e-05, "x_1e-05"),
+        (-2, "x_-2"),
+        (True, "x_True"),
+        ("two moons / β", "x_two_moons_"),
+        ("../../up", "x_pp_pp_up"),
+        ("a" * 300, "x_" + "a" * 60),
+    ],
+)
+def test_a_file_name_has_nothing_but_letters_digits_underscores_and_hyphens(value, text, own):
+    name = export_own(line(1), "_line", {"x": value})[0].stem
+    assert re.fullmatch(r"[A-Za-z0-9_-]{1,100}", name) and name.startswith(f"line-{text}")
+
+
+def test_a_saved_panel_has_its_picture_beside_the_widget():
+    panel = sliders(optimal_gap, eps=(0.001, 0.9))
+    data, metadata = panel._repr_mimebundle_()
+    assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == panel.model_id
+    assert data["image/png"] == optimal_gap()._repr_mimebundle_()[0]["image/png"]
+    assert data["text/plain"].startswith("Plot. Target")
+    assert metadata["image/png"] == {"width": 800, "height": 450}
+
+
+# Live runs
+
+
+def run(n, error=None):
+    for epoch in range(1, n + 1):
+        yield {"epoch": epoch, "train_loss": 2 / epoch, "test_accuracy": 80 - 50 / epoch}
+    if error:
+        raise error
+
+
+def title(figure):
+    return next(text.get_text() for text in figure.axes[0].texts)
+
+
+@pytest.fixture
+def titles(monkeypatch):
+    """The heading of the figure at each display and update."""
+    seen = []
+
+    def display(figure, display_id=None):
+        seen.append(title(figure))
+        return type("Handle", (), {"update": staticmethod(lambda figure: seen.append(title(figure)))})
+
+    monkeypatch.setattr(lesson, "display", display)
+    return seen
+
+
+def test_live_passes_rows_on_and_ends_without_times(titles, monkeypatch):
+    clock = iter(10.0 * i for i in range(100))
+    monkeypatch.setattr(lesson.time, "monotonic", lambda: next(clock))
+    assert list(live(run(3), 3)) == list(run(3))
+    assert titles == [
+        "0 of 3 epochs done",
+        "1 of 3 epochs done, test accuracy 30.0 %, 20 s left",
+        "2 of 3 epochs done, test accuracy 55.0 %, 10 s left",
+        "3 of 3 epochs done, test accuracy 63.3 %",
+        "3 of 3 epochs done, test accuracy 63.3 %",
+    ]
+
+
+def test_live_of_another_task_says_its_metric(titles):
+    assert len(list(live(({"epoch": i, "train_loss": 1.0, "miou": 10.0 * i} for i in (1, 2)), 2, metric="miou"))) == 2
+    assert titles[-1] == "2 of 2 epochs done, mIoU 20.0 %"
+
+
+def test_live_updates_at_most_four_times_a_second(titles, monkeypatch):
+    clock = iter(0.01 * i for i in range(2000))
+    monkeypatch.setattr(lesson.time, "monotonic", lambda: next(clock))
+    assert len(list(live(run(100)))) == 100
+    assert len(titles) <= 2 + 4  # the first, the last, and a second's worth
+    assert titles[-1] == "100 epochs done, test accuracy 79.5 %"
+
+
+@pytest.mark.parametrize(
+    "error, message",
+    [
+        (KeyboardInterrupt(), "interrupted. What was done is kept: 2 of 5 epochs done, test accuracy 55.0 %.\n"),
+        (
+            FloatingPointError("the loss is not finite"),
+            "stopped: the loss is not finite. What was done is kept: 2 of 5 epochs done, test accuracy 55.0 %.\n",
+        ),
+    ],
+)
+def test_a_live_run_that_ends_early_keeps_its_rows_and_says_so(error, message, titles, capsys):
+    assert list(live(run(2, error), 5)) == list(run(2))
+    assert capsys.readouterr().out == message
+    assert titles[-1] == "2 of 5 epochs done, test accuracy 55.0 %"
+
+
+def test_live_does_not_swallow_other_errors(titles):
+    with pytest.raises(RuntimeError, match="out of memory"):
+        list(live(run(2, RuntimeError("out of memory")), 5))
+
+
+def test_leaving_the_loop_leaves_the_final_picture(titles):
+    rows = live(run(5), 5)
+    for row in rows:
+        if row["epoch"] == 2:
+            break
+    rows.close()
+    assert titles[-1] == "2 of 5 epochs done, test accuracy 55.0 %"
+
+
+@pytest.mark.parametrize("seconds, text", [(0.4, "0 s"), (59.6, "60 s"), (150, "2 min"), (3600, "60 min")])
+def test_durations_read_well(seconds, text):
+    assert lesson.duration(seconds) == text

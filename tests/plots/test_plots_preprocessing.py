@@ -1,0 +1,40 @@
+"""Plots of pictures and their colours."""
+
+import re
+from functools import partial
+
+import numpy as np
+import pytest
+
+from tricks.plots import preprocessing
+
+PICTURES = [np.full((24 + 4 * i, 32, 3), 20 * i, np.uint8) for i in range(7)]
+
+
+def cloud(shift: float) -> np.ndarray:
+    return np.random.default_rng(0).uniform(30, 220, (200, 3)) + shift
+
+
+PLOTS = {
+    "images_grid": partial(preprocessing.images_grid, PICTURES, [f"picture\n{i}" for i in range(7)], columns=4),
+    "preprocessing": partial(
+        preprocessing.preprocessing, [("as it is", PICTURES[0]), ("cropped,\nresized", PICTURES[3])]
+    ),
+    "colour_clouds": partial(preprocessing.colour_clouds, cloud(0), cloud(20)),
+}
+REDRAWN = {"colour_clouds": (preprocessing.colour_clouds, (cloud(0), cloud(20)), (cloud(-10),), (cloud(0), cloud(-10)))}
+WITHOUT_AXES = {"images_grid", "preprocessing"}
+
+
+@pytest.mark.parametrize(
+    "image",
+    [np.zeros((8, 8), np.uint8), np.zeros((3, 8, 8), np.uint8), np.full((8, 8, 3), 1.5), np.zeros((8, 8, 3), int)],
+)
+def test_images_grid_refuses_what_is_no_picture(image):
+    with pytest.raises(ValueError, match=re.escape(f"got {image.shape} {image.dtype}")):
+        preprocessing.images_grid([image])
+
+
+def test_preprocessing_numbers_its_steps_and_says_their_size():
+    fig = preprocessing.preprocessing([("as it is", PICTURES[1]), ("cropped", PICTURES[2])])
+    assert [ax.get_title() for ax in fig.axes] == ["0. as it is\n32 × 28 px", "1. cropped\n32 × 32 px"]

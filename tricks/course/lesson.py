@@ -1,0 +1,477 @@
+"""What the lessons do in Jupyter: show source, check answers, collect guesses, drag sliders, watch a run.
+
+Only this module and `lab`, which is built on it, know IPython and ipywidgets. It imports no torch, so that notebooks
+without training open at once.
+"""
+
+import html
+import inspect
+import math
+import os
+import textwrap
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as widgets
+import numpy as np
+from IPython.display import Markdown, display
+
+from tricks import ROOT
+from tricks.plots.evidence import LABELS, progress
+from tricks.plots.style import SCREEN_DPI, Figure, export_own
+from tricks.recipe import Recipe
+from tricks.records.store import Comparison
+
+BUDGETS = ("smoke", "quick", "full")
+
+
+def budget() -> str:
+    """How much a lesson may compute, from TRICKS_BUDGET: smoke (seconds, for tests), quick (default), full (GPU)."""
+    value = os.environ.get("TRICKS_BUDGET", "quick")
+    if value not in BUDGETS:
+        raise ValueError(f"TRICKS_BUDGET={value!r}: must be one of {', '.join(BUDGETS)}")
+    return value
+
+
+def short(recipe: Recipe, dataset: str) -> Recipe:
+    """The recipe on this data set, cut to the budget of a live run; in mixed precision where there is an accelerator.
+
+    smoke: 512 images, 1 epoch; quick: 5,000 images, 4 epochs; full: as many as the recipe has. The warm-up keeps its
+    share of the epochs.
+    """
+    from tricks import process  # torch, only where something is trained
+
+    images, epochs = {"smoke": (512, 1), "quick": (5_000, 4)}.get(budget(), (recipe.train_images, recipe.epochs))
+    warmup = round(recipe.warmup_epochs * epochs / recipe.epochs, 2)
+    amp = process.device().type != "cpu"
+    return replace(recipe, dataset=dataset, train_images=images, epochs=epochs, warmup_epochs=warmup, amp=amp)
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Show a list of dictionaries as a table; numbers to four digits, a missing value empty."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    numeric = {key: all(isinstance(row.get(key, 0), (int, float)) for row in rows) for key in columns}
+    head = "| " + " | ".join(columns) + " |"
+    rule = "|" + "|".join(" ---: " if numeric[key] else " --- " for key in columns) + "|"
+    body = ["| " + " | ".join(_cell(row.get(key, "")) for key in columns) + " |" for row in rows]
+    display(Markdown("\n".join([head, rule, *body])))
+
+
+def _cell(value: Any) -> str:
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+# Source
+
+
+def show(thing: Any, around: str | None = None, context: int = 4) -> None:
+    """Display the real source of a function or class, as `shown` has it."""
+    display(Markdown(shown(thing, around, context)))
+
+
+def shown(thing: Any, around: str | None = None, context: int = 4) -> str:
+    """Markdown of the source of a function or class under its file and name.
+
+    `around` keeps only the lines within `context` of each match of a text. Lines have no numbers: a line inserted
+    above would make them wrong in every notebook that is built. ValueError if nothing matches.
+    """
+    thing = inspect.unwrap(thing)
+    module = thing.__module__
+    if module.split(".")[0] == "tricks":
+        module = Path(inspect.getfile(thing)).relative_to(ROOT).as_posix()
+    where = "this notebook" if module == "__main__" else f"`{module}`"
+    heading = f"{where}, `{thing.__qualname__}`"
+    lines = inspect.getsource(thing).splitlines()
+    if around is not None:
+        heading += f", around `{around}`"
+        lines = _near(lines, around, context)
+        if not lines:
+            raise ValueError(f"{around!r} does not occur in {thing.__qualname__}")
+    code = textwrap.dedent("\n".join(lines)).rstrip()
+    return f"{heading}\n\n````python\n{code}\n````"
+
+
+def _near(lines: list[str], text: str, context: int) -> list[str]:
+    """The lines within `context` of a match, and "..." in place of those that are left out."""
+    hits = [i for i, line in enumerate(lines) if text in line]
+    near = sorted({j for i in hits for j in range(max(0, i - context), min(len(lines), i + context + 1))})
+    margin = " " * min((len(lines[i]) - len(lines[i].lstrip()) for i in near if lines[i]), default=0)
+    out: list[str] = []
+    for before, i in pairwise([-1, *near, len(lines)]):
+        if near and i != before + 1:
+            out.append(f"{margin}...")
+        out += lines[i : i + 1]  # none behind the last
+    return out
+
+
+# Exercises
+
+
+def check(name: str, yours: Any, theirs: Any, inputs: Iterable[Any] | None = None) -> None:
+    """Print how an answer compares with the library's: not yet, exact, close or different, and where they part.
+
+    Values may be numbers, text, arrays, tensors, or nested lists and dictionaries of them. With `inputs` they are two
+    functions, called with each input (a tuple holds several arguments). Never raises: Run All gets to the end.
+    """
+    try:
+        verdict, detail = _verdict(yours, theirs, inputs)
+    except Exception as error:
+        verdict, detail = "different", f"they cannot be compared ({type(error).__name__}: {error})"
+    print(f"[{verdict}] {name}" + (f": {detail}" if detail else ""))
+
+
+def _verdict(yours: Any, theirs: Any, inputs: Iterable[Any] | None) -> tuple[str, str]:
+    if _missing(yours):
+        return "not yet", "put your answer in place of the ..."
+    if inputs is None:
+        apart, largest = _compare(yours, theirs)
+        return ("different", apart) if apart else _agreement(largest, "")
+    sizes = []
+    for given in inputs:
+        arguments = given if isinstance(given, tuple) else (given,)
+        expected = theirs(*arguments)
+        try:
+            answer = yours(*arguments)
+        except Exception as error:
+            return "different", f"yours raises {type(error).__name__}: {error}, at input {_clip(given)}"
+        if _missing(answer):
+            return "not yet", "your function returns nothing"
+        apart, largest = _compare(answer, expected)
+        if apart:
+            return "different", f"at input {_clip(given)}: {apart}"
+        sizes.append(largest)
+    if not sizes:
+        return "different", "there are no inputs to compare them on"
+    return _agreement(max(sizes), f"on {len(sizes)} inputs")
+
+
+def _missing(value: Any) -> bool:
+    return value is None or value is ...
+
+
+def _agreement(largest: float, where: str) -> tuple[str, str]:
+    return ("close", f"largest difference {largest:.2g}") if largest else ("exact", where)
+
+
+def _compare(yours: Any, theirs: Any) -> tuple[str, float]:
+    """Where two values first part, "" if they do not; and the largest difference."""
+    largest = 0.0
+    for place, a, b in _leaves(yours, theirs, ""):
+        at = f"at {place}: " if place else ""
+        if isinstance(a, str):
+            return f"{at}yours is {_clip(a)}, expected {_clip(b)}", largest
+        if a.shape != b.shape:
+            return f"{at}your shape is {a.shape}, expected {b.shape}", largest
+        same = (a == b) | (np.isnan(a) & np.isnan(b))
+        near = same | np.isclose(a, b, rtol=1e-5, atol=1e-6)  # float32 arithmetic in another order
+        if not near.all():
+            index = tuple(int(i) for i in np.argwhere(~near)[0])
+            at = f"at {place}{list(index) if index else ''}: " if index or place else ""
+            return f"{at}yours is {a[index]:.6g}, expected {b[index]:.6g}", largest
+        largest = max(largest, np.abs(a[~same] - b[~same]).max(initial=0.0))
+    return "", float(largest)
+
+
+def _leaves(a: Any, b: Any, place: str) -> Iterator[tuple[str, Any, Any]]:
+    """(place, yours, theirs) for each pair of numeric arrays; a pair of texts where no numbers can be compared."""
+    if isinstance(b, Mapping) and isinstance(a, Mapping) and a.keys() == b.keys():
+        for key in b:
+            yield from _leaves(a[key], b[key], f"{place}[{key!r}]")
+        return
+    first, second = _numbers(a), _numbers(b)
+    if first is not None and second is not None:
+        yield place, first, second
+    elif isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)) and len(a) == len(b):
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            yield from _leaves(x, y, f"{place}[{i}]")
+    elif type(a) is not type(b) or a != b:
+        yield place, repr(a), repr(b)
+
+
+def _numbers(value: Any) -> np.ndarray | None:
+    """A float64 array of a number, array, tensor or rectangular list; None of anything else."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().double().numpy()
+    try:
+        array = np.asarray(value)
+    except ValueError:  # ragged
+        return None
+    return array.astype(float) if array.dtype.kind in "biuf" else None
+
+
+def _clip(value: Any) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    text = " ".join(text.split())
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+# Guesses
+
+
+class Guess:
+    """A reader's guess on a slider, to be held against the measured difference later."""
+
+    def __init__(self, question: str, low: float, high: float, step: float, unit: str) -> None:
+        self.unit = unit
+        self.touched = False
+        self._slider = widgets.FloatSlider(
+            value=round((low + high) / 2 / step) * step,
+            min=low,
+            max=high,
+            step=step,
+            readout_format="+.2f",
+            description="your guess",
+            tooltip=question,
+            layout=widgets.Layout(width="500px"),
+        )
+        self._slider.observe(self._touch, "value")
+        self.widget = widgets.VBox([widgets.HTML(html.escape(question)), self._slider])
+
+    def _touch(self, change: Any) -> None:
+        self.touched = True
+
+    @property
+    def value(self) -> float:
+        """Where the slider stands."""
+        return self._slider.value
+
+    def reveal(self, comparison: Comparison) -> None:
+        """Print the guess beside the measured mean difference and its interval."""
+        print(f"measured: {comparison}")
+        if not self.touched:
+            print("You have not guessed: the slider is where it was.")
+            return
+        place = "inside" if abs(self.value - comparison.mean) <= comparison.half else "outside"
+        known = math.isfinite(comparison.half)
+        where = f", {place} the 95 % interval" if known else "; one seed has no interval"
+        print(f"your guess: {self.value:+z.2f} {self.unit}{where}")
+
+
+def predict(question: str, low: float, high: float, step: float = 0.1, unit: str = "points") -> Guess:
+    """Ask for a guess with a slider. `.value` is the guess; `.reveal(comparison)` answers it."""
+    guess = Guess(question, low, high, step, unit)
+    display(guess.widget)
+    return guess
+
+
+# Sliders
+
+UNSEEN = "position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%)"  # but read aloud
+
+NAMES = {
+    "eps": "ε",
+    "alpha": "α",
+    "lam": "λ",
+    "gamma": "γ",
+    "lr": "learning rate",
+    "K": "classes K",
+    "temperature": "temperature T",
+}
+
+
+def sliders(plot: Callable[..., Figure], data: Callable[..., Any] | None = None, /, **controls: Any) -> "Panel":
+    """A panel of controls above a plot: of `plot(**values)`, or of `plot(data(**values))`.
+
+    A control is (low, high) or (low, high, step), whole numbers or not; a list of choices; or True/False. A range
+    over a factor of 100 or more moves in equal ratios. Controls start at the function's default where it has one.
+    The plot's `redraw`, if it has one, takes the same arguments later (see `tricks.plots.style`).
+    """
+    return Panel(plot, data, controls)
+
+
+class Panel(widgets.VBox):
+    """Controls, a picture that follows them, a button that exports it. Only the picture stays in a saved notebook."""
+
+    def __init__(
+        self, plot: Callable[..., Figure], data: Callable[..., Any] | None, controls: Mapping[str, Any]
+    ) -> None:
+        self.plot, self.data = plot, data
+        parameters = inspect.signature(data or plot).parameters
+        defaults = {name: p.default for name, p in parameters.items() if p.default is not p.empty}
+        self.controls = {name: control(name, spec, defaults.get(name)) for name, spec in controls.items()}
+        self.message = widgets.HTML()
+        self.picture = widgets.Image(format="png")
+        self.words = widgets.HTML(layout=widgets.Layout(height="0px", margin="0px"))  # the picture has no alt text
+        self.figure = self._draw()  # an error in the first drawing is the cell's own
+        self._paint()
+        width, height = (f"{round(inches * SCREEN_DPI)}px" for inches in self.figure.get_size_inches())
+        self.picture.layout = widgets.Layout(width=width, height=height, flex="0 0 auto")
+        button = widgets.Button(description="Export slide", tooltip="Write PNG, SVG and PDF into figures/own/")
+        button.on_click(self._export)
+        super().__init__([*self.controls.values(), self.picture, self.words, button, self.message])
+        self.add_class("tricks-panel")
+        for widget in self.controls.values():
+            widget.add_class("tricks-control")
+            widget.observe(self._follow, "value")
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Where the controls stand."""
+        return {name: control.value for name, control in self.controls.items()}
+
+    def _draw(self, figure: Figure | None = None) -> Figure:
+        """The figure for the present values: the old one redrawn if it can be, else a new one."""
+        args, kwargs = ((self.data(**self.values),), {}) if self.data else ((), self.values)
+        if figure and figure.redraw:
+            figure.redraw(*args, **kwargs)
+            return figure
+        return self.plot(*args, **kwargs)
+
+    def _paint(self) -> None:
+        self.picture.value = self.figure.png(SCREEN_DPI, small=False)
+        self.words.value = f'<p style="{UNSEEN}">{html.escape(self.figure.alt)}</p>'
+
+    def _follow(self, change: Any) -> None:
+        try:
+            self.figure = self._draw(self.figure)
+            self._paint()
+            self.message.value = ""
+        except Exception as error:  # ipywidgets would drop it silently
+            self.message.value = alarm(without_us(error))
+
+    def _export(self, button: Any) -> None:
+        try:
+            plot = getattr(self.plot, "func", self.plot)  # of a functools.partial
+            values = ", ".join(f"{NAMES.get(key, key)} = {_cell(value)}" for key, value in self.values.items())
+            takeaway = f"{plot.__name__}: {values}".replace("_", " ").strip()
+            paths = export_own(self.figure, plot.__name__, self.values, takeaway=takeaway)
+            self.message.value = html.escape(saved(paths))
+        except OSError as error:
+            self.message.value = alarm(str(error))
+
+    def _repr_mimebundle_(self, *args: Any, **kwargs: Any) -> Any:
+        still, metadata = self.figure._repr_mimebundle_()
+        return {**super()._repr_mimebundle_(*args, **kwargs), **still}, metadata  # pyright: ignore[reportGeneralTypeIssues]
+
+
+def saved(paths: Sequence[Path]) -> str:
+    """Which slide was written, and where, for a panel."""
+    return f"Saved {paths[0].name}, {' and '.join(path.suffix for path in paths[1:])} in {paths[0].parent}"
+
+
+def alarm(text: str) -> str:
+    """What went wrong, as HTML for a panel."""
+    return f'<pre class="tricks-error" role="alert" style="white-space: pre-wrap">{html.escape(text)}</pre>'
+
+
+def without_us(error: Exception) -> str:
+    """The traceback from the plot function on, without this module's frames."""
+    frames = error.__traceback__
+    while frames and frames.tb_next and frames.tb_frame.f_code.co_filename == __file__:
+        frames = frames.tb_next
+    return "".join(traceback.format_exception(error.with_traceback(frames)))
+
+
+def control(name: str, spec: Any, default: Any) -> Any:
+    """The widget for one control; a widget is itself one. ValueError if `spec` describes none."""
+    if isinstance(spec, widgets.Widget):
+        return spec
+    label = NAMES.get(name, name.replace("_", " "))
+    common = {"description": label, "style": {"description_width": "120px"}}
+    wide = widgets.Layout(width="560px")
+    if isinstance(spec, bool):
+        return widgets.Checkbox(value=spec, tooltip=label, indent=True, **common)
+    if isinstance(spec, list) and spec:
+        start = default if default in spec else spec[0]
+        if any(isinstance(choice, str) for choice in spec):  # no Dropdown: JupyterLab takes the arrow keys from it
+            return widgets.ToggleButtons(options=spec, value=start, tooltip=label, **common)
+        return widgets.SelectionSlider(options=spec, value=start, tooltip=label, layout=wide, **common)
+    if not (isinstance(spec, tuple) and len(spec) in (2, 3) and spec[0] < spec[1]):
+        raise ValueError(f"control {name} = {spec!r}: give (low, high), (low, high, step), a list of choices or a bool")
+    low, high, *step = spec
+    tooltip = f"{label}: {low} to {high}"
+    whole = all(isinstance(value, int) for value in spec)
+    inside = isinstance(default, (int, float)) and low <= default <= high
+    if not step and low > 0 and high / low >= 100:
+        choices = _ratios(low, high, whole, extra=default if inside else None)
+        start = default if inside else choices[len(choices) // 2]
+        options = [(f"{choice:g}", choice) for choice in choices]
+        return widgets.SelectionSlider(options=options, value=start, tooltip=tooltip, layout=wide, **common)
+    if whole:
+        return widgets.IntSlider(
+            value=default if inside else (low + high) // 2,
+            min=low,
+            max=high,
+            step=step[0] if step else 1,
+            tooltip=tooltip,
+            layout=wide,
+            **common,
+        )
+    size = step[0] if step else _nice((high - low) / 100)
+    start = default if inside else low + size * round((high - low) / 2 / size)
+    digits = max(0, -math.floor(math.log10(size)))
+    return widgets.FloatSlider(
+        value=start, min=low, max=high, step=size, readout_format=f".{digits}f", tooltip=tooltip, layout=wide, **common
+    )
+
+
+def _ratios(low: float, high: float, whole: bool, extra: Any) -> list[Any]:
+    """Round numbers from low to high, about ten a decade; both ends and `extra` are among them."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    steps = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)
+    values = {float(f"{step}e{power}") for power in powers for step in steps}
+    inside = {value for value in values | {low, high, extra or low} if low <= value <= high}
+    return sorted({int(value) for value in inside} if whole else inside)
+
+
+def _nice(value: float) -> float:
+    """The largest of 1, 2, 5 times a power of ten that is not above `value`."""
+    power = math.floor(math.log10(value))
+    return next(float(f"{m}e{power}") for m in (5, 2, 1) if float(f"{m}e{power}") <= value * (1 + 1e-9))
+
+
+# Live runs
+
+SECONDS_BETWEEN_UPDATES = 0.25
+
+
+def live(
+    rows: Iterable[dict[str, Any]], total: int | None = None, metric: str = "test_accuracy"
+) -> Iterator[dict[str, Any]]:
+    """Pass rows on as they come and draw them: `for row in live(epochs(...), total=12)`, or `list(live(...))`.
+
+    One display shows the epochs done, the time left when `total` is known, loss and accuracies, or another metric of
+    the rows in percent; no times stay in the saved notebook. Interrupting the cell, or a loss that is not finite, ends
+    the run and keeps the rows so far.
+    """
+    done: list[dict[str, Any]] = []
+    figure: Any = progress([], _count(done, total, metric), total, metric=metric)
+    shown: Any = display(figure, display_id=True)
+    start = last = time.monotonic()
+    ending = ""
+    try:
+        for row in rows:
+            done.append(row)
+            now = time.monotonic()
+            if now - last >= SECONDS_BETWEEN_UPDATES:
+                last = now
+                left = (now - start) / len(done) * (total - len(done)) if total else 0
+                figure.redraw(done, _count(done, total, metric) + (f", {duration(left)} left" if left else ""))
+                shown.update(figure)
+            yield row
+    except KeyboardInterrupt:
+        ending = "interrupted"
+    except FloatingPointError as error:
+        ending = f"stopped: {error}"
+    finally:
+        figure.redraw(done, _count(done, total, metric))
+        shown.update(figure)
+    if ending:
+        print(f"{ending}. What was done is kept: {_count(done, total, metric)}.")
+
+
+def _count(done: list[dict[str, Any]], total: int | None, metric: str) -> str:
+    text = f"{len(done)}{f' of {total}' if total else ''} epochs done"
+    name = LABELS[metric].removesuffix(", %")
+    return text + (f", {name} {done[-1][metric]:.1f} %" if done and metric in done[-1] else "")
+
+
+def duration(seconds: float) -> str:
+    """A time for people: "40 s", "3 min"."""
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"

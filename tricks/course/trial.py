@@ -1,0 +1,110 @@
+"""A run of the Trick Lab without its panel: training that can be watched and stopped, and the words for it."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from torch import Tensor
+
+from tricks import metrics
+from tricks.course import cost
+from tricks.data.loader import Loader
+from tricks.data.sets import Dataset
+from tricks.plots.style import signed
+from tricks.recipe import BASELINE, Recipe, changes
+from tricks.records.store import Run, compare, find
+from tricks.studies.studies import ARMS
+from tricks.train import describe, epochs, predict, prepare
+
+
+class Stopped(Exception):
+    """The reader has ended the run."""
+
+
+class Watched:
+    """A loader that calls `report` with the number of pictures before each batch."""
+
+    def __init__(self, loader: Loader, report: Callable[[int], None]) -> None:
+        self.loader, self.report = loader, report
+        self.labels, self.num_classes = loader.labels, loader.num_classes
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return self.epoch(0)
+
+    def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """As the loader's."""
+        for x, y in self.loader.epoch(epoch):
+            self.report(len(y))
+            yield x, y
+
+
+def train(run: Run, dataset: Dataset, report: Callable[[str, float], None], keep: Callable[[Run], None]) -> Run:
+    """Train to the end, exactly as `tricks.train.run` does: the run with its rows, `final` and `meta`.
+
+    `keep(the run so far)` is called after every epoch, `report(what is done now, share of all work that is done)`
+    before every batch; it may raise `Stopped`. While a missing teacher is trained first, it is called after each of
+    its epochs.
+    """
+    recipe = run.recipe
+    parts = prepare(recipe, run.seed, dataset, lambda text: report(text, 0.0))
+    images, tested, classes = len(parts.train.labels), len(parts.test.labels), len(dataset.classes)
+    total, done = cost.work(recipe, classes, images, tested), 0
+
+    def watched(loader: Loader, each: int) -> Loader:
+        def batch(pictures: int) -> None:
+            nonlocal done
+            epoch = len(run.rows) + 1
+            report(f"Epoch {epoch} of {recipe.epochs}" if epoch <= recipe.epochs else "All test images", done / total)
+            done += pictures * each
+
+        return Watched(loader, batch)
+
+    training, forward = cost.per_picture(recipe, classes)
+    measured = {name: watched(getattr(parts, name), forward) for name in ("clean_sample", "test_sample", "test")}
+    parts = parts._replace(train=watched(parts.train, training), **measured)
+    started = time.perf_counter()
+    for row in epochs(recipe, parts, seed=run.seed):
+        run = replace(run, rows=[*run.rows, row])
+        keep(run)
+    final = metrics.summary(*predict(parts.model, parts.test))
+    meta = describe(parts.model, dataset.source, (images, tested), time.perf_counter() - started)
+    return replace(run, final=final, meta=meta)
+
+
+# Words
+
+
+def difference(new: Recipe, old: Recipe) -> str:
+    """The fields in which two recipes differ, with their values in the new one; "" if in none."""
+    words = []
+    for name, value in changes(new, old).items():
+        off = value is False or value == ""
+        words.append(f"no {name}" if off else name if value is True else f"{name} = {value}")
+    return ", ".join(words)
+
+
+def code(recipe: Recipe, seed: int) -> str:
+    """Python that makes this recipe."""
+    fields = "".join(f"    {name}={value!r},\n" for name, value in changes(recipe, BASELINE).items())
+    imports = "from dataclasses import replace\n\nfrom tricks.recipe import BASELINE\n\n"
+    return f"{imports}recipe = replace(\n    BASELINE,\n{fields})\nseed = {seed}\n"
+
+
+def result(run: Run, first: Run, going: bool) -> str:
+    """Final accuracy and the paired difference to the first run, if there are such; else how far the run came."""
+    if not run.final:
+        return f"{'now' if going else 'ended'} after {len(run.rows)} of {run.recipe.epochs} epochs"
+    a, b = ((r.seed, r.recipe.split, r.meta.get("source")) for r in (run, first))
+    if run is first or not first.final or a != b:
+        return f"{run.accuracy:.2f} %"
+    return f"{run.accuracy:.2f} %, {signed(compare([run], [first]).mean)} points"
+
+
+def nearest(recipe: Recipe) -> tuple[str, list[Run]] | None:
+    """The arm with records on the same data that differs in the fewest fields, and its runs; None if there is none."""
+    arms = {name: arm for name, arm in ARMS.items() if arm.dataset == recipe.dataset}
+    by_distance = sorted(arms, key=lambda name: len(changes(recipe, arms[name])))
+    return next(((name, runs) for name in by_distance if (runs := find(arms[name]))), None)

@@ -1,0 +1,273 @@
+"""Plots of records and of runs as they go: results with their intervals, calibration, curves, the paper's numbers."""
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+
+from tricks.plots.style import COLOURS, GREY, LIGHT, Figure, canvas, ceiling, heading, set_limits, styled, with_redraw
+from tricks.records.store import Comparison, Run, paired, plus_minus, t_interval
+
+LABELS = {
+    "lr": "learning rate",
+    "train_loss": "training loss, nats",
+    "train_accuracy": "accuracy on clean training images, %",
+    "test_accuracy": "test accuracy, %",
+    "test_nll": "test NLL, nats",
+    "map_50": "mAP at IoU 0.5, %",
+    "miou": "mIoU, %",
+}
+
+Runs = Sequence[Run] | Sequence[dict[str, Any]]  # records, or only their `final` dictionaries
+
+
+@styled
+def reliability(runs: Mapping[str, Runs] | Runs, *, caption: str = "") -> Figure:
+    """Reliability diagram, all seeds of an arm pooled, beside the share of test images at each confidence.
+
+    A dot's area grows with that share. The legend has the ECE, mean ± 95 % t-interval over seeds.
+    """
+    fig, (left, right) = canvas(2, caption=caption)
+    left.plot([0, 100], [0, 100], color=LIGHT, linestyle="--", label="honest: accuracy = confidence")
+    for (label, finals), colour in zip(_finals(runs).items(), cycle(COLOURS), strict=False):
+        diagrams = [final["reliability"] for final in finals]
+        hits, sure, count = (
+            np.array([diagram[key] for diagram in diagrams]) for key in ("accuracy", "confidence", "count")
+        )
+        total = count.sum(0)  # the arrays are (seeds, bins)
+        filled = total > 0
+        accuracy = 100 * (hits * count).sum(0)[filled] / total[filled]
+        confidence = 100 * (sure * count).sum(0)[filled] / total[filled]
+        share = 100 * total / total.sum()
+        ece = plus_minus([100 * final["ece"] for final in finals], 1)
+        left.plot(confidence, accuracy, color=colour, label=f"{label}{': ' if label else ''}ECE {ece} points")
+        left.scatter(
+            confidence, accuracy, s=15 + 6 * share[filled], color=colour, edgecolor="white", zorder=3, clip_on=False
+        )
+        edges = np.linspace(0, 100, len(total) + 1)
+        right.stairs(share, edges, color=colour, linewidth=2)
+        right.stairs(share, edges, color=colour, alpha=0.15, fill=True)
+    left.set(xlabel="confidence, %", ylabel="accuracy, %", title="Is it right as often as it says?")
+    left.set(xlim=(0, 102), ylim=(0, 102))
+    clear = {"handlelength": 1, "handletextpad": 0.5, "labelspacing": 0.25, "borderaxespad": 0}  # of the diagonal
+    left.legend(loc="lower right", fontsize=9, **clear)
+    right.set(xlabel="confidence, %", ylabel="test images, %", title="How sure is it?", xlim=(0, 102), ylim=(0, None))
+    return fig
+
+
+@styled
+def gap_histogram(
+    runs: Mapping[str, Runs] | Runs,
+    *,
+    paper: Mapping[str, tuple[Sequence[float], Sequence[float]]] | None = None,
+    theory: Mapping[str, float] | None = None,
+    caption: str = "",
+) -> Figure:
+    """Fig. 4b from records: the density of (largest logit − mean of the others) over images, mean and range over seeds.
+
+    `paper` adds digitised curves, label -> (gap, density); `theory` the gap of eq. 5 that an arm of that label aims at.
+    """
+    theory = theory or {}
+    seen: list[float] = []  # where something can be seen
+    fig, ax = canvas(caption=caption)
+    for (label, finals), colour in zip(_finals(runs).items(), cycle(COLOURS), strict=False):
+        gaps = [final["gap"] for final in finals]
+        edges = gaps[0]["edges"]
+        if any(gap["edges"] != edges for gap in gaps):
+            raise ValueError(f"the histograms of {label!r} have different bins; record these runs again")
+        density = np.array([gap["density"] for gap in gaps])
+        mean = np.mean([gap["mean"] for gap in gaps])
+        ax.stairs(density.mean(0), edges, color=colour, linewidth=2, label=f"{label}: mean {mean:.1f}".lstrip(": "))
+        ax.stairs(density.max(0), edges, baseline=density.min(0), color=colour, alpha=0.25, fill=True)
+        seen += [edge for edge, height in zip(edges[1:], density.mean(0), strict=True) if height > 1e-3]
+        if label in theory:
+            aim = theory[label]
+            ax.axvline(aim, color=colour, linestyle="--", label=f"{label}: eq. 5 asks for {aim:.1f}")
+    for (label, (gap, density)), style in zip((paper or {}).items(), cycle((":", "-.")), strict=False):
+        ax.plot(gap, density, color=GREY, linewidth=1.5, linestyle=style, label=f"paper: {label}")
+        seen += [x for x, height in zip(gap, density, strict=True) if height > 1e-3]
+    ax.set(xlabel="largest logit − mean of the other logits", ylabel="density of images")
+    ax.set(xlim=(0, max(seen)), ylim=(0, None))
+    ax.legend(loc="upper right")
+    return fig
+
+
+@styled
+def response(
+    x: Sequence[float],
+    y: Mapping[str, Sequence[Sequence[float]]] | Sequence[Sequence[float]],
+    xlabel: str,
+    ylabel: str,
+    *,
+    reference: Mapping[str, float] | None = None,
+    caption: str = "",
+) -> Figure:
+    """A result against a knob: every seed a dot, their mean, and its 95 % t-interval.
+
+    `y` has one list of per-seed values for each x; a mapping draws several series; `reference` horizontal lines.
+    """
+    series = y if isinstance(y, Mapping) else {"": y}
+    fig, ax = canvas(caption=caption)
+    span = (max(x) - min(x)) or 1.0
+    for i, ((label, groups), colour) in enumerate(zip(series.items(), cycle(COLOURS), strict=False)):
+        at = np.array(x, float) + (i - (len(series) - 1) / 2) * 0.012 * span  # series side by side
+        means, halves = zip(*(t_interval(values) for values in groups), strict=True)
+        for centre, values in zip(at, groups, strict=True):
+            ax.plot([centre] * len(values), values, "o", color=colour, alpha=0.35, markersize=5, markeredgewidth=0)
+        bars = [half if math.isfinite(half) else 0 for half in halves]  # a single seed has no interval
+        ax.errorbar(at, means, yerr=bars, fmt="o-", color=colour, capsize=4, linewidth=1.5, label=label or None)
+    for label, level in (reference or {}).items():
+        ax.axhline(level, color=GREY, linestyle="--", linewidth=1.5, label=label)
+    ax.set(xlabel=xlabel, ylabel=ylabel, xticks=x)
+    ax.margins(x=0.06)
+    if ax.get_legend_handles_labels()[1]:
+        ax.legend()
+    return fig
+
+
+@styled
+def curves(
+    runs: Mapping[str, Sequence[Run] | Sequence[list[dict[str, float]]]],
+    metric: str = "test_accuracy",
+    *,
+    paper: Mapping[str, tuple[Sequence[float], Sequence[float]]] | None = None,
+    caption: str = "",
+) -> Figure:
+    """A metric of the rows against epochs: mean over seeds, its 95 % t-interval as a band, each seed a thin line.
+
+    The axis follows the seeds: the band of few of them may leave it.
+    `paper` draws digitised curves, label -> (epoch, value), in a panel of their own; equal labels have equal colours.
+    """
+    fig, axes = canvas(2 if paper else 1, squeeze=False, caption=caption)
+    ax = axes[0, -1]
+    colours = dict(zip(runs, cycle(COLOURS), strict=False))
+    for label, (x, y) in (paper or {}).items():
+        axes[0, 0].plot(x, y, color=colours.get(label, GREY), label=label)
+    seen: list[float] = []
+    for label, group in runs.items():
+        colour = colours[label]
+        rows = [run.rows if isinstance(run, Run) else run for run in group]
+        values = np.array([[row[metric] for row in run] for run in rows])  # (seeds, epochs)
+        epochs = np.array([row["epoch"] for row in rows[0]])
+        seen += [values.min(), values.max()]
+        ax.plot(epochs, values.T, color=colour, linewidth=0.8, alpha=0.35)
+        ax.plot(epochs, values.mean(0), color=colour, label=label)
+        if len(values) > 1:
+            half = np.array([t_interval(column)[1] for column in values.T.tolist()])
+            ax.fill_between(epochs, values.mean(0) - half, values.mean(0) + half, color=colour, alpha=0.15, linewidth=0)
+    (low, high), room = ax.get_ylim(), 0.25 * (max(seen) - min(seen))
+    if room > 0:
+        ax.set_ylim(max(low, min(seen) - room), min(high, max(seen) + room))
+    for ax, title in zip(axes[0], ("paper", "ours"), strict=False):
+        ax.set(xlabel="epoch", ylabel=LABELS.get(metric, metric), title=title if paper else "")
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.legend()
+    return fig
+
+
+def lead(new: Sequence[Run], old: Sequence[Run], metric: str = "test_accuracy") -> Any:
+    """`new − old` of a metric of the rows, epoch by epoch, for the seeds that both arms have: (seeds, epochs)."""
+    return np.array([[a[metric] - b[metric] for a, b in zip(x.rows, y.rows, strict=True)] for x, y in paired(new, old)])
+
+
+@styled
+def leads(
+    ours: Mapping[str, Any],
+    ylabel: str,
+    *,
+    paper: Mapping[str, Sequence[float]] | None = None,
+    caption: str = "",
+) -> Figure:
+    """Who is ahead when: differences epoch by epoch against the share of the run that is done.
+
+    `ours`: label -> (seeds, epochs), from `lead`, drawn as mean and 95 % t-interval; `paper`: label -> (epochs,).
+    """
+    fig, ax = canvas(caption=caption)
+    ax.axhline(0, color=GREY, linewidth=1)
+    for (label, values), colour in zip(ours.items(), cycle(COLOURS), strict=False):
+        mean, half = np.array([t_interval(column) for column in np.asarray(values).T.tolist()]).T
+        share = 100 * np.arange(1, len(mean) + 1) / len(mean)
+        ax.plot(share, mean, "o-", color=colour, markersize=4, label=label)
+        if np.isfinite(half).all():  # a single seed has no interval
+            ax.fill_between(share, mean - half, mean + half, color=colour, alpha=0.15, linewidth=0)
+    for label, values in (paper or {}).items():
+        ax.plot(100 * np.arange(1, len(values) + 1) / len(values), values, color=GREY, linewidth=1.5, label=label)
+    ax.set(xlabel="share of the run that is done, %", ylabel=ylabel, xlim=(0, 102))
+    ax.legend()
+    return fig
+
+
+@styled
+def against_paper(
+    results: Mapping[str, tuple[Comparison, float]], *, unit: str = "points of top-1 accuracy", caption: str = ""
+) -> Figure:
+    """Our difference with its 95 % t-interval beside the paper's, and the verdict: label -> (comparison, paper's)."""
+    fig, ax = canvas(height=1.7 + 0.55 * len(results), caption=caption)
+    places = range(len(results) - 1, -1, -1)
+    ours, papers = [comparison for comparison, _ in results.values()], [delta for _, delta in results.values()]
+    bars = [c.half if math.isfinite(c.half) else 0 for c in ours]  # a single seed has no interval
+    ax.axvline(0, color=GREY, linewidth=1)
+    ax.errorbar([c.mean for c in ours], places, xerr=bars, fmt="o", markersize=8, capsize=5, label="ours")
+    ax.plot(papers, places, "D", markersize=9, color=COLOURS[1], fillstyle="none", label="paper")
+    ax.set_yticks(places, list(results))
+    ax.set(xlabel=f"difference, {unit}", ylim=(-0.6, len(results) - 0.4))
+    ax.grid(axis="y", visible=False)
+    verdicts = ax.secondary_yaxis("right")
+    verdicts.set_yticks(places, [comparison.against(delta) for comparison, delta in results.values()])
+    verdicts.tick_params(length=0)
+    verdicts.spines["right"].set_visible(False)
+    fig.legend(loc="outside upper left", ncols=2)
+    return fig
+
+
+@styled
+def progress(
+    rows: Sequence[Mapping[str, float]] = (),
+    title: str = "",
+    total: int | None = None,
+    *,
+    metric: str = "test_accuracy",
+    caption: str = "",
+) -> Figure:
+    """A run as it goes: loss on the left, accuracies or one other metric in percent on the right.
+
+    `redraw(rows, title)` takes all rows so far.
+    """
+    fig, (left, right) = canvas(2, height=3.6, caption=caption)
+    moving = {"marker": "o", "markersize": 4, "animated": True, "clip_on": False}  # the last marker is on the edge
+    lines = {"train_loss": left.plot([], [], **moving)[0], metric: right.plot([], [], label="test", **moving)[0]}
+    if metric == "test_accuracy":
+        style = {"linestyle": "--", "color": COLOURS[4], "label": "training, clean"}
+        lines["train_accuracy"] = right.plot([], [], **style, **moving)[0]
+        fig.legend(loc="outside right upper")
+    words = heading(left, fontsize=12)
+    # a detector's adds distances of boxes to cross-entropies, and has no unit
+    loss = "training loss, sum of four" if metric == "map_50" else LABELS["train_loss"]
+    left.set(xlabel="epoch", ylabel=loss, xlim=(0, total or 1), ylim=(0, 1), title=" ")  # keeps room
+    ylabel = "accuracy, %" if metric == "test_accuracy" else LABELS[metric]
+    right.set(xlabel="epoch", ylabel=ylabel, xlim=(0, total or 1), ylim=(0, 100))
+    for ax in (left, right):
+        ax.xaxis.get_major_locator().set_params(integer=True)
+
+    def redraw(rows: Sequence[Mapping[str, float]], title: str = "") -> None:
+        words.set_text(title)
+        epochs = [row["epoch"] for row in rows]
+        for name, line in lines.items():
+            line.set_data(epochs, [row.get(name, math.nan) for row in rows])
+        for ax in (left, right):
+            set_limits(ax, xlim=(0, max([total or 1, *epochs])))
+        losses = [row["train_loss"] for row in rows if math.isfinite(row.get("train_loss", math.nan))]
+        set_limits(left, ylim=(0, ceiling(max(losses, default=1.0))))
+
+    return with_redraw(fig, redraw, rows, title)
+
+
+def _finals(runs: Mapping[str, Runs] | Runs) -> dict[str, list[dict[str, Any]]]:
+    """label -> final metrics of each seed, from records or their `final` dictionaries. ValueError if there are none."""
+    groups = dict(runs) if isinstance(runs, Mapping) else {"": runs}
+    for label, group in groups.items():
+        if not group:
+            raise ValueError(f"no runs to draw for {label!r}")
+    return {label: [run.final if isinstance(run, Run) else run for run in group] for label, group in groups.items()}

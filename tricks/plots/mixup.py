@@ -1,0 +1,170 @@
+"""Plots for mixup: a mixed picture, the distribution of λ, and what a network learns between its points (§5.4)."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from contourpy import contour_generator
+from matplotlib.collections import LineCollection
+from matplotlib.colors import LinearSegmentedColormap, ListedColormap
+from scipy.special import betainc, betaln
+
+from tricks.plots.style import COLOURS, GREY, INK, LIGHT, Figure, canvas, styled, with_redraw
+
+ALPHAS = (0.05, 4.0)  # of the plot of Beta(α, α)
+LIMIT = 1.8  # the plane is drawn from -LIMIT to LIMIT
+TWO_CLASSES = LinearSegmentedColormap.from_list("two classes", [COLOURS[0], "#E4E4E4", COLOURS[1]], N=20)
+DARK = ListedColormap(["#003A5C", "#6B2F00"])  # the classes on top of their own colours
+
+
+def lighter_weight(alpha: float) -> float:
+    """E[min(λ, 1 − λ)] for λ ~ Beta(α, α), the mean weight of the lighter picture: I_½(α + 1, α) (§5.4).
+
+    I is the regularised incomplete beta function. ValueError unless α > 0.
+    """
+    return float(betainc(_positive(alpha) + 1, alpha, 0.5))
+
+
+def near_ends(alpha: float, width: float = 0.1) -> float:
+    """The share of draws λ ~ Beta(α, α) within `width` of 0 or 1: 2 I_width(α, α). ValueError unless α > 0."""
+    return float(2 * betainc(_positive(alpha), alpha, width))
+
+
+def _positive(alpha: float) -> float:
+    if not alpha > 0:
+        raise ValueError(f"alpha = {alpha!r}: Beta(α, α) needs α > 0")
+    return alpha
+
+
+@styled
+def mixed_pair(pictures: Any, classes: Sequence[str], mixed: tuple[Any, Any], *, caption: str = "") -> Figure:
+    """Two pictures, their mixture between them, and its target (§5.4, eq. 7 and 8).
+
+    Pictures are (H, W, 3) in 0..255; `mixed` is (picture, target (K,)). `redraw(mixed)` moves picture and target.
+    """
+    fig, axes = canvas(4, height=2.7, caption=caption, width_ratios=[1, 1, 1, 1.15])
+    first, middle, last, right = axes
+    for ax, picture, title in ((first, pictures[0], "$x_i$"), (last, pictures[1], "$x_j$")):
+        ax.imshow(np.asarray(picture) / 255)
+        ax.set_title(title, loc="center")
+    mixture = middle.imshow(np.zeros_like(pictures[0]), animated=True)
+    middle.set_title(r"$\hat{x} = \lambda x_i + (1 - \lambda) x_j$", loc="center", fontsize=11)
+    for ax in (first, middle, last):
+        ax.axis("off")
+    places = range(len(classes))
+    bars = right.barh(places, [0.0] * len(classes), color=COLOURS[0], animated=True)
+    numbers = [right.text(0, place, "", va="center", fontsize=9, animated=True) for place in places]
+    right.set(xlabel=r"target $\hat{y}$", xlim=(0, 1.25), xticks=(0, 0.5, 1), ylim=(len(classes) - 0.4, -0.6))
+    right.set_yticks(places, classes, fontsize=9)
+    right.grid(axis="y", visible=False)
+
+    def redraw(mixed: tuple[Any, Any]) -> None:
+        picture, target = (np.asarray(part, float) for part in mixed)
+        mixture.set_data(np.clip(picture / 255, 0, 1))
+        for bar, number, share in zip(bars, numbers, target, strict=True):
+            bar.set_width(share)
+            number.set(x=share + 0.03, text=f"{share:.2f}" if share else "")
+
+    return with_redraw(fig, redraw, mixed)
+
+
+@styled
+def beta_density(alpha: float = 0.2, *, caption: str = "") -> Figure:
+    """The density of λ ~ Beta(α, α), beside what it means for a batch, against α (§5.4). `redraw(alpha)` moves both."""
+    fig, (left, right) = canvas(2, caption=caption)
+    edges = np.linspace(0, 1, 11)
+    colours = [COLOURS[1], *[LIGHT] * 8, COLOURS[1]]
+    bars = left.bar(edges[:-1], [0.0] * 10, 0.1, align="edge", color=colours, edgecolor="white", animated=True)
+    lam = np.linspace(0, 1, 401)[1:-1]
+    (line,) = left.plot([], [], color=COLOURS[0], animated=True, label="density")
+    left.bar([0], [0], color=LIGHT, label="mean density over a tenth")
+    left.bar([0], [0], color=COLOURS[1], label="within 0.1 of 0 or 1")
+    words = {"transform": left.transAxes, "ha": "center", "va": "top", "linespacing": 1.4}
+    numbers = left.text(0.5, 0.76, "", animated=True, **words)
+    left.set(xlabel="weight λ of the first picture", ylabel="density", title="Beta(α, α)", xlim=(0, 1), ylim=(0, 5))
+    left.legend(loc="upper center")
+
+    alphas = np.geomspace(*ALPHAS, 80)
+    moving = []
+    for measure, colour, label in (
+        (near_ends, COLOURS[1], "draws within 0.1 of 0 or 1"),
+        (lighter_weight, COLOURS[2], "mean weight of the lighter picture"),
+    ):
+        right.plot(alphas, [100 * measure(a) for a in alphas], color=colour, label=label)
+        (point,) = right.plot([], [], "o", color=colour, markersize=9, animated=True)
+        moving.append((measure, point))
+    right.plot([0.2, 0.2], [0, 100], color=GREY, linestyle="--", linewidth=1.5, label="the paper's α = 0.2")
+    right.set(xlabel="α (logarithmic)", ylabel="%", title="How much is mixed", xscale="log", ylim=(0, 130))
+    right.set_xticks((0.05, 0.1, 0.2, 0.5, 1, 2, 4), ("0.05", "0.1", "0.2", "0.5", "1", "2", "4"))
+    right.set_xticks([], minor=True)
+    right.set_yticks(range(0, 101, 20))
+    right.legend(loc="upper right")
+
+    def redraw(alpha: float = alpha) -> None:
+        mass = np.diff(betainc(_positive(alpha), alpha, edges))
+        for bar, share in zip(bars, mass, strict=True):
+            bar.set_height(10 * share)
+        line.set_data(lam, np.exp((alpha - 1) * np.log(lam * (1 - lam)) - betaln(alpha, alpha)))
+        ends, lighter = (100 * measure(alpha) for measure, _ in moving)
+        numbers.set_text(f"α = {alpha:g}\nwithin 0.1 of 0 or 1: {ends:.1f} %\nmean lighter weight: {lighter:.1f} %")
+        for measure, point in moving:
+            point.set_data([alpha], [100 * measure(alpha)])
+
+    return with_redraw(fig, redraw, alpha)
+
+
+class Plane(NamedTuple):
+    """A network with two classes on the plane, as `decision_map` draws it."""
+
+    points: Any  # (N, 2), the training points
+    labels: Any  # (N,) of 0 and 1
+    mixed_points: Any  # (M, 2), what the network was given
+    mixed_targets: Any  # (M,) in [0, 1], share of class 1 in the target
+    probability: Any  # (n, n) of class 1 at `grid(n)`: a row for each height, from below
+
+
+def grid(n: int, limit: float = LIMIT) -> np.ndarray:
+    """The centres of n × n cells of the square [-limit, limit]², (n·n, 2), row by row from below."""
+    centres = limit * ((2 * np.arange(n) + 1) / n - 1)
+    x, y = np.meshgrid(centres, centres)
+    return np.stack([x.ravel(), y.ravel()], axis=1)
+
+
+@styled
+def decision_map(plane: Plane, *, caption: str = "") -> Figure:
+    """Points and targets that a network is trained on, beside the probabilities that it then gives to the plane.
+
+    The line is the decision boundary, where both classes have ½. `redraw(plane)` takes another plane.
+    """
+    fig, (left, right) = canvas(2, height=3.8, caption=caption)
+    square = (-LIMIT, LIMIT)
+    share = {"vmin": 0, "vmax": 1, "animated": True}
+    marks = {"c": [], "linewidth": 0, "antialiased": False, **share}  # few colours make a small PNG
+    cloud = left.scatter([], [], s=18, cmap=TWO_CLASSES, **marks)
+    shades = right.imshow(
+        [[0.0]], extent=square * 2, origin="lower", interpolation="nearest", cmap=TWO_CLASSES, **share
+    )
+    boundary = right.add_collection(LineCollection([], colors=INK, linewidths=2, animated=True))
+    dots = right.scatter([], [], s=14, cmap=DARK, **marks)
+    for ax, title in ((left, "What it is trained on"), (right, "What it says")):
+        ax.set(title=title, xlabel="first coordinate", xlim=square, ylim=square, aspect="equal")
+    left.set_ylabel("second coordinate")
+    right.set_yticklabels([])
+    right.grid(visible=False)
+    bar = fig.colorbar(shades, ax=right, ticks=(0, 0.25, 0.5, 0.75, 1), shrink=0.9)
+    bar.set_label("orange: target (left), probability (right)", fontsize=9)
+    bar.outline.set_visible(False)
+
+    def redraw(plane: Plane) -> None:
+        for scatter, points, targets in (
+            (cloud, plane.mixed_points, plane.mixed_targets),
+            (dots, plane.points, plane.labels),
+        ):
+            scatter.set_offsets(points)
+            scatter.set_array(np.asarray(targets, float))
+        probability = np.asarray(plane.probability, float)
+        shades.set_data(probability)
+        centres = grid(len(probability))[: len(probability), 0]
+        boundary.set_segments(contour_generator(centres, centres, probability).lines(0.5))
+
+    return with_redraw(fig, redraw, plane)

@@ -1,0 +1,299 @@
+"""Plots of number formats: which numbers exist, what becomes of gradients and of updates in them, how fast (§3.2)."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.patches import Rectangle
+
+from tricks.plots.style import COLOURS, GREY, INK, LIGHT, Figure, canvas, heading, styled, with_redraw
+
+
+@dataclass(frozen=True)
+class Format:
+    """A floating-point format: sign, exponent and mantissa bits as in IEEE 754. Its arithmetic here is exact."""
+
+    name: str
+    exponent_bits: int
+    mantissa_bits: int
+
+    @property
+    def largest(self) -> float:
+        """The largest finite number."""
+        return (2 - 2.0**-self.mantissa_bits) * 2.0 ** (2 ** (self.exponent_bits - 1) - 1)
+
+    @property
+    def smallest_normal(self) -> float:
+        """The smallest number with a full mantissa. Below it are the subnormal ones, evenly spaced down to 0."""
+        return 2.0 ** (2 - 2 ** (self.exponent_bits - 1))
+
+    @property
+    def smallest(self) -> float:
+        """The smallest number above 0, which is the spacing of the subnormal ones."""
+        return self.smallest_normal * 2.0**-self.mantissa_bits
+
+    def spacing(self, x: Any) -> Any:
+        """From |x| to the format's next number above it: 2^(exponent of x) · 2^−mantissa_bits, never below `smallest`.
+
+        A number, or an array of any shape.
+        """
+        exponent = np.frexp(np.maximum(np.abs(x), self.smallest_normal))[1] - 1
+        return np.ldexp(1.0, exponent - self.mantissa_bits)
+
+    def round(self, x: Any) -> Any:
+        """The format's nearest number, the even one of two, infinite if that is above `largest`: what a cast gives.
+
+        A number, or an array of any shape.
+        """
+        spacing = self.spacing(x)
+        nearest = np.rint(np.asarray(x, float) / spacing) * spacing
+        return np.where(np.abs(nearest) > self.largest, np.copysign(np.inf, nearest), nearest)[()]
+
+
+FP32, FP16, BF16 = Format("fp32", 8, 23), Format("fp16", 5, 10), Format("bf16", 8, 7)
+FORMATS = (FP32, FP16, BF16)
+SCALES = [2.0**k for k in range(25)]  # loss scales
+ONE_FORMAT = dict(zip(FORMATS, (GREY, COLOURS[0], COLOURS[1]), strict=True))  # its colour in every plot
+
+
+@styled
+def number_lines(value: float = 0.1, *, caption: str = "") -> Figure:
+    """The numbers of fp32, fp16 and bf16 around `value`, above the range of each format. `redraw(value)` moves there.
+
+    The upper axis counts from `value` in spacings of the coarser of fp16 and bf16. ValueError unless value > 0.
+    """
+    half = 2.6  # of the upper axis' width, in those spacings
+    fig, (near, whole) = canvas(rows=2, height=5.4, caption=caption, gridspec_kw={"height_ratios": (3, 2)})
+    places = dict(zip(FORMATS, (2, 1, 0), strict=True))
+    moving = {}
+    for form, place in places.items():
+        colour = ONE_FORMAT[form]
+        (ticks,) = near.plot([], [], "|", color=colour, markersize=16, markeredgewidth=1.5, animated=True)
+        band = near.add_patch(Rectangle((0, place - 0.2), 0, 0.4, color=colour, alpha=0.35, linewidth=0, animated=True))
+        (dot,) = near.plot([], [], "o", color=colour, markersize=9, markeredgecolor="white", animated=True, zorder=4)
+        words = near.text(half + 0.15, place, "", va="center", linespacing=1.4, fontsize=10, animated=True)
+        moving[form] = ticks, band, dot, words
+        low, high = np.log2(form.smallest_normal), np.log2(form.largest)
+        whole.barh(place, high - low, 0.5, left=low, color=colour, label="normal" if place == 2 else "")
+        tail = np.log2(form.smallest)
+        whole.barh(place, low - tail, 0.5, left=tail, color=colour, alpha=0.35, label="subnormal" if place == 2 else "")
+    near.axvline(0, color=INK, linewidth=1, linestyle="--")
+    near.plot([-half, half], [[2, 1, 0]] * 2, color=LIGHT, linewidth=1, zorder=0)
+    question = heading(near, fontsize=12)
+    near.set(xlim=(-half, 2.1 * half), ylim=(-0.6, 2.6), xticks=range(-2, 3), title=" ")
+    near.set_xlabel("distance from x, in spacings of the coarser 16-bit format", loc="left")
+    near.spines["bottom"].set_bounds(-half, half)
+    near.grid(visible=False)
+    line = whole.axvline(0, color=INK, linewidth=1.5, linestyle="--", animated=True)
+    mark = whole.text(0, 2.62, "x", ha="center", va="bottom", animated=True)
+    whole.set(xlabel="log2 of a number's size", xlim=(-155, 135), ylim=(-0.5, 2.6), xticks=range(-150, 131, 25))
+    whole.set_title("Range: normal numbers in full colour, subnormal ones pale", pad=16)
+    whole.grid(axis="y", visible=False)
+    for ax in (near, whole):
+        ax.set_yticks(list(places.values()), [form.name for form in places])
+
+    def redraw(value: float = value) -> None:
+        if not value > 0:
+            raise ValueError(f"value = {value!r}: must be above 0")
+        unit = max(form.spacing(value) for form in (FP16, BF16))
+        for form, (ticks, band, dot, words) in moving.items():
+            numbers, dense = _numbers(form, value - half * unit, value + half * unit, unit / 20)
+            ticks.set_data((numbers - value) / unit, [places[form]] * len(numbers))
+            left, right = ((edge - value) / unit for edge in dense)
+            band.set(x=left, width=right - left)
+            nearest = form.round(value)
+            seen = np.isfinite(nearest) and abs(nearest - value) <= half * unit
+            dot.set_data([(nearest - value) / unit] if seen else [], [places[form]] if seen else [])
+            words.set_text(_fate(form, value, nearest))
+        question.set_text(f"Which numbers are there near x = {value:.6g}?")
+        line.set_xdata([np.log2(value)] * 2)
+        mark.set_x(np.log2(value))
+
+    return with_redraw(fig, redraw, value)
+
+
+def _numbers(form: Format, low: float, high: float, finest: float) -> tuple[np.ndarray, tuple[float, float]]:
+    """The format's numbers in [low, high] that are `finest` apart or more, and the interval where they are closer."""
+    found = []
+    low, high = max(low, -form.largest), min(high, form.largest)
+    size = max(abs(low), abs(high), form.smallest_normal)
+    while True:  # from the largest power of 2 down: each has its own spacing
+        spacing = float(form.spacing(size))
+        top = 2 ** (form.mantissa_bits + 1) * spacing
+        if spacing < finest:
+            dense = max(low, -top), min(high, top)
+            return np.concatenate([*found, []]), dense if dense[0] < dense[1] else (low, low)
+        last = spacing == form.smallest
+        steps = np.arange(0 if last else 2**form.mantissa_bits, 2 ** (form.mantissa_bits + 1)) * spacing
+        numbers = np.concatenate([-steps[:0:-1] if last else -steps[::-1], steps])
+        found.append(numbers[(numbers >= low) & (numbers <= high)])
+        if last:
+            return np.concatenate(found), (low, low)
+        size = top / 4
+
+
+def _fate(form: Format, value: float, nearest: float) -> str:
+    """What the format makes of a value, in two lines."""
+    if np.isinf(nearest):
+        return f"stored as ∞\nlargest number {form.largest:,.6g}"
+    if nearest == 0:
+        return f"stored as 0\nsmallest number {_power(form.smallest)}"
+    error = abs(nearest - value) / value
+    return f"stored as {nearest:.8g}\nspacing {_power(form.spacing(value))}, error {100 * error:.2g} %"
+
+
+def _power(x: float) -> str:
+    """A power of 2, such as 2⁻¹⁴."""
+    exponent = str(round(np.log2(x)))
+    return "2" + exponent.translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def shares(gradients: Any, loss_scale: float) -> dict[str, float]:
+    """What share of numbers, in per cent, becomes 0, subnormal or infinite when multiplied and cast to 16 bits.
+
+    "fp16 0", "fp16 subnormal", "fp16 ∞", "bf16 0 or ∞". The array must hold no 0.
+    """
+    scaled = np.asarray(gradients, np.float32) * np.float32(loss_scale)
+    with np.errstate(over="ignore"):
+        half = np.abs(scaled.astype(np.float16))
+    brain = BF16.round(scaled)
+    kinds = {
+        "fp16 0": half == 0,
+        "fp16 subnormal": (half > 0) & (half < FP16.smallest_normal),
+        "fp16 ∞": np.isinf(half),
+        "bf16 0 or ∞": (brain == 0) | np.isinf(brain),
+    }
+    return {kind: 100 * float(which.mean()) for kind, which in kinds.items()}
+
+
+@styled
+def gradient_histogram(gradients: Any, loss_scale: float = 1, *, caption: str = "") -> Figure:
+    """Sizes of gradients times the loss scale against fp16's limits, and what fp16 and bf16 lose, against the scale.
+
+    `gradients` is an array without zeros; both casts are done. `redraw(loss_scale)` takes one of `SCALES`.
+    """
+    fig, (left, right) = canvas(2, height=4.8, caption=caption)
+    size = np.log2(np.abs(np.asarray(gradients, float)).ravel())
+    edges = np.arange(np.floor(size.min()), np.ceil(size.max()) + 1.5) - 0.5
+    share = 100 * np.histogram(size, edges)[0] / len(size)
+    zones = {
+        "becomes 0": (-60, np.log2(FP16.smallest / 2), COLOURS[1], 0.25),
+        "subnormal": (np.log2(FP16.smallest / 2), np.log2(FP16.smallest_normal), COLOURS[4], 0.2),
+        "becomes ∞": (np.log2(FP16.largest), 40, COLOURS[3], 0.3),
+    }
+    for label, (low, high, colour, alpha) in zones.items():
+        left.axvspan(low, high, color=colour, alpha=alpha, linewidth=0, label=label)
+    bars = left.stairs(share, edges, fill=True, color=COLOURS[0], alpha=0.75, animated=True)
+    words = heading(left, fontsize=10)
+    left.set(xlabel="log2 of |gradient · loss scale|", ylabel="share of gradients per factor of 2, %", title=" \n ")
+    left.set(xlim=(-48, 24), ylim=(0, 1.35 * share.max()))
+    left.legend(loc="upper center", ncols=3, title="in fp16", columnspacing=1, handlelength=1, fontsize=9)
+
+    per_scale = {scale: shares(gradients, scale) for scale in SCALES}
+    styles = {
+        "fp16 0": (COLOURS[1], "-", "o"),
+        "fp16 subnormal": (COLOURS[4], "-", "s"),
+        "fp16 ∞": (COLOURS[3], "-", "^"),
+        "bf16 0 or ∞": (GREY, "--", "D"),
+    }
+    exponents = np.log2(SCALES)
+    points = {}
+    for kind, (colour, style, marker) in styles.items():
+        values = np.array([lost[kind] for lost in per_scale.values()])
+        drawn = np.where(values > 0, values, np.nan)  # a logarithmic axis has no 0
+        empty = "" if values.any() else " (never)"
+        right.plot(exponents, drawn, style, color=colour, label=kind + empty)
+        (points[kind],) = right.plot([], [], marker, color=colour, markersize=8, markeredgecolor="white", animated=True)
+    right.set(xlabel="log2 of the loss scale", ylabel="share of gradients, %", yscale="log", title="Lost or coarse")
+    right.set(xlim=(-0.7, 24.7), ylim=(1e-4, 5e3), xticks=range(0, 25, 4), yticks=10.0 ** np.arange(-4, 3))
+    right.legend(loc="upper right", ncols=2, fontsize=9)
+
+    def redraw(loss_scale: float = loss_scale) -> None:
+        exponent = np.log2(loss_scale)
+        bars.set_data(share, edges + exponent)
+        lost = per_scale[loss_scale]
+        words.set_text(
+            f"loss scale {_power(loss_scale)}, cast to fp16:\n{lost['fp16 0']:.3g} % become 0, "
+            f"{lost['fp16 subnormal']:.3g} % subnormal, {lost['fp16 ∞']:.2g} % ∞"
+        )
+        for kind, point in points.items():
+            point.set_data([exponent] if lost[kind] else [], [lost[kind]] if lost[kind] else [])
+
+    return with_redraw(fig, redraw, loss_scale)
+
+
+def lost_share(weights: Any, gradients: Any, lr: float, form: Format) -> float:
+    """Per cent of the weights that w − lr · g leaves where they are, when w is kept in `form`."""
+    stored = form.round(weights)
+    return 100 * float((form.round(stored - lr * np.asarray(gradients, float)) == stored).mean())
+
+
+@styled
+def lost_updates(weights: Any, gradients: Any, lr: float = 0.1, *, caption: str = "") -> Figure:
+    """Updates lr · g in units of their weight against each format's rounding, and the share that changes nothing.
+
+    Two arrays of one shape. `redraw(lr)` moves the learning rate, from 0.0001 to 1.
+    """
+    fig, (left, right) = canvas(2, height=4.8, caption=caption)
+    weights, gradients = (np.asarray(values, float).ravel() for values in (weights, gradients))
+    both = (weights != 0) & (gradients != 0)
+    size = np.log2(np.abs(gradients[both])) - np.log2(np.abs(weights[both]))
+    edges = np.arange(np.floor(size.min()), np.ceil(size.max()) + 1.5) - 0.5
+    share = 100 * np.histogram(size, edges)[0] / len(weights)
+    bars = left.stairs(share, edges, fill=True, color=COLOURS[2], alpha=0.6, animated=True)
+    for form, colour in ONE_FORMAT.items():
+        # half a spacing is between 2^−(m+2) and 2^−(m+1) of the weight: lost below, kept above, in between it depends
+        left.axvspan(-form.mantissa_bits - 2, -form.mantissa_bits - 1, color=colour, alpha=0.6, linewidth=0)
+        side, place = ("left", -form.mantissa_bits - 0.7) if form is BF16 else ("right", -form.mantissa_bits - 2.3)
+        left.text(place, 1.26 * share.max(), form.name, ha=side, va="bottom", fontsize=10)
+    words = heading(left, fontsize=11)
+    left.set(xlabel="log2 of |lr · gradient / weight|", ylabel="share of weights per factor of 2, %", title=" ")
+    left.set(xlim=(-42, 12), ylim=(0, 1.4 * share.max()))
+
+    rates = np.geomspace(1e-4, 1, 17)
+    points = {}
+    for form, colour in ONE_FORMAT.items():
+        right.semilogx(rates, [lost_share(weights, gradients, r, form) for r in rates], color=colour, label=form.name)
+        (points[form],) = right.plot([], [], "o", color=colour, markersize=9, markeredgecolor="white", animated=True)
+    right.set(xlabel="learning rate lr", ylabel="weights that do not change, %", title="Updates that are lost")
+    right.set(ylim=(-3, 103))
+    fig.legend(*right.get_legend_handles_labels(), loc="outside upper right", ncols=3, title="weights kept in")
+
+    def redraw(lr: float = lr) -> None:
+        bars.set_data(share, edges + np.log2(lr))
+        words.set_text(f"lr = {lr:.4g}: what lies left of a bar is lost")
+        for form, point in points.items():
+            point.set_data([lr], [lost_share(weights, gradients, lr, form)])
+
+    return with_redraw(fig, redraw, lr)
+
+
+@styled
+def speeds(rows: Sequence[Mapping[str, Any]], *, caption: str = "") -> Figure:
+    """Images per second of one network's training step, and the memory it takes, in each precision and batch size.
+
+    `rows` are those of a file in data/speed: `precision`, `batch_size`, `images_per_second` of each timed epoch, and
+    `peak_memory` in bytes. A bar is the median, its line the range.
+    """
+    fig, (left, right) = canvas(2, height=4.2, caption=caption)
+    colours = {**{form.name: colour for form, colour in ONE_FORMAT.items()}, "tf32": COLOURS[2]}
+    batches = sorted({row["batch_size"] for row in rows})
+    precisions = list(dict.fromkeys(row["precision"] for row in rows))
+    for i, precision in enumerate(precisions):
+        mine = sorted((row for row in rows if row["precision"] == precision), key=lambda row: row["batch_size"])
+        places = [batches.index(row["batch_size"]) + 0.2 * (i - (len(precisions) - 1) / 2) for row in mine]
+        bar = {"width": 0.18, "color": colours[precision]}
+        middle = [statistics.median(row["images_per_second"]) for row in mine]
+        ends = [(min(row["images_per_second"]), max(row["images_per_second"])) for row in mine]
+        below, above = ([abs(m - e[k]) for m, e in zip(middle, ends, strict=True)] for k in (0, 1))
+        left.bar(places, middle, yerr=(below, above), ecolor=INK, error_kw={"elinewidth": 1}, label=precision, **bar)
+        right.bar(places, [row["peak_memory"] / 2**30 for row in mine], **bar)
+    for ax, ylabel in ((left, "images per second"), (right, "memory in use, GiB")):
+        ax.set_xticks(range(len(batches)), [f"{batch:,}" for batch in batches])
+        ax.set(xlabel="images a step", ylabel=ylabel)
+        ax.grid(axis="x", visible=False)
+    left.yaxis.set_major_formatter("{x:,.0f}")
+    fig.legend(loc="outside upper right", ncols=len(precisions))
+    return fig

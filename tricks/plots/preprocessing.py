@@ -1,0 +1,67 @@
+"""Plots of pictures and of their colours (§2.1)."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tricks.plots.style import INK, LIGHT, SIZE, Figure, canvas, styled, with_redraw
+
+
+@styled
+def images_grid(images: Sequence[Any], titles: Sequence[str] = (), *, columns: int = 6, caption: str = "") -> Figure:
+    """Pictures in a grid: (H, W, 3) uint8, or floats in [0, 1]. ValueError on anything else."""
+    images = [np.asarray(image) for image in images]
+    for image in images:
+        ok = image.dtype == np.uint8 or (image.dtype.kind == "f" and image.min() >= 0 and image.max() <= 1)
+        if image.ndim != 3 or image.shape[2] != 3 or not ok:
+            raise ValueError(f"a picture is (H, W, 3) uint8 or floats in [0, 1]; got {image.shape} {image.dtype}")
+    columns = min(columns, len(images))
+    rows = math.ceil(len(images) / columns)
+    line = 0.22 * max((title.count("\n") + 1 for title in titles), default=0)
+    height = min(rows * (SIZE[0] / columns + line), 9.0) + (0.35 if caption else 0.1)
+    fig, axes = canvas(columns, rows, height=height, caption=caption, squeeze=False)
+    for i, ax in enumerate(axes.flat):
+        ax.axis("off")
+        if i < len(images):
+            ax.imshow(images[i], interpolation="nearest")
+            ax.set_anchor("N")  # titles in one line though pictures differ in height
+            ax.set_title(titles[i] if titles else "", fontsize=10, loc="center")
+    return fig
+
+
+def preprocessing(steps: Sequence[tuple[str, Any]], *, columns: int = 6, caption: str = "") -> Figure:
+    """The steps of §2.1 on one picture, numbered from 0 (the picture as it is): (what was done, picture after it)."""
+    titles = [f"{n}. {name}\n{np.shape(image)[1]} × {np.shape(image)[0]} px" for n, (name, image) in enumerate(steps)]
+    rows = math.ceil(len(steps) / columns)
+    return images_grid([image for _, image in steps], titles, columns=math.ceil(len(steps) / rows), caption=caption)
+
+
+@styled
+def colour_clouds(before: Any, after: Any, *, caption: str = "") -> Figure:
+    """The pixels of a picture in RGB, before (grey) and after (in their colour) a change; an arrow joins the means.
+
+    Both are (N, 3), in 0..255. `redraw(after)` moves the second.
+    """
+    before = np.asarray(before, float)
+    arrow = {"arrowstyle": "-|>", "color": INK, "linewidth": 2, "mutation_scale": 16, "shrinkA": 0, "shrinkB": 0}
+    fig, axes = canvas(2, caption=caption)
+    moving = []
+    for ax, channel, name in zip(axes, (1, 2), ("green", "blue"), strict=True):
+        ax.scatter(before[:, 0], before[:, channel], s=6, color=LIGHT, linewidth=0)
+        cloud = ax.scatter(before[:, 0], before[:, channel], s=6, linewidth=0, animated=True)
+        start = before.mean(0)[[0, channel]]
+        pointer = ax.annotate("", xytext=start, xy=start, arrowprops=arrow, animated=True)
+        ax.set(xlabel="red, 0 to 255", ylabel=f"{name}, 0 to 255", xlim=(-20, 275), ylim=(-20, 275), aspect="equal")
+        moving.append((channel, cloud, pointer))
+    axes[0].set_title("Grey: before. In colour: after")
+
+    def redraw(after: Any) -> None:
+        after = np.asarray(after, float)
+        for channel, cloud, pointer in moving:
+            cloud.set_offsets(after[:, [0, channel]])
+            cloud.set_facecolor(np.clip(after / 255, 0, 1))
+            pointer.xy = after.mean(0)[[0, channel]]
+
+    return with_redraw(fig, redraw, after)

@@ -1,0 +1,314 @@
+"""What all plots share: `Figure`, the style, `canvas`, redrawing for sliders, and `export` for slides.
+
+A figure shows itself in a notebook without pyplot. A plot that a slider drives makes the artists that move with
+`animated=True` and gives the figure a `redraw` that takes the changing arguments again: everything else stays as drawn,
+and a redraw costs milliseconds. A plot without `redraw` works with a slider too, and is built anew at every move.
+"""
+
+import base64
+import hashlib
+import io
+import math
+import os
+import re
+import textwrap
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec
+
+import matplotlib
+import matplotlib.figure
+import numpy as np
+from cycler import cycler
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Annotation
+from PIL import Image, ImageChops
+
+from tricks import ROOT
+from tricks.records.store import Run
+
+# Okabe and Ito's palette without its yellow and black: told apart with every common colour vision, and on a projector
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+INK, GREY, LIGHT = "#222222", "#666666", "#BBBBBB"
+
+SIZE = (8.0, 4.5)  # inches: 16:9, so that text of 11 points is 18 points on a slide 13.3 inches wide
+SCREEN_DPI = 100  # one pixel of the picture is one of the page
+PRINT_DPI = 144  # still pictures: sharp on a dense screen, shown at the same size
+SLIDE_DPI = 240  # 8 x 4.5 inches are 1920 x 1080 pixels
+OWN = "own"  # the folder in figures/ of what a reader has set up; in a deck, the section that no lesson has
+MANY_COLOURS = 4096  # with more, it is a photo, and a palette would take seconds to find
+PALETTE_ERROR = 10  # of 255, what a palette may change a colour by: plots stay below, photos do not
+
+STYLE: Any = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture on every machine
+    "font.size": 11,
+    "text.color": INK,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "axes.titlesize": 12,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.prop_cycle": cycler(color=COLOURS),
+    "grid.color": "#E8E8E8",
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 10,
+    "ytick.labelsize": 10,
+    "lines.linewidth": 2,
+    "legend.fontsize": 10,
+    "legend.frameon": False,
+    "axes.facecolor": "white",
+    "figure.facecolor": "white",  # opaque: a dark theme must not shine through
+    "savefig.facecolor": "white",
+    "figure.constrained_layout.h_pad": 0.08,
+    "figure.constrained_layout.w_pad": 0.08,
+    "svg.hashsalt": "tricks",  # the same ids in every export
+    "pdf.fonttype": 42,
+}
+
+P = ParamSpec("P")
+
+
+_STYLING = threading.RLock()
+
+
+@contextmanager
+def course_style() -> Iterator[None]:
+    """The course's settings of matplotlib, which are global: threads that draw take turns."""
+    with _STYLING, matplotlib.rc_context(STYLE):
+        yield
+
+
+class Figure(matplotlib.figure.Figure):
+    """A figure that draws itself to PNG for notebooks, redrawing only its animated artists where it can."""
+
+    redraw: Callable[..., None] | None = None
+    caption: str = ""
+    _background: Any = None  # all but the animated artists, as drawn
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        FigureCanvasAgg(self)  # attaches itself
+
+    def png(self, dpi: int = PRINT_DPI, small: bool = True) -> bytes:
+        """The picture as PNG: the same bytes for the same figure. `small` packs it well, otherwise fast.
+
+        `stale` is matplotlib's own record of a change outside the animated artists. While it is not set, all that was
+        drawn without them is still right, and only they are drawn again.
+        """
+        canvas: Any = self.canvas
+        if self.dpi != dpi:
+            self.set_dpi(dpi)
+        if self.stale or self._background is None:
+            self.reset_layout()
+            with course_style():  # some ticks are made only now
+                canvas.draw()
+            self._background = canvas.copy_from_bbox(self.bbox)
+        else:
+            canvas.restore_region(self._background)
+        for artist in self.animated_artists():
+            artist.draw(canvas.get_renderer())
+        picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+        if small and picture.getcolors(MANY_COLOURS):  # a plot with a palette is less than half the bytes
+            packed = picture.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
+            if np.asarray(ImageChops.difference(picture, packed.convert("RGB"))).max() <= PALETTE_ERROR:
+                picture = packed
+        file = io.BytesIO()
+        picture.save(file, "png", optimize=small, compress_level=1)
+        return file.getvalue()
+
+    def reset_layout(self) -> None:
+        """Put the axes back on their grid: solved from anywhere else, the layout would come out a little different."""
+        for axes in self.axes:
+            if spec := axes.get_subplotspec():
+                axes.set_position(spec.get_position(self))
+                axes.set_in_layout(True)  # set_position takes it out
+
+    def animated_artists(self) -> list[Artist]:
+        """Those that a redraw moves, in the order in which they are drawn."""
+        artists = [artist for axes in self.axes for artist in axes.get_children() if artist.get_animated()]
+        return sorted(artists, key=lambda artist: artist.zorder)
+
+    @property
+    def alt(self) -> str:
+        """What the picture shows, in words, for those who do not see it."""
+        panels = []
+        for axes in self.axes:
+            labels = " against ".join(filter(None, (axes.get_ylabel(), axes.get_xlabel())))
+            panels.append(": ".join(filter(None, ((axes.get_title("left") or axes.get_title()).strip(), labels))))
+        text = "; ".join(filter(None, panels)).replace("\n", " ")
+        return re.sub(r"[${}]", "", f"Plot. {text}. {self.caption}".rstrip(". "))
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, str], dict[str, Any]]:
+        width, height = (round(inches * SCREEN_DPI) for inches in self.get_size_inches())
+        data = {"image/png": base64.b64encode(self.png()).decode(), "text/plain": self.alt}
+        return data, {"image/png": {"width": width, "height": height}}
+
+
+def styled(plot: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Decorator: run a plot function under the course's style, whatever the reader's own matplotlib settings are."""
+
+    @wraps(plot)
+    def in_style(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with course_style():
+            return plot(*args, **kwargs)
+
+    return in_style
+
+
+def canvas(
+    columns: int = 1, rows: int = 1, *, height: float = SIZE[1], caption: str = "", **grid: Any
+) -> tuple[Figure, Any]:
+    """(figure, axes) with `rows` x `columns` axes, to be called in a `styled` function; one axes comes as itself.
+
+    `caption` (n, budget, data, device; `records.store.caption` makes it) stands in small grey letters below the axes.
+    `grid` goes to `matplotlib.figure.Figure.subplots`.
+    """
+    fig = Figure(figsize=(SIZE[0], height), layout="constrained")
+    axes = fig.subplots(rows, columns, **grid)
+    if caption:
+        fig.caption = caption
+        fig.supxlabel(textwrap.fill(caption, 135), x=0.01, ha="left", fontsize=8, color=GREY)
+    return fig, axes
+
+
+# Slides
+
+
+def figures_folder() -> Path:
+    """Where figures for slides go: figures/ of the course, or TRICKS_FIGURES (tests set it)."""
+    return Path(os.environ.get("TRICKS_FIGURES") or ROOT / "figures")
+
+
+def export(
+    fig: Figure, name: str, folder: Path | None = None, *, takeaway: str = "", runs: Sequence[Run] = ()
+) -> list[Path]:
+    """Write a figure for slides, 16:9: PNG of 1920 x 1080, SVG and PDF, into `folder` (figures/). Returns the paths.
+
+    `takeaway` is what the figure shows in one sentence, printed from records like any other: the title of its slide in
+    `./course deck`; the plot's own titles stand in for it. `runs` are the records behind it. Both go into the PNG's
+    text, with the caption and the words for those who do not see the picture: a picture says itself what it shows.
+
+    The same figure gives the same bytes. The figure itself stays as it was. ValueError on a name that is not made of
+    letters, digits, "_" and "-"; OSError with the path if it cannot be written.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+        raise ValueError(f"export name {name!r}: letters, digits, _ and - only, as in '05_2_optimal_gap'")
+    folder = folder or figures_folder()
+    (width, height), dpi = fig.get_size_inches(), fig.dpi
+    paths = []
+    try:
+        fig.set_size_inches(SIZE, forward=False)
+        fig.set_dpi(SLIDE_DPI)
+        fig.reset_layout()
+        folder.mkdir(parents=True, exist_ok=True)
+        with course_style():
+            fig.draw_without_rendering()  # the caption finds its place
+            words = slide_text(fig, takeaway, runs)
+            fig.reset_layout()
+            formats = {
+                "png": {"dpi": SLIDE_DPI, "metadata": {"Software": None, **words}},
+                "svg": {"metadata": {"Date": None, "Title": words["Title"], "Description": words["Description"]}},
+                "pdf": {"metadata": {"CreationDate": None, "Title": words["Title"], "Subject": words["Description"]}},
+            }
+            for suffix, options in formats.items():
+                path = folder / f"{name}.{suffix}"
+                partial = folder / f".{name}.{os.getpid()}.{suffix}"  # a full disk must not leave half a slide
+                try:
+                    fig.savefig(partial, **options)
+                    os.replace(partial, path)
+                finally:
+                    partial.unlink(missing_ok=True)
+                paths.append(path)
+    except OSError as error:
+        raise OSError(f"cannot write the slide {name!r} to {folder}: {error}") from error
+    finally:
+        fig.set_size_inches((width, height), forward=False)
+        fig.set_dpi(dpi)
+        fig.stale = True
+    return paths
+
+
+def export_own(
+    fig: Figure, name: str, values: Mapping[str, Any], *, takeaway: str = "", runs: Sequence[Run] = ()
+) -> list[Path]:
+    """Write a figure that a reader has set up, as `export` does, into own/ of the figures; it overwrites no other one.
+
+    The file is called by `values`, cut short where there are many, and by six digits of the picture's hash:
+    optimal_gap-eps_0p1-K_10-3fa9c1. The same picture gives the same name.
+    """
+    words = [f"{key}_{value:g}" if isinstance(value, float) else f"{key}_{value}" for key, value in values.items()]
+    text = re.sub(r"[^A-Za-z0-9-]+", "_", "-".join([name, *words]).replace(".", "p"))
+    picture = hashlib.sha256(fig.png(SCREEN_DPI, small=False)).hexdigest()
+    name = f"{text[:80]}-{picture[:6]}".lstrip("_-")
+    return export(fig, name, figures_folder() / OWN, takeaway=takeaway, runs=runs)
+
+
+def slide_text(fig: Figure, takeaway: str, runs: Sequence[Run]) -> dict[str, str]:
+    """What a slide has to say besides the picture, as the text fields of its PNG; `tricks.course.deck` reads them.
+
+    Source: the start of the records' paths below data/runs, one per recipe. Caption-Height: the share of the picture's
+    height that the caption in it takes, from below.
+    """
+    titles = (axes.get_title("left") or axes.get_title() for axes in fig.axes)
+    own = re.sub(r"[${}]", "", "; ".join(dict.fromkeys(title.strip().replace("\n", " ") for title in titles if title)))
+    share = 0.0
+    if text := next((text for text in fig.texts if fig.caption and text.get_text() == fig.get_supxlabel()), None):
+        share = text.get_window_extent().y1 / fig.bbox.height
+    records = dict.fromkeys(f"{path.parent.name}/{path.stem.rpartition('-')[0]}" for path in (r.path() for r in runs))
+    return {
+        "Title": takeaway or own,
+        "Description": fig.alt,
+        "Comment": fig.caption,
+        "Source": ", ".join(records),
+        "Caption-Height": f"{share:.4f}",
+    }
+
+
+# Shared by the plots
+
+
+def with_redraw(fig: Figure, redraw: Callable[..., None], *start: Any) -> Figure:
+    """Draw a plot's first state with the function that draws all later ones.
+
+    What moves is taken out of the layout, or the axes of a moved figure would stand elsewhere than those of a new one.
+    """
+    redraw(*start)
+    for artist in fig.animated_artists():
+        artist.set_in_layout(False)
+    fig.redraw = redraw
+    return fig
+
+
+def heading(ax: Axes, above: float = 6, **font: Any) -> Annotation:
+    """An empty text where the title stands, `above` points over the axes, for words that a slider changes."""
+    at = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "baseline"}
+    return ax.annotate("", (0, 1), xytext=(0, above), animated=True, **at, **font)
+
+
+def set_limits(ax: Axes, **limits: tuple[float, float]) -> None:
+    """Set axis limits only where they change: an unneeded call would make the whole figure stale."""
+    for name, limit in limits.items():
+        if getattr(ax, f"get_{name}")() != limit:
+            getattr(ax, f"set_{name}")(limit)
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """A number with its sign, a minus being as wide as a plus."""
+    return f"{value:+z.{digits}f}".replace("-", "−")
+
+
+def ceiling(value: float) -> float:
+    """An axis limit with room above `value`, out of so few that a slider moves the curve and seldom the axis."""
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(step * power for step in (1.2, 2, 3, 5, 8, 12) if step * power >= 1.04 * value)

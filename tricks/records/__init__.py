@@ -1,0 +1,1 @@
+"""Recorded runs: kept, compared, made; and the paper's own numbers."""

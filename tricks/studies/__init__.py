@@ -1,0 +1,1 @@
+"""The course's studies: arms, questions, and the runner that records what is missing."""
