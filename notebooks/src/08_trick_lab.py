@@ -140,8 +140,8 @@ fig
 #   held out, and the test set stays unseen until you have chosen.
 # - **Then run it with more seeds.** **Save runs** keeps what the lab has trained as a record like any other: same
 #   code, same metrics, on all test pictures. What `./course train` records with other seeds goes with it, because a
-#   record is found by its recipe: `find(recipe, OWN_RUNS)` from `tricks.records.store` gives them all. They are yours, in
-#   `data/own/`; a study never counts them, not even runs of an arm's very recipe.
+#   record is found by its recipe: `find(recipe, OWN_RUNS)` from `tricks.records.store` gives them all. They are yours,
+#   in `data/own/`; a study never counts them, not even runs of an arm's very recipe.
 # - **State budget and data.** At a few passes over 10,000 pictures a network underfits, and tricks against overfitting
 #   have little to do. The same recipe at 50,000 pictures and 100 epochs is another question.
 #

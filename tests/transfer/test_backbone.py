@@ -14,7 +14,7 @@ from tricks.data import sets
 from tricks.models.resnet import build
 from tricks.recipe import Recipe, Transfer
 from tricks.records.store import find
-from tricks.studies.arms import EFFICIENT
+from tricks.studies.arms import PRETRAIN_EFFICIENT
 from tricks.transfer.backbone import backbone_for, freeze_bn_, load_weights_, stage_channels, trunk
 
 SMALL = Recipe(net="bottleneck14-pool", tweak_b=True, tweak_d=True)
@@ -73,7 +73,7 @@ def test_weights_that_come_with_the_course_go_before_the_cache(monkeypatch, tmp_
 def test_the_committed_weights_are_the_lessons_and_classify_as_their_record_says():
     """On every eighth test picture of Imagenette, read by torchvision's transforms with the paper's numbers (§2.1)."""
     (path,) = train.WEIGHTS.iterdir()
-    assert path.name == train.weights_path(EFFICIENT, 0).name and path.stat().st_size < 3e6
+    assert path.name == train.weights_path(PRETRAIN_EFFICIENT, 0).name and path.stat().st_size < 3e6
     archive = sets.find("imagenette")
     if archive is None or archive.is_dir():
         pytest.skip("needs Imagenette's archive: ./course data imagenette --fetch")
@@ -100,10 +100,13 @@ def test_the_committed_weights_are_the_lessons_and_classify_as_their_record_says
     assert len(pictures) > 400 and len(classes) == 10
     with torch.no_grad():
         found = (
-            backbone_for(Transfer(backbone=EFFICIENT), 0).cpu().eval()(torch.stack(list(pictures.values()))).argmax(1)
+            backbone_for(Transfer(backbone=PRETRAIN_EFFICIENT), 0)
+            .cpu()
+            .eval()(torch.stack(list(pictures.values())))
+            .argmax(1)
         )
     truth = torch.tensor([classes.index(name.split("/")[-2]) for name in pictures])
-    (recorded,) = [run for run in find(EFFICIENT) if run.seed == 0]
+    (recorded,) = [run for run in find(PRETRAIN_EFFICIENT) if run.seed == 0]
     assert 100 * float((found == truth).float().mean()) == pytest.approx(recorded.accuracy, abs=5)  # 3 standard errors
 
 

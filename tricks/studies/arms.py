@@ -6,7 +6,7 @@ from tricks.recipe import BASELINE, Recipe, Transfer
 
 # Imagenette at 96 px: the largest pictures whose 21 runs fit into an afternoon on two cores. "Standard" has tweak B, as
 # in Tables 8 and 9, and "efficient" what Table 3 has: mixed precision too.
-STANDARD = replace(
+PRETRAIN_STANDARD = replace(
     BASELINE,
     dataset="imagenette",
     image_size=96,
@@ -16,13 +16,20 @@ STANDARD = replace(
     tweak_b=True,
     first_decay=0.5,
 )
-EFFICIENT = replace(
-    STANDARD, lr=0.2, warmup_epochs=1.0, zero_gamma=True, no_bias_decay=True, amp=True, tweak_c=True, tweak_d=True
+PRETRAIN_EFFICIENT = replace(
+    PRETRAIN_STANDARD,
+    lr=0.2,
+    warmup_epochs=1.0,
+    zero_gamma=True,
+    no_bias_decay=True,
+    amp=True,
+    tweak_c=True,
+    tweak_d=True,
 )
 
 # The paper's own scale, for those who have ImageNet as class folders in data/imagenet, and a machine for it (§2.1, §3).
 PAPER_STANDARD = replace(
-    STANDARD,
+    PRETRAIN_STANDARD,
     dataset="data/imagenet",
     image_size=224,
     augment="paper",
@@ -45,8 +52,8 @@ PAPER_EFFICIENT = replace(
     tweak_d=True,
 )
 
-DETECTION = Transfer(task="detection", backbone=EFFICIENT)
-SEGMENTATION = Transfer(task="segmentation", backbone=EFFICIENT, lr=0.2)
+DETECTION = Transfer(task="detection", backbone=PRETRAIN_EFFICIENT)
+SEGMENTATION = Transfer(task="segmentation", backbone=PRETRAIN_EFFICIENT, lr=0.2)
 PAPER_DETECTION = replace(
     DETECTION,
     backbone=PAPER_EFFICIENT,
@@ -88,7 +95,9 @@ def fine_tuned(name: str, recipe: Transfer, backbones: dict[str, Recipe]) -> dic
     }
 
 
-BACKBONES = table(STANDARD, EFFICIENT, teacher="bottleneck26-pool", mixup_epochs=STANDARD.epochs)
+BACKBONES = table(
+    PRETRAIN_STANDARD, PRETRAIN_EFFICIENT, teacher="bottleneck26-pool", mixup_epochs=PRETRAIN_STANDARD.epochs
+)
 PAPER_BACKBONES = table(PAPER_STANDARD, PAPER_EFFICIENT, teacher="resnet152", mixup_epochs=200)
 
 PRETRAIN_ARMS = {f"pretrain-{row}": recipe for row, recipe in BACKBONES.items()}

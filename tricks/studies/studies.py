@@ -22,7 +22,19 @@ from tricks.data.files import write_atomic
 from tricks.recipe import AMP_DTYPES, BASELINE, Recipe, Transfer
 from tricks.records import store
 from tricks.records.store import RUNS, K, Run, compare, find, nearest_name, plus_minus, recorded, value
-from tricks.studies import arms as transfer
+from tricks.studies.arms import (
+    DETECTION,
+    DETECTION_ARMS,
+    PAPER_DETECTION_ARMS,
+    PAPER_PRETRAIN_ARMS,
+    PAPER_SEGMENTATION_ARMS,
+    PRETRAIN_ARMS,
+    PRETRAIN_EFFICIENT,
+    PRETRAIN_STANDARD,
+    SEGMENTATION,
+    SEGMENTATION_ARMS,
+    table,
+)
 
 SUMMARY = RUNS / "summary.csv"
 
@@ -37,7 +49,7 @@ STEP = replace(EFFICIENT, first_decay=0.5)
 LONG = replace(SMOOTH, epochs=20)  # the paper's 120 to 200 epochs, which mixup's rows have (§5.5)
 # Table 6 with the paper's 120 and 200 epochs, its warm-up and its first decay: ten times as many steps, so on a GPU.
 # Without its two rows of distillation, which would train a teacher each.
-FULL = transfer.table(
+FULL = table(
     standard=replace(SHORT, epochs=120),
     efficient=replace(EFFICIENT, epochs=120, warmup_epochs=5.0),
     teacher="resnet14",
@@ -150,14 +162,14 @@ PILOTS = {
     },
     "pilot_ladder_baseline": _held_out("pilot-ladder-baseline", LADDER, lr=(0.05, 0.1, 0.2, 0.4)),
     "pilot_pretrain": {
-        **_held_out("pilot-pretrain-standard", transfer.STANDARD, lr=(0.025, 0.05, 0.1, 0.2)),
-        **_held_out("pilot-pretrain", replace(transfer.EFFICIENT, schedule="cosine"), lr=(0.1, 0.2, 0.4, 0.8)),
+        **_held_out("pilot-pretrain-standard", PRETRAIN_STANDARD, lr=(0.025, 0.05, 0.1, 0.2)),
+        **_held_out("pilot-pretrain", replace(PRETRAIN_EFFICIENT, schedule="cosine"), lr=(0.1, 0.2, 0.4, 0.8)),
     },
     "pilot_teacher": _held_out("pilot-teacher", SMOOTH, net=("resnet14", "resnet20")),
 }
 TRANSFER_PILOTS = {
-    "pilot_detection": _held_out("pilot-detection", transfer.DETECTION, lr=(0.01, 0.02)),
-    "pilot_segmentation": _held_out("pilot-segmentation", transfer.SEGMENTATION, lr=(0.01, 0.02, 0.05, 0.1, 0.2, 0.4)),
+    "pilot_detection": _held_out("pilot-detection", DETECTION, lr=(0.01, 0.02)),
+    "pilot_segmentation": _held_out("pilot-segmentation", SEGMENTATION, lr=(0.01, 0.02, 0.05, 0.1, 0.2, 0.4)),
 }
 
 ARMS: dict[str, Recipe] = {
@@ -197,17 +209,17 @@ ARMS: dict[str, Recipe] = {
     # §7: everything stacked
     **_stacked(),
     # §6, Tables 8 and 9: the backbones
-    **transfer.PRETRAIN_ARMS,
-    **transfer.PAPER_PRETRAIN_ARMS,
+    **PRETRAIN_ARMS,
+    **PAPER_PRETRAIN_ARMS,
     **{name: recipe for pilot in PILOTS.values() for name, recipe in pilot.items()},
 }
 
 
 TRANSFERS: dict[str, Transfer] = {  # §6, Tables 8 and 9: what is fine-tuned on them
-    **transfer.DETECTION_ARMS,
-    **transfer.SEGMENTATION_ARMS,
-    **transfer.PAPER_DETECTION_ARMS,
-    **transfer.PAPER_SEGMENTATION_ARMS,
+    **DETECTION_ARMS,
+    **SEGMENTATION_ARMS,
+    **PAPER_DETECTION_ARMS,
+    **PAPER_SEGMENTATION_ARMS,
     **{name: recipe for pilot in TRANSFER_PILOTS.values() for name, recipe in pilot.items()},
 }
 
@@ -406,10 +418,8 @@ STUDIES = {
             "ladder-baseline",
             THREE,
         ),
-        *_transfer("", transfer.PRETRAIN_ARMS, transfer.DETECTION_ARMS, transfer.SEGMENTATION_ARMS),
-        *_transfer(
-            "paper_", transfer.PAPER_PRETRAIN_ARMS, transfer.PAPER_DETECTION_ARMS, transfer.PAPER_SEGMENTATION_ARMS
-        ),
+        *_transfer("", PRETRAIN_ARMS, DETECTION_ARMS, SEGMENTATION_ARMS),
+        *_transfer("paper_", PAPER_PRETRAIN_ARMS, PAPER_DETECTION_ARMS, PAPER_SEGMENTATION_ARMS),
         *(
             Study(
                 name,
