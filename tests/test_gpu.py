@@ -8,11 +8,12 @@ import test_train
 import torch
 from test_train import TINY, dataset, note_in_training
 
-from tricks import process, train
+from tricks import precision, process
 from tricks.data.loader import DeviceLoader
 from tricks.recipe import AUGMENTS
-from tricks.records import store
-from tricks.train import epochs, prepare
+from tricks.records import make, store
+from tricks.records.make import prepare
+from tricks.train import epochs
 
 pytestmark = [
     pytest.mark.any_device,
@@ -81,13 +82,13 @@ def test_mixed_precision_calculates_in_the_type_that_was_asked_for():
 
 def test_a_record_and_its_teacher_are_made_on_the_gpu_and_say_so(own_cache):
     recipe = replace(TINY, epochs=2, teacher="resnet14", amp=True, amp_dtype="float16")
-    made = train.run(recipe, 1, name="tiny", progress=lambda _: None)
+    made = make.run(recipe, 1, name="tiny", progress=lambda _: None)
     assert made.meta["device"] == torch.cuda.get_device_name()
-    assert made.meta["tf32"] == process.has_tf32(process.device())
+    assert made.meta["tf32"] == precision.has_tf32(process.device())
     assert store.find(recipe, store.OWN_RUNS) == [made]
     assert made.rows[-1]["test_accuracy"] == pytest.approx(made.accuracy)
-    weights = train.weights_for(recipe, 1, dataset())
-    assert train.weights_path(recipe, 1).exists() and all(w.device.type == "cpu" for w in weights.values())
+    weights = make.weights_for(recipe, 1, dataset())
+    assert make.weights_path(recipe, 1).exists() and all(w.device.type == "cpu" for w in weights.values())
 
 
 def test_a_full_memory_names_the_knobs_and_leaves_the_gpu_usable():

@@ -14,9 +14,11 @@ import pytest
 import torch
 from test_train import TINY, dataset
 
-from tricks import process, train
+from tricks import process, state
 from tricks.process import Purpose
-from tricks.train import epochs, prepare
+from tricks.records import make
+from tricks.records.make import prepare
+from tricks.train import epochs
 
 FILE = Path(__file__).with_name("rows.json")
 SHORT = replace(TINY, epochs=2, batch_size=32, lr=0.005, weight_decay=0.1)  # gentle, so that rounding stays small
@@ -67,13 +69,13 @@ def machine() -> dict[str, str]:
     }
 
 
-def rows_of(name: str) -> list[train.Row]:
+def rows_of(name: str) -> list[state.Row]:
     """The rows of a run, its teacher trained before it."""
     recipe = RECIPES[name]
     return list(epochs(recipe, prepare(recipe, SEED, dataset(), lambda _: None), seed=SEED))
 
 
-def differences(name: str, rows: list[train.Row], recorded: list[train.Row], exact: bool) -> list[str]:
+def differences(name: str, rows: list[state.Row], recorded: list[state.Row], exact: bool) -> list[str]:
     """What is not as recorded. Accuracies are not compared elsewhere: a picture more or less is two points."""
     found = []
     for row, before in zip(rows, recorded, strict=True):
@@ -88,7 +90,7 @@ def differences(name: str, rows: list[train.Row], recorded: list[train.Row], exa
 @pytest.mark.parametrize("name", RECIPES)
 def test_rows_are_those_recorded(name, tmp_path, monkeypatch):
     """Bit for bit on the recorded machine, else as near as rounding allows."""
-    monkeypatch.setattr(train, "CACHE", tmp_path)
+    monkeypatch.setattr(make, "CACHE", tmp_path)
     recorded = json.loads(FILE.read_text())
     exact = machine() == recorded["machine"]
     assert differences(name, rows_of(name), recorded["rows"][name], exact) == []
@@ -115,6 +117,6 @@ if __name__ == "__main__":
     assert process.device().type == "cpu", "rows are recorded on a CPU: hide the GPU with CUDA_VISIBLE_DEVICES=''"
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        train.CACHE = Path(folder)
+        make.CACHE = Path(folder)
         written = {"machine": machine(), "rows": {name: rows_of(name) for name in RECIPES}}
     FILE.write_text(json.dumps(written, indent=1) + "\n")

@@ -4,7 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tricks.targets import mixup, one_hot, pytorch_eps, smooth, soft_cross_entropy
+from tricks.label_smoothing import pytorch_eps, smooth
+from tricks.mixup import mixup
+from tricks.targets import one_hot, soft_cross_entropy
 
 LOGITS = torch.randn(16, 10, generator=torch.Generator().manual_seed(0))
 Y = torch.randint(0, 10, (16,), generator=torch.Generator().manual_seed(1))

@@ -15,12 +15,14 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
-from tricks import ROOT, process, train
+from tricks import ROOT, precision, process, train
 from tricks.data.sets import Dataset, Split
+from tricks.label_smoothing import smooth
 from tricks.recipe import BASELINE
-from tricks.records import store
-from tricks.targets import one_hot, smooth, soft_cross_entropy
-from tricks.train import draw_mixup, epochs, prepare
+from tricks.records import make, store
+from tricks.records.make import prepare
+from tricks.targets import one_hot, soft_cross_entropy
+from tricks.train import draw_mixup, epochs
 
 TINY = replace(BASELINE, epochs=3, batch_size=16, train_images=64, lr=0.05)
 
@@ -133,7 +135,7 @@ def test_seeds_differ_and_a_seed_repeats():
 
 @pytest.fixture
 def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setattr(train, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(make, "CACHE", tmp_path / "cache")
     monkeypatch.setattr(store, "RUNS", tmp_path / "runs")
     monkeypatch.setattr(store, "OWN_RUNS", tmp_path / "own")
     monkeypatch.setattr(train, "load", lambda *_: dataset())
@@ -198,7 +200,7 @@ def test_amp_dtype_says_in_which_type_the_network_calculates():
         parts = parts_without_bn(recipe)
         parts.model.register_forward_hook(note_in_training(seen, name))
         losses[name] = next(epochs(recipe, parts))["train_loss"]
-    auto = process.amp_dtype(process.device())
+    auto = precision.amp_dtype(process.device())
     assert seen == {"auto": auto, "bfloat16": torch.bfloat16, "float16": torch.float16}
     assert losses["bfloat16"] != losses["float16"] == pytest.approx(losses["bfloat16"], rel=0.05)
     assert losses["auto"] == losses[str(auto).removeprefix("torch.")]
@@ -293,12 +295,12 @@ def test_out_of_memory_says_which_knob_to_turn():
 
 def test_run_records_once_and_removes_its_checkpoint(own_cache):
     messages = []
-    first = train.run(TINY, 5, name="tiny", progress=messages.append)
+    first = make.run(TINY, 5, name="tiny", progress=messages.append)
     assert messages[-1].startswith("tiny, seed 5: epoch 3") and "min left" in messages[-1]
     (weights,) = (own_cache / "cache").rglob("*.safetensors")
-    assert weights == train.weights_path(TINY, 5)
+    assert weights == make.weights_path(TINY, 5)
     assert store.find(TINY, own_cache / "own") == [first]
-    again = train.run(TINY, 5, name="tiny", progress=messages.append)
+    again = make.run(TINY, 5, name="tiny", progress=messages.append)
     assert again == first and "already recorded" in messages[-1]
     assert first.meta["train_images"] == 64 and first.meta["source"] == "made up for a test"
     assert first.rows[-1]["test_accuracy"] == pytest.approx(first.accuracy)  # the sample is all of a set this small
@@ -321,22 +323,22 @@ def test_the_seconds_of_a_resumed_run_are_those_of_all_its_sessions(own_cache, m
     monkeypatch.setattr(train.time, "perf_counter", lambda: now)
     monkeypatch.setattr(train, "measure", a_minute_later)
     with pytest.raises(KeyboardInterrupt):
-        train.run(TINY, 5, progress=stop)
+        make.run(TINY, 5, progress=stop)
     now = 7_200.0  # another process, another clock
-    assert train.run(TINY, 5).meta["seconds"] == 180
+    assert make.run(TINY, 5).meta["seconds"] == 180
 
 
 def test_the_time_left_of_a_resumed_run_is_that_of_the_epochs_to_come(monkeypatch):
     """Two epochs come back at once, the other four take a minute each."""
     clock = iter([0.0, 0.0, 0.0, 60.0, 120.0, 180.0, 240.0])
     monkeypatch.setattr(train.time, "perf_counter", lambda: next(clock))
-    left = [text for _, text in train.with_time_left(({"epoch": k + 1} for k in range(6)), total=6)]
+    left = [text for _, text in make.with_time_left(({"epoch": k + 1} for k in range(6)), total=6)]
     assert left[2:] == [f"about {minutes} min left" for minutes in ("3.0", "2.0", "1.0", "0.0")]
 
 
 def test_a_run_is_recorded_where_there_is_no_git(own_cache, monkeypatch):
     monkeypatch.setenv("PATH", "")
-    assert train.run(replace(TINY, epochs=1), name="tiny", progress=lambda _: None).meta["commit"] == ""
+    assert make.run(replace(TINY, epochs=1), name="tiny", progress=lambda _: None).meta["commit"] == ""
 
 
 def test_evaluation_is_plain_cross_entropy_on_clean_pictures():
@@ -366,7 +368,7 @@ def test_the_loop_is_short_and_names_each_trick():
         "linear scaling",
     ):
         assert f"# {trick}" in source or f", {trick}" in source, trick
-    model_source = inspect.getsource(train.model_for)
+    model_source = inspect.getsource(make.model_for)
     assert "# zero γ" in model_source and "# model tweaks" in model_source
 
 

@@ -26,13 +26,15 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 
 from tricks import ROOT, augment, process, train
-from tricks.course.lesson import sliders
-from tricks.data.loader import DeviceLoader, Loader
+from tricks.course.sliders import sliders
+from tricks.data.loader import DeviceLoader
 from tricks.data.sets import Split, load
 from tricks.plots import smoothing
 from tricks.recipe import BASELINE, Recipe
-from tricks.records import store
+from tricks.records import make
+from tricks.records.statistics import t_interval
 from tricks.studies import studies
+from tricks.train import Loader
 
 PAGE = ROOT / "docs" / "performance.md"
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
@@ -54,7 +56,7 @@ class Result:
 
 def our_loop(recipe: Recipe, loader: Loader, few: Loader) -> Iterator[object]:
     """`train.epochs`, evaluating on a single small batch, so that what is timed is training."""
-    model = train.model_for(recipe, loader.num_classes, seed=0)
+    model = make.model_for(recipe, loader.num_classes, seed=0)
     return train.epochs(recipe, train.Parts(model, loader, clean_sample=few, test_sample=few, test=few))
 
 
@@ -78,7 +80,7 @@ class OneBatch:
 def usual_loop(recipe: Recipe, loader: DataLoader, num_classes: int) -> Iterator[float]:
     """The training loop of most tutorials, on the same network with the same optimiser."""
     device = process.device()
-    model = train.model_for(recipe, num_classes, seed=0)
+    model = make.model_for(recipe, num_classes, seed=0)
     optimizer = torch.optim.SGD(
         model.parameters(),
         lr=recipe.lr,
@@ -256,7 +258,7 @@ def in_new_process(code: str) -> str:
 def recorded_recipe() -> Result:
     """Accuracy and time of the recipe that section 5 starts from, as recorded, to hold later changes against."""
     found = studies.arm("cosine")
-    mean, half = store.t_interval([run.accuracy for run in found])
+    mean, half = t_interval([run.accuracy for run in found])
     minutes = statistics.median(run.meta["seconds"] for run in found if run.meta["seconds"]) / 60
     threads = "/".join(sorted({str(run.meta["threads"]) for run in found}))
     return Result(

@@ -26,7 +26,7 @@ from tricks import ROOT, process
 from tricks.data.files import write_atomic
 from tricks.data.loader import DeviceLoader
 from tricks.recipe import BASELINE
-from tricks.train import commit
+from tricks.records.make import commit
 
 FOLDER = ROOT / "data" / "speed"
 CLASSES = 1000

@@ -4,7 +4,7 @@ from tricks import ROOT
 from tricks.data.files import write_atomic
 from tricks.plots.evidence import curves
 from tricks.records import paper
-from tricks.records.store import caption
+from tricks.records.statistics import caption
 from tricks.studies.studies import arm
 
 

@@ -19,23 +19,6 @@ def device() -> torch.device:
     return torch.device("cpu")
 
 
-def amp_dtype(device: torch.device, wanted: str = "auto") -> torch.dtype:
-    """The 16-bit type of mixed precision (§3.2): the one that is wanted, or for "auto" one that the device is fast in.
-
-    That is bfloat16 on the CPU and on GPUs that have it in hardware, else float16, which needs loss scaling.
-    """
-    if wanted != "auto":
-        return {"bfloat16": torch.bfloat16, "float16": torch.float16}[wanted]
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
-    return torch.bfloat16 if device.type == "cpu" else torch.float16
-
-
-def has_tf32(device: torch.device) -> bool:
-    """Whether matrix units can read fp32 numbers with 10 bits of mantissa: NVIDIA GPUs from the A100 on."""
-    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
-
-
 def set_up() -> None:
     """What every run wants of PyTorch: speed on a CPU, and on a GPU the same numbers from the same seed."""
     torch.set_flush_denormal(True)  # denormal numbers slow a CPU down and change nothing

@@ -1,6 +1,10 @@
 """Learning rates as functions of the step: numbers in, number out. Plot one before you train with it."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 from tricks.recipe import Recipe, Transfer
 
@@ -48,3 +52,33 @@ def lr_at(recipe: Recipe | Transfer, step: int, steps_per_epoch: int) -> float:
     if recipe.schedule == "cosine":
         return cosine_lr(step - warmup_steps, total - warmup_steps, peak)
     return step_lr(step, total, peak, recipe.first_decay)
+
+
+def noisy_quadratic(
+    rates: Sequence[float], curvatures: Sequence[float], noise: float, start: float = 1.0
+) -> tuple[Any, Any]:
+    """Expected loss of SGD on Σ ½ a w², exactly: (distance, noise), each (steps + 1,), the loss being their sum.
+
+    w ← w − η (a w + σ ξ), ξ of mean 0 and variance 1, so mean and variance of w follow m ← (1 − ηa) m and
+    v ← (1 − ηa)² v + η² σ². The parts are Σ ½ a m² and Σ ½ a v. Every direction starts at the loss `start`.
+    """
+    lr = np.asarray(rates, float)
+    distance, variance = np.zeros(len(lr) + 1), np.zeros(len(lr) + 1)
+    for a in curvatures:
+        shrink = (1 - lr * a) ** 2
+        distance += start * np.concatenate([[1], np.cumprod(shrink)])
+        v = [0.0]
+        for factor, kick in zip(shrink.tolist(), ((lr * noise) ** 2).tolist(), strict=True):
+            v.append(factor * v[-1] + kick)
+        variance += 0.5 * a * np.array(v)
+    return distance, variance
+
+
+def noise_floor(lr: float, curvature: float, noise: float) -> float:
+    """η σ² / (2 (2 − η a)): the loss at which SGD with a constant learning rate stops falling on ½ a w².
+
+    It is ½ a v at the fixed point of `noisy_quadratic`'s recursion. ValueError unless 0 < η a < 2.
+    """
+    if not 0 < lr * curvature < 2:
+        raise ValueError(f"lr * curvature = {lr * curvature!r}: must be between 0 and 2, or SGD does not settle")
+    return lr * noise**2 / (2 * (2 - lr * curvature))

@@ -29,18 +29,23 @@ import numpy as np
 from IPython.display import display
 from scipy.special import stdtrit
 
-from tricks import ROOT, metrics, process
-from tricks.course.lesson import budget, check, live, predict, show, sliders, table
+from tricks import ROOT, metrics, precision, process
+from tricks.course.lesson import budget, check, live, predict, show, table
+from tricks.course.sliders import sliders
 from tricks.data.sets import find, load
 from tricks.plots.evidence import curves
+from tricks.plots.export import export
 from tricks.plots.preprocessing import images_grid
 from tricks.plots.schedules import schedule
-from tricks.plots.style import COLOURS, GREY, canvas, export, styled, with_redraw
+from tricks.plots.style import COLOURS, GREY, canvas, styled, with_redraw
 from tricks.recipe import BASELINE, changes
-from tricks.records.store import caption, load_all, t_interval
+from tricks.records.make import prepare
+from tricks.records.statistics import caption, t_interval
+from tricks.records.store import load_all
 from tricks.schedules import cosine_lr, lr_at, warmup
-from tricks.studies.studies import COSINE, arm
-from tricks.train import epochs, prepare
+from tricks.studies.arms import COSINE
+from tricks.studies.studies import arm
+from tricks.train import epochs
 from tricks.train import predict as logits_of
 
 # %% [markdown]
@@ -53,7 +58,7 @@ from tricks.train import predict as logits_of
 device = process.device()
 dataset = load("auto")  # CIFAR-10 if it is here or can be fetched, else shapes
 home = "the course's .venv" if Path(sys.executable).is_relative_to(ROOT / ".venv") else "an environment of your own"
-precision = str(process.amp_dtype(device)).removeprefix("torch.")
+precision = str(precision.amp_dtype(device)).removeprefix("torch.")
 print(f"python   {sys.version_info.major}.{sys.version_info.minor} in {home}; ./course info shows its path")
 print(f"device   {device}; mixed precision would use {precision}")
 print(f"data     {dataset.source}: {len(dataset.train.labels):,} training and {len(dataset.test.labels):,} test images")

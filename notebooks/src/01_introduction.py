@@ -26,14 +26,26 @@ from IPython.display import display
 from scipy.special import chdtri, stdtrit
 
 from tricks import ROOT
-from tricks.course.lesson import check, live, predict, short, show, sliders, table
+from tricks.course.lesson import check, live, predict, short, show, table
+from tricks.course.sliders import sliders
 from tricks.plots.evidence import against_paper
-from tricks.plots.ladder import ladder, power, same_seeds, seeds_for, seeds_needed, two_orders
-from tricks.plots.style import COLOURS, GREY, canvas, export, styled
+from tricks.plots.export import export
+from tricks.plots.ladder import ladder, seeds_needed, two_orders
+from tricks.plots.style import COLOURS, GREY, canvas, styled
 from tricks.recipe import changes
 from tricks.records import paper
-from tricks.records.store import Comparison, caption, compare, errors_removed, t_interval
-from tricks.studies.studies import ARMS, COSINE, PILOTS, arm
+from tricks.records.statistics import (
+    Comparison,
+    caption,
+    compare,
+    errors_removed,
+    power,
+    same_seeds,
+    seeds_for,
+    t_interval,
+)
+from tricks.studies.arms import ARMS, COSINE, PILOTS
+from tricks.studies.studies import arm
 
 # %% [markdown]
 # ## The ladder
@@ -447,7 +459,8 @@ for verdict in ("same sign", "no clear difference", "opposite sign"):
 
 # %%
 from tricks.data.sets import load
-from tricks.train import epochs, prepare
+from tricks.records.make import prepare
+from tricks.train import epochs
 
 dataset = load("auto")
 recipe = short(COSINE, dataset.name)

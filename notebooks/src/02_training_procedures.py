@@ -25,22 +25,24 @@ import torch
 from PIL import Image
 
 from tricks import augment
-from tricks.course.lesson import check, live, predict, short, show, sliders, table
+from tricks.course.lesson import check, live, predict, short, show, table
+from tricks.course.sliders import sliders
 from tricks.data.archive import members
 from tricks.data.folders import Picture, decode
 from tricks.data.sets import find, load
 from tricks.models.resnet import build, parameter_count
 from tricks.parameters import xavier_init_
 from tricks.plots.evidence import against_paper, curves
-from tricks.plots.preprocessing import colour_clouds, images_grid
-from tricks.plots.schedules import contour_paths
-from tricks.plots.style import COLOURS, GREY, LIGHT, canvas, export, styled
+from tricks.plots.export import export
+from tricks.plots.preprocessing import colour_clouds, contour_paths, images_grid
+from tricks.plots.style import COLOURS, GREY, LIGHT, canvas, styled
 from tricks.recipe import Recipe
 from tricks.records import paper
-from tricks.records.store import Comparison, caption
+from tricks.records.make import prepare
+from tricks.records.statistics import Comparison, caption
 from tricks.schedules import step_lr
 from tricks.studies.studies import arm
-from tricks.train import epochs, prepare
+from tricks.train import epochs
 
 dataset = load("auto")
 print(dataset.note or f"Data: {dataset.source}")

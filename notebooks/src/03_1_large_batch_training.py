@@ -26,19 +26,23 @@ from torch.nn.functional import avg_pool2d, cross_entropy
 
 from tricks import process
 from tricks.augment import normalise
-from tricks.course.lesson import budget, check, live, predict, short, show, sliders, table
+from tricks.course.lesson import budget, check, live, predict, short, show, table
+from tricks.course.sliders import sliders
 from tricks.data.order import balanced_order
 from tricks.data.sets import load
 from tricks.parameters import decay_groups, zero_last_gamma_
 from tricks.plots.evidence import against_paper, curves
-from tricks.plots.schedules import block_growth, gradient_noise, loss_traces, schedule
-from tricks.plots.style import export
+from tricks.plots.export import export
+from tricks.plots.large_batch import block_growth, gradient_noise, loss_traces
+from tricks.plots.schedules import schedule
 from tricks.recipe import BASELINE, changes
 from tricks.records import paper
-from tricks.records.store import caption, compare, plus_minus
+from tricks.records.make import model_for, prepare
+from tricks.records.statistics import caption, compare, plus_minus
 from tricks.schedules import lr_at, scaled_lr, warmup
-from tricks.studies.studies import ARMS, LARGE_BATCH, PILOTS, SMALL_BATCH, arm
-from tricks.train import epochs, model_for, prepare
+from tricks.studies.arms import ARMS, LARGE_BATCH, PILOTS, SMALL_BATCH
+from tricks.studies.studies import arm
+from tricks.train import epochs
 
 # %% [markdown]
 # ## The problem: fewer steps for the same pictures

@@ -28,29 +28,23 @@ import torch
 from IPython.display import display
 from torch.nn import BatchNorm2d, Conv2d, Linear
 
-from tricks import ROOT, process
-from tricks.course.lesson import budget, check, live, predict, short, show, sliders, table
+from tricks import ROOT, precision, process
+from tricks.course.lesson import budget, check, live, predict, short, show, table
+from tricks.course.sliders import sliders
 from tricks.data.sets import load
 from tricks.plots.evidence import against_paper, curves
-from tricks.plots.precision import (
-    BF16,
-    FP16,
-    FP32,
-    Format,
-    gradient_histogram,
-    lost_share,
-    lost_updates,
-    number_lines,
-    shares,
-    speeds,
-)
-from tricks.plots.style import COLOURS, GREY, canvas, export, styled
+from tricks.plots.export import export
+from tricks.plots.precision import gradient_histogram, lost_updates, number_lines, speeds
+from tricks.plots.style import COLOURS, GREY, canvas, styled
+from tricks.precision import BF16, FP16, FP32, Format, lost_share, shares
 from tricks.recipe import changes
 from tricks.records import paper
-from tricks.records.store import caption, compare, plus_minus
-from tricks.studies.studies import COSINE, arm
+from tricks.records.make import prepare
+from tricks.records.statistics import caption, compare, plus_minus
+from tricks.studies.arms import COSINE
+from tricks.studies.studies import arm
 from tricks.targets import one_hot, soft_cross_entropy
-from tricks.train import epochs, prepare
+from tricks.train import epochs
 
 # %% [markdown]
 # ## The problem: numbers that are not there
@@ -384,7 +378,7 @@ stalled()
 # otherwise, and only fp16 gets a loss scale.
 
 # %%
-show(process.amp_dtype)
+show(precision.amp_dtype)
 show(epochs, around="# mixed precision", context=1)
 show(epochs, around="logits = model(x)", context=1)
 show(epochs, around="scaler.scale(loss)", context=2)
@@ -396,7 +390,7 @@ show(epochs, around="scaler.scale(loss)", context=2)
 
 # %%
 device = process.device()
-dtype = process.amp_dtype(device)
+dtype = precision.amp_dtype(device)
 seen = {}
 hooks = [
     layer.register_forward_hook(lambda layer, x, out: seen.update({f"outputs of {type(layer).__name__}": out.dtype}))

@@ -26,7 +26,8 @@ import torchvision
 from torch import nn
 from torch.nn.functional import avg_pool2d, pad
 
-from tricks.course.lesson import check, live, predict, short, show, sliders, table
+from tricks.course.lesson import check, live, predict, short, show, table
+from tricks.course.sliders import sliders
 from tricks.data.sets import load
 from tricks.models.resnet import (
     NETS,
@@ -40,14 +41,16 @@ from tricks.models.resnet import (
 )
 from tricks.parameters import zero_last_gamma_
 from tricks.plots.evidence import against_paper, curves
+from tricks.plots.export import export
 from tricks.plots.preprocessing import images_grid
-from tricks.plots.style import export
 from tricks.plots.tweaks import accuracy_cost, coverage, part_costs, receptive_field
 from tricks.recipe import changes
 from tricks.records import paper
-from tricks.records.store import caption, compare, plus_minus
-from tricks.studies.studies import PILOTS, TWEAKS, arm
-from tricks.train import epochs, model_for, prepare
+from tricks.records.make import model_for, prepare
+from tricks.records.statistics import caption, compare, plus_minus
+from tricks.studies.arms import PILOTS, TWEAKS
+from tricks.studies.studies import arm
+from tricks.train import epochs
 
 dataset = load("auto")
 print(dataset.note or f"Data: {dataset.source}")

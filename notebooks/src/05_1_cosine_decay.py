@@ -25,17 +25,21 @@ import torch
 from IPython.display import display
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from tricks.course.lesson import check, live, predict, short, show, sliders, table
+from tricks.course.lesson import check, live, predict, short, show, table
+from tricks.course.sliders import sliders
 from tricks.data.sets import load
-from tricks.plots.evidence import against_paper, curves, lead, leads
-from tricks.plots.schedules import bowl_rates, distance_and_noise, noise_floor, noisy_quadratic, schedule
-from tricks.plots.style import COLOURS, GREY, canvas, export, styled
+from tricks.plots.evidence import against_paper, curves
+from tricks.plots.export import export
+from tricks.plots.schedules import bowl_rates, distance_and_noise, leads, schedule
+from tricks.plots.style import COLOURS, GREY, canvas, styled
 from tricks.recipe import BASELINE, changes
 from tricks.records import paper
-from tricks.records.store import caption, compare, t_interval
-from tricks.schedules import cosine_lr, lr_at, step_lr
-from tricks.studies.studies import ARMS, COSINE, arm
-from tricks.train import epochs, prepare
+from tricks.records.make import prepare
+from tricks.records.statistics import caption, compare, lead, t_interval
+from tricks.schedules import cosine_lr, lr_at, noise_floor, noisy_quadratic, step_lr
+from tricks.studies.arms import ARMS, COSINE
+from tricks.studies.studies import arm
+from tricks.train import epochs
 
 # %% [markdown]
 # ## The problem: when to lower the rate

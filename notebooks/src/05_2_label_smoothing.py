@@ -23,17 +23,21 @@ from IPython.display import display
 from torch.nn.functional import cross_entropy
 
 from tricks import metrics
-from tricks.course.lesson import check, live, predict, short, show, sliders, table
+from tricks.course.lesson import check, live, predict, short, show, table
+from tricks.course.sliders import sliders
 from tricks.data.sets import load
+from tricks.label_smoothing import pytorch_eps, smooth, theoretical_gap
 from tricks.plots.evidence import against_paper, gap_histogram, reliability, response
-from tricks.plots.smoothing import optimal_gap, theoretical_gap
-from tricks.plots.style import export
+from tricks.plots.export import export
+from tricks.plots.smoothing import optimal_gap
 from tricks.recipe import changes
 from tricks.records import paper
-from tricks.records.store import caption, compare, overconfidence, plus_minus, t_interval, value
-from tricks.studies.studies import SMOOTH, arm
-from tricks.targets import one_hot, pytorch_eps, smooth, soft_cross_entropy
-from tricks.train import epochs, prepare
+from tricks.records.make import prepare
+from tricks.records.statistics import caption, compare, overconfidence, plus_minus, t_interval, value
+from tricks.studies.arms import SMOOTH
+from tricks.studies.studies import arm
+from tricks.targets import one_hot, soft_cross_entropy
+from tricks.train import epochs
 from tricks.train import predict as logits_of
 
 # %% [markdown]

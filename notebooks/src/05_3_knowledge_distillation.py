@@ -23,19 +23,24 @@ import torch.nn.functional as F
 from IPython.display import clear_output, display
 
 from tricks import metrics
-from tricks.course.lesson import check, live, predict, short, show, sliders, table
+from tricks.course.lesson import check, live, predict, short, show, table
+from tricks.course.sliders import sliders
 from tricks.data.sets import load
 from tricks.distillation import distill_loss
+from tricks.label_smoothing import smooth
 from tricks.models.resnet import build, multiply_adds
+from tricks.plots.distillation import soft_gradient, soft_targets
 from tricks.plots.evidence import against_paper, reliability, response
-from tricks.plots.smoothing import soft_gradient, soft_targets
-from tricks.plots.style import COLOURS, GREY, canvas, export, styled
+from tricks.plots.export import export
+from tricks.plots.style import COLOURS, GREY, canvas, styled
 from tricks.recipe import changes, teacher_of
 from tricks.records import paper
-from tricks.records.store import caption, compare, plus_minus, t_interval, value
-from tricks.studies.studies import DISTILL, SMOOTH, arm
-from tricks.targets import one_hot, smooth, soft_cross_entropy
-from tricks.train import epochs, prepare, teacher_for
+from tricks.records.make import prepare, teacher_for
+from tricks.records.statistics import caption, compare, plus_minus, t_interval, value
+from tricks.studies.arms import DISTILL, SMOOTH
+from tricks.studies.studies import arm
+from tricks.targets import one_hot, soft_cross_entropy
+from tricks.train import epochs
 from tricks.train import predict as logits_of
 
 dataset = load("auto")

@@ -28,17 +28,22 @@ from torch.nn.functional import cross_entropy
 
 from tricks import metrics
 from tricks.augment import normalise
-from tricks.course.lesson import check, live, predict, short, show, sliders, table
+from tricks.course.lesson import check, live, predict, short, show, table
+from tricks.course.sliders import sliders
 from tricks.data.sets import load
+from tricks.label_smoothing import smooth
+from tricks.mixup import lighter_weight, mixup, near_ends
 from tricks.plots.evidence import against_paper, reliability, response
-from tricks.plots.mixup import Plane, beta_density, decision_map, grid, lighter_weight, mixed_pair, near_ends
-from tricks.plots.style import export
+from tricks.plots.export import export
+from tricks.plots.mixup import Plane, beta_density, decision_map, grid, mixed_pair
 from tricks.recipe import changes
 from tricks.records import paper
-from tricks.records.store import caption, compare, overconfidence, plus_minus, t_interval
-from tricks.studies.studies import COSINE, arm
-from tricks.targets import mixup, one_hot, smooth, soft_cross_entropy
-from tricks.train import draw_mixup, epochs, prepare
+from tricks.records.make import prepare
+from tricks.records.statistics import caption, compare, overconfidence, plus_minus, t_interval
+from tricks.studies.arms import COSINE
+from tricks.studies.studies import arm
+from tricks.targets import one_hot, soft_cross_entropy
+from tricks.train import draw_mixup, epochs
 from tricks.train import predict as logits_of
 
 # %% [markdown]

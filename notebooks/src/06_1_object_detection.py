@@ -29,7 +29,8 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import box_iou
 
 from tricks import metrics
-from tricks.course.lesson import budget, check, live, predict, show, sliders, table
+from tricks.course.lesson import budget, check, live, predict, show, table
+from tricks.course.sliders import sliders
 from tricks.data.scenes import load
 from tricks.models.resnet import parameter_count
 from tricks.plots.detection import (
@@ -44,11 +45,11 @@ from tricks.plots.detection import (
     two_boxes,
 )
 from tricks.plots.evidence import against_paper, curves
+from tricks.plots.export import export
 from tricks.plots.segmentation import classifier_and_task
-from tricks.plots.style import export
 from tricks.recipe import changes
 from tricks.records import paper
-from tricks.records.store import caption, compare, plus_minus
+from tricks.records.statistics import caption, compare, plus_minus
 from tricks.studies.arms import BACKBONES, DETECTION, DETECTION_ARMS
 from tricks.studies.studies import arm
 from tricks.transfer import detection

@@ -28,10 +28,12 @@ from torch import nn
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_jaccard_index
 
 from tricks import metrics
-from tricks.course.lesson import budget, check, live, predict, show, sliders, table
+from tricks.course.lesson import budget, check, live, predict, show, table
+from tricks.course.sliders import sliders
 from tricks.data.scenes import load
 from tricks.models.resnet import NETS, ResNet, multiply_adds, parameter_count
 from tricks.plots.evidence import against_paper, curves
+from tricks.plots.export import export
 from tricks.plots.segmentation import (
     classifier_and_task,
     coarse_truth,
@@ -41,10 +43,9 @@ from tricks.plots.segmentation import (
     side_by_side,
     windows,
 )
-from tricks.plots.style import export
 from tricks.recipe import changes
 from tricks.records import paper
-from tricks.records.store import caption, compare, plus_minus
+from tricks.records.statistics import caption, compare, plus_minus
 from tricks.studies.arms import BACKBONES, SEGMENTATION, SEGMENTATION_ARMS
 from tricks.studies.studies import arm
 from tricks.transfer import segmentation

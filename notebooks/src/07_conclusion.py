@@ -25,15 +25,26 @@ from itertools import combinations, pairwise, permutations
 from IPython.display import display
 
 from tricks.course import cost
-from tricks.course.lesson import check, live, predict, short, show, sliders, table
+from tricks.course.lesson import check, live, predict, short, show, table
+from tricks.course.sliders import sliders
 from tricks.data.sets import load
-from tricks.plots.ladder import explorer, ladder, measures, same_seeds, worth
-from tricks.plots.style import export
+from tricks.plots.export import export
+from tricks.plots.ladder import explorer, ladder, measures, worth
 from tricks.recipe import BASELINE, changes
 from tricks.records import paper
-from tricks.records.store import caption, compare, errors_removed, overconfidence, plus_minus, t_interval
-from tricks.studies.studies import ARMS, PILOTS, STACK, arm
-from tricks.train import epochs, model_for, prepare
+from tricks.records.make import model_for, prepare
+from tricks.records.statistics import (
+    caption,
+    compare,
+    errors_removed,
+    overconfidence,
+    plus_minus,
+    same_seeds,
+    t_interval,
+)
+from tricks.studies.arms import ARMS, PILOTS, STACK
+from tricks.studies.studies import arm
+from tricks.train import epochs
 from tricks.train import predict as logits_of
 
 # %% [markdown]

@@ -23,10 +23,11 @@ from tricks.course.lab import Lab
 from tricks.course.lesson import check, short, show, table
 from tricks.course.trial import nearest
 from tricks.plots.evidence import response
-from tricks.plots.style import export
+from tricks.plots.export import export
 from tricks.recipe import BASELINE, changes
-from tricks.records.store import caption, compare
-from tricks.studies.studies import ARMS, arm
+from tricks.records.statistics import caption, compare
+from tricks.studies.arms import ARMS
+from tricks.studies.studies import arm
 
 # %% [markdown]
 # ## The lab

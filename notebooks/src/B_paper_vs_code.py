@@ -53,19 +53,24 @@ from torch.optim.lr_scheduler import LinearLR, SequentialLR, StepLR
 from torchvision.transforms.v2 import functional as TF
 
 from tricks import augment
-from tricks.course.lesson import check, live, short, sliders, table
+from tricks.course.lesson import check, live, short, table
+from tricks.course.sliders import sliders
 from tricks.data.sets import load
 from tricks.distillation import distill_loss
+from tricks.label_smoothing import pytorch_eps, smooth
+from tricks.mixup import mixup
 from tricks.models import resnet
 from tricks.parameters import decay_groups, xavier_init_
+from tricks.plots.export import export
 from tricks.plots.preprocessing import images_grid
-from tricks.plots.style import GREY, canvas, export, styled, with_redraw
+from tricks.plots.style import GREY, canvas, styled, with_redraw
 from tricks.recipe import Recipe, changes
 from tricks.records import paper
+from tricks.records.make import prepare
 from tricks.schedules import cosine_lr, lr_at, step_lr
-from tricks.studies.studies import COSINE
-from tricks.targets import mixup, one_hot, pytorch_eps, smooth, soft_cross_entropy
-from tricks.train import epochs, prepare
+from tricks.studies.arms import COSINE
+from tricks.targets import one_hot, soft_cross_entropy
+from tricks.train import epochs
 
 sheet = []  # part, what, how much: printed at the end
 

@@ -18,8 +18,8 @@ from tricks.course import cli, lesson
 from tricks.data import pennfudan, sets
 from tricks.data.files import DataError
 from tricks.recipe import BASELINE, Recipe
-from tricks.records import store
-from tricks.studies import studies
+from tricks.records import make, store
+from tricks.studies import runner, studies
 
 
 def parse(*arguments: str) -> argparse.Namespace:
@@ -41,7 +41,7 @@ def trained(monkeypatch):
             raise state.error
         return SimpleNamespace(accuracy=75.0)
 
-    monkeypatch.setattr(train, "run", run)
+    monkeypatch.setattr(make, "run", run)
     return state
 
 
@@ -95,7 +95,7 @@ def test_train_passes_everything_on(trained, capsys):
         FloatingPointError("the loss is not finite from step 7 on"),
         DataError("wrong md5"),
         MemoryError("the device is out of memory"),
-        train.Busy("run, seed 0: another process is making this run"),
+        make.Busy("run, seed 0: another process is making this run"),
     ],
 )
 def test_expected_errors_are_messages(trained, capsys, error):
@@ -124,9 +124,9 @@ def test_a_full_device_names_the_knobs(where, command, tmp_path, monkeypatch, ca
     monkeypatch.setattr(studies, "ARMS", {"tiny": Recipe(batch_size=32, epochs=1)})
     monkeypatch.setattr(store, "RUNS", tmp_path / "runs")
     monkeypatch.setattr(store, "OWN_RUNS", tmp_path / "own")
-    monkeypatch.setattr(train, "CACHE", tmp_path / "cache")
-    monkeypatch.setattr(train, "load", lambda *_: sets.Dataset("cifar10", "grey", ("cat", "dog"), pictures, pictures))
-    monkeypatch.setattr(train, where, full)
+    monkeypatch.setattr(make, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(make, "load", lambda *_: sets.Dataset("cifar10", "grey", ("cat", "dog"), pictures, pictures))
+    monkeypatch.setattr(train if where == "soft_cross_entropy" else make, where, full)
     options = ["--batch-size", "32", "--epochs", "1"] if "train" in command else []
     assert cli.main([*command.split(), *options]) == 1
     error = "the device is out of memory: lower batch_size (now 32) or image_size (now 32), or switch on amp"
@@ -143,7 +143,7 @@ def test_bad_value_on_a_real_command_line():
 
 
 def test_a_name_that_no_record_can_have_is_refused_before_training(monkeypatch, capsys):
-    monkeypatch.setattr(train, "load", lambda *_: pytest.fail("must not come as far as the data"))
+    monkeypatch.setattr(make, "load", lambda *_: pytest.fail("must not come as far as the data"))
     assert cli.main(["train", "--name", "a/b"]) == 1
     assert capsys.readouterr().err.startswith("error: name 'a/b': must be letters, digits, '.', '_' and '-', and begin")
 
@@ -180,8 +180,8 @@ def test_shard_refuses(text):
 
 def test_study_fills_with_jobs_and_shard_then_writes_the_summary(monkeypatch, capsys):
     calls = []
-    monkeypatch.setattr(studies, "fill", lambda study, jobs, shard: calls.append((study.name, jobs, shard)))
-    monkeypatch.setattr(studies, "write_summary", lambda: calls.append("summary"))
+    monkeypatch.setattr(runner, "fill", lambda study, jobs, shard: calls.append((study.name, jobs, shard)))
+    monkeypatch.setattr(runner, "write_summary", lambda: calls.append("summary"))
     assert cli.main(["study", "smoothing", "--jobs", "3", "--shard", "1/4"]) == 0
     assert calls == [("smoothing", 3, (1, 4)), "summary"]
     assert "smoothing" in capsys.readouterr().out
@@ -191,8 +191,8 @@ def test_study_fills_with_jobs_and_shard_then_writes_the_summary(monkeypatch, ca
 def test_study_under_torchrun_works_in_its_processes(monkeypatch, capsys, rank, after):
     calls = []
     monkeypatch.setattr(process, "world", lambda: (rank, 2))
-    monkeypatch.setattr(studies, "work", lambda study, shard, progress: calls.append((study.name, shard)))
-    monkeypatch.setattr(studies, "write_summary", lambda: calls.append("summary"))
+    monkeypatch.setattr(runner, "work", lambda study, shard, progress: calls.append((study.name, shard)))
+    monkeypatch.setattr(runner, "write_summary", lambda: calls.append("summary"))
     assert cli.main(["study", "smoothing", "--shard", "1/4"]) == 0
     assert calls == [("smoothing", (1, 4)), *after]
     assert ("smoothing" in capsys.readouterr().out) == bool(after)
@@ -204,7 +204,7 @@ def test_study_that_failed_says_so_once(monkeypatch):
     def fill(*_):
         raise RuntimeError("1 of 2 processes failed")
 
-    monkeypatch.setattr(studies, "fill", fill)
+    monkeypatch.setattr(runner, "fill", fill)
     with pytest.raises(SystemExit, match="error: 1 of 2 processes failed"):
         cli.main(["study", "smoothing"])
 

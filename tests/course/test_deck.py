@@ -19,7 +19,8 @@ from pptx.util import Inches
 
 from tricks import ROOT
 from tricks.course import cli, deck
-from tricks.plots.style import canvas, export, styled
+from tricks.plots.export import export
+from tricks.plots.style import canvas, styled
 from tricks.studies import studies
 
 TAKEAWAY = "Label smoothing, ε = 0.1: −0.12 ± 0.30 points; paper +0.40"

@@ -13,16 +13,19 @@ from tricks.course import cost, lab, trial
 from tricks.course.lab import CONTROLS, Lab
 from tricks.data.files import DataError
 from tricks.data.sets import Dataset, Split
+from tricks.label_smoothing import smooth
+from tricks.mixup import mixup
 from tricks.models import resnet
 from tricks.plots.lab import overlay
 from tricks.plots.schedules import schedule
 from tricks.recipe import BASELINE, Recipe, changes, teacher_of
 from tricks.records import store
+from tricks.records.make import prepare
 from tricks.records.store import Run, find, load_run
-from tricks.studies import studies
-from tricks.studies.studies import ARMS, STACK
-from tricks.targets import mixup, one_hot, smooth
-from tricks.train import epochs, prepare
+from tricks.studies import arms
+from tricks.studies.arms import ARMS, STACK
+from tricks.targets import one_hot
+from tricks.train import epochs
 
 TINY = {"train_images": 0, "epochs": 2, "batch_size": 16, "lr": 0.05}
 
@@ -510,7 +513,7 @@ def test_a_run_on_other_data_is_not_compared_with_the_first(panel):
 
 
 def test_what_is_saved_changes_nothing_that_the_course_shows(panel, monkeypatch, tmp_path):
-    monkeypatch.setitem(studies.ARMS, "mine", panel.recipe)
+    monkeypatch.setitem(arms.ARMS, "mine", panel.recipe)
     before = {path: path.read_bytes() for path in (tmp_path / "runs").rglob("*") if path.is_file()}
     grey = trial.nearest(panel.recipe)
     run(panel)
@@ -535,7 +538,7 @@ def test_an_unfinished_run_is_not_saved(panel, monkeypatch):
 
 
 def test_a_run_of_an_arms_recipe_has_the_arms_name(panel, monkeypatch):
-    monkeypatch.setitem(studies.ARMS, "mine", panel.recipe)
+    monkeypatch.setitem(arms.ARMS, "mine", panel.recipe)
     assert run(panel).name == "mine"
 
 

@@ -16,12 +16,14 @@ from PIL import Image
 
 from tricks import ROOT
 from tricks.course import lesson
-from tricks.course.lesson import budget, check, live, predict, short, show, sliders, table
+from tricks.course.lesson import budget, check, live, predict, short, show, table
+from tricks.course.sliders import _nice, _ratios, control, sliders
 from tricks.plots import schedules
+from tricks.plots.export import export_own
 from tricks.plots.smoothing import optimal_gap
-from tricks.plots.style import Figure, canvas, export_own, styled
+from tricks.plots.style import Figure, canvas, styled
 from tricks.recipe import BASELINE
-from tricks.records.store import Comparison
+from tricks.records.statistics import Comparison
 from tricks.schedules import cosine_lr, lr_at
 
 
@@ -314,30 +316,30 @@ def line(a=2, steep=False):
     ],
 )
 def test_a_control_fits_its_range_and_starts_at_the_functions_default(spec, default, kind, value):
-    control = lesson.control("eps", spec, default)
-    assert type(control) is kind
-    assert control.value == value
-    assert control.description == "ε"
-    assert control.tooltip.startswith("ε")
+    widget = control("eps", spec, default)
+    assert type(widget) is kind
+    assert widget.value == value
+    assert widget.description == "ε"
+    assert widget.tooltip.startswith("ε")
 
 
 @pytest.mark.parametrize("spec", [(1, 1), (2, 1), (1,), (1, 2, 3, 4), [], "text", None, 5])
 def test_a_control_that_makes_no_sense_is_refused(spec):
     with pytest.raises(ValueError, match="control lr = .*: give"):
-        lesson.control("lr", spec, None)
+        control("lr", spec, None)
 
 
 def test_ratios_are_round_numbers_about_evenly_spaced_with_both_ends():
-    choices = lesson._ratios(0.001, 0.9, whole=False, extra=0.1)
+    choices = _ratios(0.001, 0.9, whole=False, extra=0.1)
     assert choices[0] == 0.001 and choices[-1] == 0.9 and 0.1 in choices
     assert max(b / a for a, b in zip(choices, choices[1:], strict=False)) <= 1.34
-    whole = lesson._ratios(2, 1000, whole=True, extra=None)
+    whole = _ratios(2, 1000, whole=True, extra=None)
     assert whole[:5] == [2, 3, 4, 5, 6] and whole[-1] == 1000 and all(type(n) is int for n in whole)
 
 
 @pytest.mark.parametrize("value, step", [(0.009, 0.005), (0.01, 0.01), (0.049, 0.02), (0.05, 0.05), (3, 2)])
 def test_steps_are_nice(value, step):
-    assert lesson._nice(value) == step
+    assert _nice(value) == step
 
 
 def test_a_panel_draws_what_its_controls_say():

@@ -19,7 +19,8 @@ from PIL import Image
 
 from tricks import ROOT
 from tricks.plots import preprocessing, smoothing, style
-from tricks.plots.style import canvas, export, styled
+from tricks.plots.export import export
+from tricks.plots.style import canvas, styled
 
 CAPTION = (
     "n = 5 seeds · resnet8 · 20,000 images × 12 epochs · cifar10 (JPEG copy), 10,000 test images · some CPU, "
@@ -47,7 +48,7 @@ def boxes(fig) -> tuple[Bbox, list[Bbox]]:
     return caption.get_window_extent(renderer), [ax.get_tightbbox(renderer) for ax in fig.axes]
 
 
-MODULES = [f"tricks.plots.{path.stem}" for path in sorted((ROOT / "tricks" / "figures").glob("[!_]*.py"))]
+MODULES = [f"tricks.plots.{path.stem}" for path in sorted((ROOT / "tricks" / "plots").glob("[!_]*.py"))]
 
 
 def test_importing_figures_loads_neither_torch_nor_pyplot():

@@ -6,9 +6,11 @@ from functools import partial
 import numpy as np
 import pytest
 
-from tricks.plots import evidence
+from tricks.plots import evidence, schedules
 from tricks.recipe import BASELINE
-from tricks.records.store import Comparison, Run, t_interval
+from tricks.records import statistics
+from tricks.records.statistics import Comparison, t_interval
+from tricks.records.store import Run
 
 EDGES = [0.5 * i for i in range(61)]
 
@@ -51,7 +53,7 @@ PLOTS = {
     ),
     "curves": partial(evidence.curves, {"a": [rows(6, s) for s in range(3)], "b": [rows(6, s + 2) for s in range(3)]}),
     "curves, paper": partial(evidence.curves, {"a": [rows(6)], "b": [rows(6, 2)]}, paper={"b": ([0, 9], [10, 70])}),
-    "leads": partial(evidence.leads, {"a − b": [[1, -2, 3], [2, -1, 2]]}, "ahead, points", paper={"paper": [0, -1]}),
+    "leads": partial(schedules.leads, {"a − b": [[1, -2, 3], [2, -1, 2]]}, "ahead, points", paper={"paper": [0, -1]}),
     "against_paper": partial(
         evidence.against_paper, {"cosine": (COMPARISON, 0.75), "a longer label": (COMPARISON, -1)}
     ),
@@ -147,9 +149,9 @@ def test_curves_with_the_papers_give_equal_labels_equal_colours():
 def test_lead_pairs_the_seeds_and_leads_draw_its_mean_against_the_share_of_the_run():
     new = [Run("new", BASELINE, seed, rows(4, 2 * seed), {}) for seed in (0, 1, 2)]
     old = [Run("old", BASELINE, seed, rows(4, 0), {}) for seed in (1, 2, 3)]
-    ahead = evidence.lead(new, old)
+    ahead = statistics.lead(new, old)
     assert ahead.tolist() == [[2.0] * 4, [4.0] * 4]
-    ax = evidence.leads({"new − old": ahead, "one seed": ahead[:1]}, "points", paper={"paper": [-1, -2]}).axes[0]
+    ax = schedules.leads({"new − old": ahead, "one seed": ahead[:1]}, "points", paper={"paper": [-1, -2]}).axes[0]
     lines = {line.get_label(): line for line in ax.lines}
     assert list(lines["new − old"].get_xdata()) == [25, 50, 75, 100]
     assert list(lines["new − old"].get_ydata()) == [3, 3, 3, 3]
@@ -158,7 +160,7 @@ def test_lead_pairs_the_seeds_and_leads_draw_its_mean_against_the_share_of_the_r
     assert (low, high) == pytest.approx((3 - t_interval([2, 4])[1], 3 + t_interval([2, 4])[1]))
     assert len(ax.collections) == 1  # one seed has no interval
     with pytest.raises(ValueError, match="nothing to pair"):
-        evidence.lead(new[:1], old)
+        statistics.lead(new[:1], old)
 
 
 def test_against_paper_draws_both_differences_and_the_verdict():

@@ -10,10 +10,11 @@ import pytest
 from matplotlib.colors import to_hex
 
 from tricks.plots import ladder
-from tricks.plots.ladder import nearest_arm, power, same_seeds, seeds_for
+from tricks.plots.ladder import nearest_arm
 from tricks.plots.style import COLOURS, LIGHT
 from tricks.recipe import BASELINE
-from tricks.records.store import Comparison, Run, compare
+from tricks.records.statistics import Comparison, compare, power, same_seeds, seeds_for
+from tricks.records.store import Run
 
 
 def runs(accuracies: list[float], first_seed: int = 0) -> list[Run]:

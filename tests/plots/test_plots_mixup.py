@@ -7,8 +7,9 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import beta
 
+from tricks.mixup import lighter_weight, near_ends
 from tricks.plots import mixup
-from tricks.plots.mixup import Plane, grid, lighter_weight, near_ends
+from tricks.plots.mixup import Plane, grid
 
 CLASSES = ["airplane", "automobile", "cat", "dog", "ship"]
 PAIR = [np.full((32, 32, 3), shade, np.uint8) for shade in (0, 200)]

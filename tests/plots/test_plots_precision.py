@@ -11,7 +11,7 @@ import torch
 
 from tricks import ROOT
 from tricks.plots import precision
-from tricks.plots.precision import BF16, FORMATS, FP16, FP32, lost_share, shares
+from tricks.precision import BF16, FORMATS, FP16, FP32, lost_share, shares
 
 DTYPES = {FP32: torch.float32, FP16: torch.float16, BF16: torch.bfloat16}
 RANDOM = np.random.default_rng(0)

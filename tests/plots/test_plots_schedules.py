@@ -7,9 +7,9 @@ from functools import partial
 import numpy as np
 import pytest
 
-from tricks.plots import schedules
+from tricks.plots import large_batch, preprocessing, schedules
 from tricks.recipe import BASELINE
-from tricks.schedules import lr_at
+from tricks.schedules import lr_at, noise_floor, noisy_quadratic
 
 RECIPES = {"step": replace(BASELINE, epochs=10, warmup_epochs=1.0), "cosine": replace(BASELINE, schedule="cosine")}
 
@@ -26,16 +26,16 @@ def path(turns: int) -> np.ndarray:
 CALM = [2.3 / (1 + 0.1 * step) for step in range(40)]
 TRACES = {"no warm-up": [2.3, 40.0, 1e7, math.inf], "warm-up": CALM}
 WAKING = {"γ = 0": np.linspace(0, 0.3, 30)[:, None] * [1, 2, 3], "γ = 1": np.ones((30, 3))}
-traces = partial(schedules.loss_traces, steps=40, chance=math.log(10), warmup_steps=20)
+traces = partial(large_batch.loss_traces, steps=40, chance=math.log(10), warmup_steps=20)
 
 PLOTS = {
-    "gradient_noise": partial(schedules.gradient_noise, [8, 16, 32], {"resnet8": [4, 2, 1], "other": [9, 5, 2]}),
+    "gradient_noise": partial(large_batch.gradient_noise, [8, 16, 32], {"resnet8": [4, 2, 1], "other": [9, 5, 2]}),
     "loss_traces": partial(traces, TRACES),
-    "block_growth": partial(schedules.block_growth, WAKING, WAKING),
+    "block_growth": partial(large_batch.block_growth, WAKING, WAKING),
     "schedule": partial(schedules.schedule, RECIPES, 10),
     "schedule, log": partial(schedules.schedule, RECIPES, 10, log=True),
     "distance_and_noise": schedules.distance_and_noise,
-    "contour_paths": partial(schedules.contour_paths, bowl, {"SGD": path(3)}, xlim=(-1, 5), ylim=(-2, 2)),
+    "contour_paths": partial(preprocessing.contour_paths, bowl, {"SGD": path(3)}, xlim=(-1, 5), ylim=(-2, 2)),
 }
 REDRAWN = {
     "loss_traces": (traces, (TRACES,), ({**TRACES, "no warm-up": CALM},), ({**TRACES, "no warm-up": CALM},)),
@@ -53,7 +53,7 @@ REDRAWN = {
     ),
     "distance_and_noise": (schedules.distance_and_noise, (), (0.2, 0.5, 0.01), (0.2, 0.5, 0.01)),
     "contour_paths": (
-        partial(schedules.contour_paths, bowl, xlim=(-1, 5), ylim=(-2, 2)),
+        partial(preprocessing.contour_paths, bowl, xlim=(-1, 5), ylim=(-2, 2)),
         ({"SGD": path(3)},),
         ({"SGD": path(5)},),
         ({"SGD": path(5)},),
@@ -79,7 +79,7 @@ def test_schedule_names_recipes_by_their_changes_and_keeps_its_labels():
 
 def test_gradient_noise_states_the_fitted_slope():
     b = np.array([8, 16, 32, 64, 128])
-    fig = schedules.gradient_noise(b.tolist(), {"steep": (5 * b**-1.25).tolist(), "1/b": (300 / b).tolist()})
+    fig = large_batch.gradient_noise(b.tolist(), {"steep": (5 * b**-1.25).tolist(), "1/b": (300 / b).tolist()})
     steep, its_guide, exact, guide, _ = fig.axes[0].lines
     assert steep.get_label() == "steep: slope −1.25" and exact.get_label() == "1/b: slope −1.00"
     assert np.allclose(guide.get_ydata(), 300 / b)
@@ -107,7 +107,7 @@ def test_loss_traces_mark_the_first_step_that_is_not_finite():
 
 def test_block_growth_draws_every_block_of_every_start():
     ratio = {"γ = 0": np.zeros((30, 3)), "γ = 1": np.full((30, 3), 2.0)}
-    left, right = schedules.block_growth(WAKING, ratio).axes
+    left, right = large_batch.block_growth(WAKING, ratio).axes
     drawn = {line.get_label(): list(line.get_ydata()) for line in left.lines}
     assert len(drawn) == 6
     assert drawn["γ = 0, block 3"] == WAKING["γ = 0"][:, 2].tolist()
@@ -139,13 +139,13 @@ def test_noisy_quadratic_is_the_mean_of_many_runs_and_settles_at_the_floor():
         w = w - lr * (a * w + sigma * rng.standard_normal(w.shape))
         losses.append((0.5 * a * w**2).sum(1))
     simulated, error = np.mean(losses, 1), np.std(losses, 1) / math.sqrt(len(w))
-    distance, noise = schedules.noisy_quadratic(rates, curvatures, sigma, start)
+    distance, noise = noisy_quadratic(rates, curvatures, sigma, start)
     assert distance[0] == 2 * start and noise[0] == 0
     assert (np.abs(distance + noise - simulated) < 4.5 * error + 1e-12).all()
-    _, settled = schedules.noisy_quadratic([0.7] * 2_000, [0.5], 0.3)
-    assert settled[-1] == pytest.approx(schedules.noise_floor(0.7, 0.5, 0.3))
+    _, settled = noisy_quadratic([0.7] * 2_000, [0.5], 0.3)
+    assert settled[-1] == pytest.approx(noise_floor(0.7, 0.5, 0.3))
     with pytest.raises(ValueError, match="between 0 and 2"):
-        schedules.noise_floor(2.0, 1.0, 0.3)
+        noise_floor(2.0, 1.0, 0.3)
 
 
 def test_distance_and_noise_adds_up_and_states_the_area():

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import special
 
-from tricks.plots import smoothing
-from tricks.plots.smoothing import theoretical_gap
+from tricks.label_smoothing import theoretical_gap
+from tricks.plots import distillation, smoothing
 
 rng = np.random.default_rng(0)
 CLASSES = ("cat", "dog", "ship", "a name of some length")
@@ -23,15 +23,15 @@ PLOTS = {
     "optimal_gap": partial(smoothing.optimal_gap, 0.1, 10),
     "optimal_gap, two classes": partial(smoothing.optimal_gap, 0.9, 2),
     "optimal_gap, ε = 0": partial(smoothing.optimal_gap, 0.0, 1000),
-    "soft_targets": partial(smoothing.soft_targets, *TAUGHT, 4.0),
-    "soft_targets, one picture": partial(smoothing.soft_targets, PICTURES[:1], TEACHER[:1], (2,), CLASSES, 50.0),
-    "soft_gradient": partial(smoothing.soft_gradient, *PULL, 10.0),
-    "soft_gradient, the labels' term too": partial(smoothing.soft_gradient, *PULL, 50.0, hard=0.7),
+    "soft_targets": partial(distillation.soft_targets, *TAUGHT, 4.0),
+    "soft_targets, one picture": partial(distillation.soft_targets, PICTURES[:1], TEACHER[:1], (2,), CLASSES, 50.0),
+    "soft_gradient": partial(distillation.soft_gradient, *PULL, 10.0),
+    "soft_gradient, the labels' term too": partial(distillation.soft_gradient, *PULL, 50.0, hard=0.7),
 }
 REDRAWN = {
     "optimal_gap": (smoothing.optimal_gap, (0.1, 10), (0.4, 5), (0.4, 5)),
-    "soft_targets": (smoothing.soft_targets, (*TAUGHT, 1.0), (20.0,), (*TAUGHT, 20.0)),
-    "soft_gradient": (smoothing.soft_gradient, (*PULL, 1.0), (10.0,), (*PULL, 10.0)),
+    "soft_targets": (distillation.soft_targets, (*TAUGHT, 1.0), (20.0,), (*TAUGHT, 20.0)),
+    "soft_gradient": (distillation.soft_gradient, (*PULL, 1.0), (10.0,), (*PULL, 10.0)),
 }
 WITHOUT_AXES = {"soft_targets", "soft_targets, one picture"}  # its pictures have none
 
@@ -63,7 +63,7 @@ def test_optimal_gap_draws_the_target_and_the_gap():
 
 @pytest.mark.parametrize("temperature", [1.0, 4.0, 20.0])
 def test_soft_targets_are_the_softmax_at_the_temperature(temperature):
-    fig = smoothing.soft_targets(*TAUGHT, 7.0)
+    fig = distillation.soft_targets(*TAUGHT, 7.0)
     fig.redraw(temperature)
     panels = fig.axes[3:]
     assert len(panels) == 3
@@ -79,7 +79,7 @@ def test_soft_targets_are_the_softmax_at_the_temperature(temperature):
 
 
 def test_soft_gradient_draws_one_picture_and_the_mean_norm_with_and_without_t_squared():
-    fig = smoothing.soft_gradient(*PULL, 10.0, hard=0.7)
+    fig = distillation.soft_gradient(*PULL, 10.0, hard=0.7)
     left, right = fig.axes[:2]
     assert [bar.get_width() for bar in left.patches] == pytest.approx(GRADIENTS[2, 0])
     assert any(list(line.get_xdata()) == pytest.approx(GRADIENTS[-1, 0] + 0.1) for line in left.lines[:1])
@@ -95,6 +95,6 @@ def test_soft_gradient_draws_one_picture_and_the_mean_norm_with_and_without_t_sq
 
 
 def test_soft_gradient_moves_to_the_nearest_temperature():
-    fig = smoothing.soft_gradient(*PULL, 1.0)
+    fig = distillation.soft_gradient(*PULL, 1.0)
     fig.redraw(9)
     assert [bar.get_width() for bar in fig.axes[0].patches] == pytest.approx(GRADIENTS[2, 0])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tricks.plots import tweaks
-from tricks.records.store import t_interval
+from tricks.records.statistics import t_interval
 
 
 def reading(kernel, stride, side=12):

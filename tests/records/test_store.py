@@ -12,24 +12,18 @@ from tricks import ROOT
 from tricks.plots.style import signed
 from tricks.recipe import BASELINE, Recipe
 from tricks.records import store
-from tricks.records.store import (
+from tricks.records.statistics import (
     Comparison,
-    Run,
     caption,
-    check_name,
     compare,
     errors_removed,
-    find,
-    load_all,
-    load_run,
-    lookup,
     overconfidence,
     paired,
     plus_minus,
-    recorded,
     t_interval,
 )
-from tricks.studies.studies import ARMS, TRANSFERS
+from tricks.records.store import Run, check_name, find, load_all, load_run, lookup, recorded
+from tricks.studies.arms import ARMS, TRANSFERS
 
 RECIPE = replace(BASELINE, epochs=1)
 

@@ -9,24 +9,13 @@ from dataclasses import replace
 import pytest
 from filelock import FileLock
 
-from tricks import train
 from tricks.recipe import BASELINE, Transfer
-from tricks.records import store
+from tricks.records import make, store
 from tricks.records.store import Run, find, load_all
-from tricks.studies import studies
-from tricks.studies.studies import (
-    ARMS,
-    PILOTS,
-    STUDIES,
-    TRANSFER_PILOTS,
-    TRANSFERS,
-    Study,
-    missing,
-    recipe_of,
-    study,
-    summary_text,
-    work,
-)
+from tricks.studies import runner, studies
+from tricks.studies.arms import ARMS, PILOTS, TRANSFER_PILOTS, TRANSFERS
+from tricks.studies.runner import missing, summary_text, work
+from tricks.studies.studies import STUDIES, Study, recipe_of, study
 
 TWO = Study("two", "Does it work?", "§0", ("off", "on"), "off", (0, 1))
 
@@ -45,10 +34,11 @@ def two(tmp_path, monkeypatch):
     arms = {"off": replace(BASELINE, epochs=1), "on": replace(BASELINE, epochs=1, label_smoothing=0.1)}
     monkeypatch.setattr(studies, "ARMS", arms)
     monkeypatch.setattr(studies, "STUDIES", {"two": TWO})
-    monkeypatch.setattr(train, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(runner, "STUDIES", {"two": TWO})
+    monkeypatch.setattr(make, "CACHE", tmp_path / "cache")
     monkeypatch.setattr(store, "RUNS", tmp_path / "runs")
     monkeypatch.setattr(store, "OWN_RUNS", tmp_path / "own")
-    monkeypatch.setattr(train, "_run", without_training)
+    monkeypatch.setattr(make, "_run", without_training)
     return tmp_path
 
 
@@ -72,22 +62,22 @@ def test_shards_split_the_study_without_overlap(two):
 
 def test_a_readers_own_run_is_in_no_study_and_is_not_made_twice(two):
     recipe, messages = studies.ARMS["off"], []
-    mine = train.run(recipe, 0, name="mine")
+    mine = make.run(recipe, 0, name="mine")
     assert find(recipe, store.OWN_RUNS) == [mine] and load_all() == []
-    assert missing(TWO) == TWO.cells and "off 0 of 2 seeds" in studies.status(TWO)
+    assert missing(TWO) == TWO.cells and "off 0 of 2 seeds" in runner.status(TWO)
     assert summary_text().count("\n") == 1  # the columns
-    assert train.run(recipe, 0, name="again", progress=messages.append) == mine
+    assert make.run(recipe, 0, name="again", progress=messages.append) == mine
     assert messages == [f"again, seed 0: already recorded in {mine.path(store.OWN_RUNS)}"]
     work(TWO)
     assert made(two) == ["mine 0", "off 0", "on 0", "off 1", "on 1"] and missing(TWO) == []
     (theirs,) = [run for run in find(recipe) if run.seed == 1]
-    assert train.run(recipe, 1, name="mine", progress=messages.append) == theirs
+    assert make.run(recipe, 1, name="mine", progress=messages.append) == theirs
     assert messages[1:] == [f"mine, seed 1: already recorded in {theirs.path()}"] and len(made(two)) == 5
 
 
 def test_a_name_that_no_record_can_have_is_refused_before_training(two):
     with pytest.raises(ValueError, match="name 'a/b'"):
-        train.run(studies.ARMS["off"], 0, name="a/b")
+        make.run(studies.ARMS["off"], 0, name="a/b")
     assert not (two / "made.txt").exists()
 
 
@@ -97,14 +87,14 @@ def test_a_run_that_another_process_holds_is_left_to_it(two):
     with FileLock(two / "cache" / "locks" / f"cifar10-{recipe.hash}-seed0.lock"):
         work(TWO)
         assert made(two) == ["on 0", "off 1", "on 1"]
-        with pytest.raises(train.Busy, match="off, seed 0: another process is making this run"):
-            train.run(recipe, 0, name="off")
+        with pytest.raises(make.Busy, match="off, seed 0: another process is making this run"):
+            make.run(recipe, 0, name="off")
     work(TWO)
     assert made(two)[-1] == "off 0"
 
 
 def _work_in_a_process(folder):
-    train.CACHE, store.RUNS, train._run = folder / "cache", folder / "runs", without_training
+    make.CACHE, store.RUNS, make._run = folder / "cache", folder / "runs", without_training
     studies.ARMS.update({"off": replace(BASELINE, epochs=1), "on": replace(BASELINE, epochs=1, label_smoothing=0.1)})
     work(Study("many", "Does it work?", "§0", ("off", "on"), "off", tuple(range(20))))
 
@@ -130,7 +120,7 @@ def test_unknown_names_say_the_nearest():
 
 def test_status_and_summary_pair_by_seed(two):
     work(TWO)
-    text = studies.status(TWO)
+    text = runner.status(TWO)
     assert re.search(r"off +2 of 2 seeds", text) and "+1.00 ± 0.00 points" in text
     rows = list(csv.DictReader(io.StringIO(summary_text())))
     assert [row["arm"] for row in rows] == ["off", "on"]
@@ -141,7 +131,7 @@ def test_an_arm_on_other_data_is_shown_and_not_compared(two):
     work(TWO)
     for run in find(studies.ARMS["on"]):
         replace(run, meta={**run.meta, "source": "other"}).save()
-    text = studies.status(TWO)
+    text = runner.status(TWO)
     assert re.search(r"on +2 of 2 seeds +accuracy 71.50 ± [\d.]+ % +seed 0 cannot be paired", text)
     rows = list(csv.DictReader(io.StringIO(summary_text())))
     assert (rows[1]["dataset"], rows[1]["mean"], rows[1]["difference"]) == ("other", "71.500", "")
@@ -162,7 +152,7 @@ def test_arms_have_different_recipes():
 
 def test_committed_summary_says_what_the_records_say():
     assert load_all(), "no committed record was found"
-    assert studies.SUMMARY.read_text() == summary_text()
+    assert runner.SUMMARY.read_text() == summary_text()
 
 
 def test_committed_records_are_of_a_study_and_carry_its_arms_name():
@@ -186,8 +176,9 @@ def test_an_arm_of_section_6_is_fine_tuned_and_compared_by_its_own_metric(two, m
     monkeypatch.setattr(loop, "run", fine_tuned)
     boxes = Study("boxes", "Does it find them?", "§6", ("no", "yes"), "no", (0, 1))
     monkeypatch.setattr(studies, "STUDIES", {"boxes": boxes})
+    monkeypatch.setattr(runner, "STUDIES", {"boxes": boxes})
     work(boxes)
     assert missing(boxes) == [] and len(find(Transfer())) == 2
-    assert "map_50" in studies.status(boxes) and "+5.00 ± 0.00 points" in studies.status(boxes)
+    assert "map_50" in runner.status(boxes) and "+5.00 ± 0.00 points" in runner.status(boxes)
     row = list(csv.DictReader(io.StringIO(summary_text())))[1]
     assert (row["metric"], row["mean"], row["difference"]) == ("map_50", "35.500", "5.000")

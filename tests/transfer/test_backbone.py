@@ -9,10 +9,10 @@ from PIL import Image
 from torch import Tensor, nn
 from torchvision import transforms
 
-from tricks import train
 from tricks.data import sets
 from tricks.models.resnet import build
 from tricks.recipe import Recipe, Transfer
+from tricks.records import make
 from tricks.records.store import find
 from tricks.studies.arms import PRETRAIN_EFFICIENT
 from tricks.transfer.backbone import backbone_for, freeze_bn_, load_weights_, stage_channels, trunk
@@ -49,31 +49,31 @@ def test_weights_of_another_architecture_say_what_differs(change, message):
 
 
 def test_pretrained_weights_are_those_of_the_backbones_recipe_and_seed(monkeypatch, tmp_path):
-    monkeypatch.setattr(train, "CACHE", tmp_path)
-    model = train.model_for(SMALL, 10, 7)
-    train.keep_weights(train.weights_path(SMALL, 3), model)
+    monkeypatch.setattr(make, "CACHE", tmp_path)
+    model = make.model_for(SMALL, 10, 7)
+    make.keep_weights(make.weights_path(SMALL, 3), model)
     backbone = backbone_for(Transfer(backbone=SMALL), 3)
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, backbone.state_dict()[name])
     without = backbone_for(Transfer(backbone=SMALL, pretrained=False), 3)
-    fresh = train.model_for(SMALL, 1, 3)
+    fresh = make.model_for(SMALL, 1, 3)
     assert torch.equal(without.stem[0].weight, fresh.stem[0].weight)
 
 
 def test_weights_that_come_with_the_course_go_before_the_cache(monkeypatch, tmp_path):
-    monkeypatch.setattr(train, "CACHE", tmp_path / "cache")
-    monkeypatch.setattr(train, "WEIGHTS", tmp_path / "weights")
-    model = train.model_for(SMALL, 10, 7)
-    train.keep_weights(tmp_path / "weights" / train.weights_path(SMALL, 3).name, model)
-    found = train.weights_for(SMALL, 3)
+    monkeypatch.setattr(make, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(make, "WEIGHTS", tmp_path / "weights")
+    model = make.model_for(SMALL, 10, 7)
+    make.keep_weights(tmp_path / "weights" / make.weights_path(SMALL, 3).name, model)
+    found = make.weights_for(SMALL, 3)
     assert torch.equal(found["head.weight"], model.state_dict()["head.weight"])
     assert not (tmp_path / "cache").exists()
 
 
 def test_the_committed_weights_are_the_lessons_and_classify_as_their_record_says():
     """On every eighth test picture of Imagenette, read by torchvision's transforms with the paper's numbers (§2.1)."""
-    (path,) = train.WEIGHTS.iterdir()
-    assert path.name == train.weights_path(PRETRAIN_EFFICIENT, 0).name and path.stat().st_size < 3e6
+    (path,) = make.WEIGHTS.iterdir()
+    assert path.name == make.weights_path(PRETRAIN_EFFICIENT, 0).name and path.stat().st_size < 3e6
     archive = sets.find("imagenette")
     if archive is None or archive.is_dir():
         pytest.skip("needs Imagenette's archive: ./course data imagenette --fetch")

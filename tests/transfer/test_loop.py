@@ -10,11 +10,12 @@ from dataclasses import fields, replace
 import pytest
 import torch
 
-from tricks import ROOT, train
+from tricks import ROOT
 from tricks.data.scene import Read
 from tricks.recipe import Recipe, Transfer, changes
-from tricks.records import store
-from tricks.records.store import Run, caption, compare, find, load_run
+from tricks.records import make, store
+from tricks.records.statistics import caption, compare
+from tricks.records.store import Run, find, load_run
 from tricks.transfer import loop
 from tricks.transfer.loop import epochs, evaluate, prepare
 
@@ -79,7 +80,7 @@ def test_a_batch_larger_than_the_set_and_a_loss_that_is_not_finite_are_named(tin
 
 @pytest.fixture
 def own_cache(tmp_path, monkeypatch, drawn):
-    monkeypatch.setattr(train, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(make, "CACHE", tmp_path / "cache")
     monkeypatch.setattr(store, "RUNS", tmp_path / "runs")
     monkeypatch.setattr(store, "OWN_RUNS", tmp_path / "own")
     monkeypatch.setattr(loop, "load", lambda *_: drawn)

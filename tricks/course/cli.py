@@ -174,19 +174,19 @@ def study(args: argparse.Namespace) -> None:
 
     With several devices to each run: torchrun --nproc-per-node=N -m tricks study NAME (docs/scale.md).
     """
-    from tricks.studies import studies
+    from tricks.studies import runner, studies
 
     if args.list:
         for each in studies.STUDIES.values():
             print(f"{each.name}: {each.question} ({each.source}; {len(each.arms)} arms, {len(each.seeds)} seeds)")
     elif args.status:
         chosen = [studies.study(args.name)] if args.name else studies.STUDIES.values()
-        print("\n\n".join(map(studies.status, chosen)))
+        print("\n\n".join(map(runner.status, chosen)))
     elif args.name is None:
         raise ValueError("which study? ./course study --list shows them, ./course study --status what is recorded")
     elif args.worker:
         args.kept = "This process is one of several."
-        studies.work(studies.study(args.name), args.shard, progress=say)
+        runner.work(studies.study(args.name), args.shard, progress=say)
     else:
         from tricks import process
 
@@ -194,15 +194,15 @@ def study(args: argparse.Namespace) -> None:
         if together > 1 and args.jobs > 1:
             raise ValueError(f"--jobs {args.jobs}: must be 1 under torchrun, whose processes make each run together")
         if together > 1:
-            studies.work(studies.study(args.name), args.shard, progress=say)
+            runner.work(studies.study(args.name), args.shard, progress=say)
         else:
             try:
-                studies.fill(studies.study(args.name), args.jobs, args.shard)
+                runner.fill(studies.study(args.name), args.jobs, args.shard)
             except RuntimeError as error:  # its processes have shown their own errors
                 sys.exit(f"error: {error}")
         if rank == 0:
-            studies.write_summary()
-            print(studies.status(studies.study(args.name)))
+            runner.write_summary()
+            print(runner.status(studies.study(args.name)))
 
 
 def train(args: argparse.Namespace) -> None:
@@ -211,9 +211,10 @@ def train(args: argparse.Namespace) -> None:
     On several devices or machines: torchrun --nproc-per-node=N -m tricks train ... (docs/scale.md).
     """
     recipe = Recipe(**{field.name: getattr(args, field.name) for field in fields(Recipe)})
-    from tricks import process, train
+    from tricks import process
+    from tricks.records import make
 
-    finished = train.run(recipe, args.seed, name=args.name, record=not args.no_save, progress=say)
+    finished = make.run(recipe, args.seed, name=args.name, record=not args.no_save, progress=say)
     if process.world()[0] == 0:
         print(f"{args.name}, seed {args.seed}: {recipe.split} accuracy {finished.accuracy:.2f} % after the last epoch")
 
@@ -222,7 +223,7 @@ def info(args: argparse.Namespace) -> None:
     """Show Python, PyTorch, the device, the data sets and records that were found, and the free disk space."""
     import torch
 
-    from tricks import process
+    from tricks import precision, process
     from tricks.records import store
 
     device = process.device()
@@ -235,7 +236,7 @@ def info(args: argparse.Namespace) -> None:
         "course": ROOT,
         "python": f"{platform.python_version()} ({sys.executable})",
         "torch": f"{torch.__version__}, torchvision {version('torchvision')}",
-        "device": f"{device} ({name}), mixed precision in {str(process.amp_dtype(device)).removeprefix('torch.')}",
+        "device": f"{device} ({name}), mixed precision in {str(precision.amp_dtype(device)).removeprefix('torch.')}",
         "threads": f"{torch.get_num_threads()} of {os.cpu_count()} cores",
         "records": f"{count(store.RUNS)} runs in {store.RUNS}, {count(store.OWN_RUNS)} of your own in {store.OWN_RUNS}",
         "disk": f"{shutil.disk_usage(ROOT).free / 1e9:.0f} GB free",

@@ -28,7 +28,8 @@ from pptx.util import Inches, Pt
 
 from tricks import ROOT
 from tricks.data.files import write_atomic
-from tricks.plots.style import COLOURS, GREY, INK, OWN, figures_folder
+from tricks.plots.export import OWN, figures_folder
+from tricks.plots.style import COLOURS, GREY, INK
 from tricks.records import paper
 from tricks.records.store import RUNS, nearest_name
 from tricks.studies.studies import STUDIES

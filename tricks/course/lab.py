@@ -18,18 +18,23 @@ import torch
 from scipy.special import betaincinv
 
 from tricks.course import cost, trial
-from tricks.course.lesson import UNSEEN, Panel, alarm, budget, control, duration, saved, short, without_us
+from tricks.course.lesson import budget, duration, short
+from tricks.course.sliders import UNSEEN, Panel, alarm, control, saved, without_us
 from tricks.course.trial import Stopped, code, difference, nearest, result
 from tricks.data.files import DataError
 from tricks.data.order import balanced_order, batch_count, check, hold_out
 from tricks.data.sets import Dataset, load
+from tricks.label_smoothing import smooth
+from tricks.mixup import mixup
+from tricks.plots.export import export_own
 from tricks.plots.lab import Before, before_training, overlay
-from tricks.plots.style import SCREEN_DPI, Figure, export_own
+from tricks.plots.style import SCREEN_DPI, Figure
 from tricks.recipe import SPLITS, Recipe, changes, teacher_of
 from tricks.records import store
-from tricks.records.store import Run, caption, lookup, plus_minus
-from tricks.studies.studies import ARMS, STACK
-from tricks.targets import mixup, one_hot, smooth
+from tricks.records.statistics import caption, plus_minus
+from tricks.records.store import Run, lookup
+from tricks.studies.arms import ARMS, STACK
+from tricks.targets import one_hot
 
 TEACHER = "resnet14"  # of the recorded runs
 SIDES = {"imagenette": 64}  # px; 32 for other sets

@@ -10,8 +10,7 @@ import math
 import os
 import textwrap
 import time
-import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -23,9 +22,8 @@ from IPython.display import Markdown, display
 
 from tricks import ROOT
 from tricks.plots.evidence import LABELS, progress
-from tricks.plots.style import SCREEN_DPI, Figure, export_own
 from tricks.recipe import Recipe
-from tricks.records.store import Comparison
+from tricks.records.statistics import Comparison
 
 BUDGETS = ("smoke", "quick", "full")
 
@@ -260,173 +258,8 @@ def predict(question: str, low: float, high: float, step: float = 0.1, unit: str
     return guess
 
 
-# Sliders
-
-UNSEEN = "position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%)"  # but read aloud
-
-NAMES = {
-    "eps": "ε",
-    "alpha": "α",
-    "lam": "λ",
-    "gamma": "γ",
-    "lr": "learning rate",
-    "K": "classes K",
-    "temperature": "temperature T",
-}
-
-
-def sliders(plot: Callable[..., Figure], data: Callable[..., Any] | None = None, /, **controls: Any) -> "Panel":
-    """A panel of controls above a plot: of `plot(**values)`, or of `plot(data(**values))`.
-
-    A control is (low, high) or (low, high, step), whole numbers or not; a list of choices; or True/False. A range
-    over a factor of 100 or more moves in equal ratios. Controls start at the function's default where it has one.
-    The plot's `redraw`, if it has one, takes the same arguments later (see `tricks.plots.style`).
-    """
-    return Panel(plot, data, controls)
-
-
-class Panel(widgets.VBox):
-    """Controls, a picture that follows them, a button that exports it. Only the picture stays in a saved notebook."""
-
-    def __init__(
-        self, plot: Callable[..., Figure], data: Callable[..., Any] | None, controls: Mapping[str, Any]
-    ) -> None:
-        self.plot, self.data = plot, data
-        parameters = inspect.signature(data or plot).parameters
-        defaults = {name: p.default for name, p in parameters.items() if p.default is not p.empty}
-        self.controls = {name: control(name, spec, defaults.get(name)) for name, spec in controls.items()}
-        self.message = widgets.HTML()
-        self.picture = widgets.Image(format="png")
-        self.words = widgets.HTML(layout=widgets.Layout(height="0px", margin="0px"))  # the picture has no alt text
-        self.figure = self._draw()  # an error in the first drawing is the cell's own
-        self._paint()
-        width, height = (f"{round(inches * SCREEN_DPI)}px" for inches in self.figure.get_size_inches())
-        self.picture.layout = widgets.Layout(width=width, height=height, flex="0 0 auto")
-        button = widgets.Button(description="Export slide", tooltip="Write PNG, SVG and PDF into figures/own/")
-        button.on_click(self._export)
-        super().__init__([*self.controls.values(), self.picture, self.words, button, self.message])
-        self.add_class("tricks-panel")
-        for widget in self.controls.values():
-            widget.add_class("tricks-control")
-            widget.observe(self._follow, "value")
-
-    @property
-    def values(self) -> dict[str, Any]:
-        """Where the controls stand."""
-        return {name: control.value for name, control in self.controls.items()}
-
-    def _draw(self, figure: Figure | None = None) -> Figure:
-        """The figure for the present values: the old one redrawn if it can be, else a new one."""
-        args, kwargs = ((self.data(**self.values),), {}) if self.data else ((), self.values)
-        if figure and figure.redraw:
-            figure.redraw(*args, **kwargs)
-            return figure
-        return self.plot(*args, **kwargs)
-
-    def _paint(self) -> None:
-        self.picture.value = self.figure.png(SCREEN_DPI, small=False)
-        self.words.value = f'<p style="{UNSEEN}">{html.escape(self.figure.alt)}</p>'
-
-    def _follow(self, change: Any) -> None:
-        try:
-            self.figure = self._draw(self.figure)
-            self._paint()
-            self.message.value = ""
-        except Exception as error:  # ipywidgets would drop it silently
-            self.message.value = alarm(without_us(error))
-
-    def _export(self, button: Any) -> None:
-        try:
-            plot = getattr(self.plot, "func", self.plot)  # of a functools.partial
-            values = ", ".join(f"{NAMES.get(key, key)} = {_cell(value)}" for key, value in self.values.items())
-            takeaway = f"{plot.__name__}: {values}".replace("_", " ").strip()
-            paths = export_own(self.figure, plot.__name__, self.values, takeaway=takeaway)
-            self.message.value = html.escape(saved(paths))
-        except OSError as error:
-            self.message.value = alarm(str(error))
-
-    def _repr_mimebundle_(self, *args: Any, **kwargs: Any) -> Any:
-        still, metadata = self.figure._repr_mimebundle_()
-        return {**super()._repr_mimebundle_(*args, **kwargs), **still}, metadata  # pyright: ignore[reportGeneralTypeIssues]
-
-
-def saved(paths: Sequence[Path]) -> str:
-    """Which slide was written, and where, for a panel."""
-    return f"Saved {paths[0].name}, {' and '.join(path.suffix for path in paths[1:])} in {paths[0].parent}"
-
-
-def alarm(text: str) -> str:
-    """What went wrong, as HTML for a panel."""
-    return f'<pre class="tricks-error" role="alert" style="white-space: pre-wrap">{html.escape(text)}</pre>'
-
-
-def without_us(error: Exception) -> str:
-    """The traceback from the plot function on, without this module's frames."""
-    frames = error.__traceback__
-    while frames and frames.tb_next and frames.tb_frame.f_code.co_filename == __file__:
-        frames = frames.tb_next
-    return "".join(traceback.format_exception(error.with_traceback(frames)))
-
-
-def control(name: str, spec: Any, default: Any) -> Any:
-    """The widget for one control; a widget is itself one. ValueError if `spec` describes none."""
-    if isinstance(spec, widgets.Widget):
-        return spec
-    label = NAMES.get(name, name.replace("_", " "))
-    common = {"description": label, "style": {"description_width": "120px"}}
-    wide = widgets.Layout(width="560px")
-    if isinstance(spec, bool):
-        return widgets.Checkbox(value=spec, tooltip=label, indent=True, **common)
-    if isinstance(spec, list) and spec:
-        start = default if default in spec else spec[0]
-        if any(isinstance(choice, str) for choice in spec):  # no Dropdown: JupyterLab takes the arrow keys from it
-            return widgets.ToggleButtons(options=spec, value=start, tooltip=label, **common)
-        return widgets.SelectionSlider(options=spec, value=start, tooltip=label, layout=wide, **common)
-    if not (isinstance(spec, tuple) and len(spec) in (2, 3) and spec[0] < spec[1]):
-        raise ValueError(f"control {name} = {spec!r}: give (low, high), (low, high, step), a list of choices or a bool")
-    low, high, *step = spec
-    tooltip = f"{label}: {low} to {high}"
-    whole = all(isinstance(value, int) for value in spec)
-    inside = isinstance(default, (int, float)) and low <= default <= high
-    if not step and low > 0 and high / low >= 100:
-        choices = _ratios(low, high, whole, extra=default if inside else None)
-        start = default if inside else choices[len(choices) // 2]
-        options = [(f"{choice:g}", choice) for choice in choices]
-        return widgets.SelectionSlider(options=options, value=start, tooltip=tooltip, layout=wide, **common)
-    if whole:
-        return widgets.IntSlider(
-            value=default if inside else (low + high) // 2,
-            min=low,
-            max=high,
-            step=step[0] if step else 1,
-            tooltip=tooltip,
-            layout=wide,
-            **common,
-        )
-    size = step[0] if step else _nice((high - low) / 100)
-    start = default if inside else low + size * round((high - low) / 2 / size)
-    digits = max(0, -math.floor(math.log10(size)))
-    return widgets.FloatSlider(
-        value=start, min=low, max=high, step=size, readout_format=f".{digits}f", tooltip=tooltip, layout=wide, **common
-    )
-
-
-def _ratios(low: float, high: float, whole: bool, extra: Any) -> list[Any]:
-    """Round numbers from low to high, about ten a decade; both ends and `extra` are among them."""
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    steps = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)
-    values = {float(f"{step}e{power}") for power in powers for step in steps}
-    inside = {value for value in values | {low, high, extra or low} if low <= value <= high}
-    return sorted({int(value) for value in inside} if whole else inside)
-
-
-def _nice(value: float) -> float:
-    """The largest of 1, 2, 5 times a power of ten that is not above `value`."""
-    power = math.floor(math.log10(value))
-    return next(float(f"{m}e{power}") for m in (5, 2, 1) if float(f"{m}e{power}") <= value * (1 + 1e-9))
-
-
 # Live runs
+
 
 SECONDS_BETWEEN_UPDATES = 0.25
 

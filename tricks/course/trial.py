@@ -8,13 +8,14 @@ from torch import Tensor
 
 from tricks import metrics
 from tricks.course import cost
-from tricks.data.loader import Loader
 from tricks.data.sets import Dataset
 from tricks.plots.style import signed
 from tricks.recipe import BASELINE, Recipe, changes
-from tricks.records.store import Run, compare, find
-from tricks.studies.studies import ARMS
-from tricks.train import describe, epochs, predict, prepare
+from tricks.records.make import describe, prepare
+from tricks.records.statistics import compare
+from tricks.records.store import Run, find
+from tricks.studies.arms import ARMS
+from tricks.train import Loader, epochs, predict
 
 
 class Stopped(Exception):

@@ -1,7 +1,7 @@
 """From a data set in memory to batches on the device, and from a recipe to its three loaders."""
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,25 +22,9 @@ from tricks.data.order import balanced_order, batch_count, check, epoch_order, h
 from tricks.data.sets import Dataset, Split
 from tricks.process import Purpose, generator
 from tricks.recipe import SAMPLE_IMAGES, Recipe
+from tricks.train import Loader
 
 EVAL_BATCH = 256
-
-
-class Loader(Protocol):
-    """The face of every loader: batches (x, y) on the device, as many per epoch as its length."""
-
-    labels: Tensor  # int64 (N,), of all processes together
-    num_classes: int
-
-    def __len__(self) -> int: ...
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Epoch 0."""
-        ...
-
-    def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches of this epoch; they depend on the loader's seed and `epoch`, and on nothing else."""
-        ...
 
 
 class DeviceLoader:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from tricks.plots.style import COLOURS, GREY, LIGHT, Figure, canvas, ceiling, heading, set_limits, styled, with_redraw
-from tricks.records.store import Comparison, Run, paired, plus_minus, t_interval
+from tricks.records.statistics import Comparison, plus_minus, t_interval
+from tricks.records.store import Run
 
 LABELS = {
     "lr": "learning rate",
@@ -19,7 +20,6 @@ LABELS = {
     "map_50": "mAP at IoU 0.5, %",
     "miou": "mIoU, %",
 }
-
 Runs = Sequence[Run] | Sequence[dict[str, Any]]  # records, or only their `final` dictionaries
 
 
@@ -164,38 +164,6 @@ def curves(
         ax.set(xlabel="epoch", ylabel=LABELS.get(metric, metric), title=title if paper else "")
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.legend()
-    return fig
-
-
-def lead(new: Sequence[Run], old: Sequence[Run], metric: str = "test_accuracy") -> Any:
-    """`new − old` of a metric of the rows, epoch by epoch, for the seeds that both arms have: (seeds, epochs)."""
-    return np.array([[a[metric] - b[metric] for a, b in zip(x.rows, y.rows, strict=True)] for x, y in paired(new, old)])
-
-
-@styled
-def leads(
-    ours: Mapping[str, Any],
-    ylabel: str,
-    *,
-    paper: Mapping[str, Sequence[float]] | None = None,
-    caption: str = "",
-) -> Figure:
-    """Who is ahead when: differences epoch by epoch against the share of the run that is done.
-
-    `ours`: label -> (seeds, epochs), from `lead`, drawn as mean and 95 % t-interval; `paper`: label -> (epochs,).
-    """
-    fig, ax = canvas(caption=caption)
-    ax.axhline(0, color=GREY, linewidth=1)
-    for (label, values), colour in zip(ours.items(), cycle(COLOURS), strict=False):
-        mean, half = np.array([t_interval(column) for column in np.asarray(values).T.tolist()]).T
-        share = 100 * np.arange(1, len(mean) + 1) / len(mean)
-        ax.plot(share, mean, "o-", color=colour, markersize=4, label=label)
-        if np.isfinite(half).all():  # a single seed has no interval
-            ax.fill_between(share, mean - half, mean + half, color=colour, alpha=0.15, linewidth=0)
-    for label, values in (paper or {}).items():
-        ax.plot(100 * np.arange(1, len(values) + 1) / len(values), values, color=GREY, linewidth=1.5, label=label)
-    ax.set(xlabel="share of the run that is done, %", ylabel=ylabel, xlim=(0, 102))
-    ax.legend()
     return fig
 
 

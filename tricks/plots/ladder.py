@@ -1,13 +1,12 @@
 """Plots for what a trick is worth (§1, §7): ladders and what is read from them, two orders, seeds, recorded runs."""
 
 import math
-from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import ncfdtr, ndtr, stdtrit
+from scipy.special import ndtr, stdtrit
 
 from tricks.plots.style import (
     COLOURS,
@@ -24,7 +23,8 @@ from tricks.plots.style import (
     with_redraw,
 )
 from tricks.recipe import SAMPLE_IMAGES
-from tricks.records.store import Comparison, Run, compare, plus_minus, t_interval
+from tricks.records.statistics import Comparison, compare, plus_minus, power, same_seeds, seeds_for, t_interval
+from tricks.records.store import Run
 
 KINDS = {"higher": COLOURS[0], "lower": COLOURS[1], "no clear difference": LIGHT, "one seed, no interval": LIGHT}
 
@@ -36,15 +36,6 @@ class Step(NamedTuple):
     below: float
     accuracy: float
     half: float  # of the paired difference's 95 % t-interval: 0 without records, infinite for one seed
-
-
-def same_seeds(arms: Mapping[str, Sequence[Run]]) -> dict[str, list[Run]]:
-    """The arms' runs of the seeds that all of them have. ValueError if there is no such seed."""
-    seeds = {label: [run.seed for run in runs] for label, runs in arms.items()}
-    shared = set.intersection(*map(set, seeds.values()))
-    if not shared:
-        raise ValueError(f"no seed is in all arms: {seeds}")
-    return {label: [run for run in runs if run.seed in shared] for label, runs in arms.items()}
 
 
 @styled
@@ -245,26 +236,6 @@ def two_orders(
     return with_redraw(fig, redraw, interaction)
 
 
-# Seeds
-
-
-def power(effect: float, sd: float, n: Any) -> Any:
-    """Probability that the 95 % t-interval of n paired differences excludes 0: P(|T| > t).
-
-    The differences are normal with mean `effect` and standard deviation `sd`, so T² is noncentral F with 1 and n − 1
-    degrees of freedom and noncentrality n (effect/sd)². `n` may be an array of numbers ≥ 2. ValueError unless sd > 0.
-    """
-    if not sd > 0:
-        raise ValueError(f"sd = {sd!r}: must be above 0")
-    n = np.asarray(n)
-    return 1 - ncfdtr(1, n - 1, n * (effect / sd) ** 2, stdtrit(n - 1, 0.975) ** 2)
-
-
-def seeds_for(effect: float, sd: float, goal: float = 0.8, most: int = 1_000) -> int:
-    """The smallest number of seeds at which `power` reaches `goal`; `most` if that many are not enough."""
-    return bisect_left(range(most), goal, lo=2, key=lambda n: float(power(effect, sd, n)))
-
-
 @styled
 def seeds_needed(sd: float = 0.5, effect: float = 0.5, n: int = 5, *, caption: str = "") -> Figure:
     """How often n seeds make a difference clear, and how wide their interval is, against n.
@@ -307,6 +278,7 @@ def seeds_needed(sd: float = 0.5, effect: float = 0.5, n: int = 5, *, caption: s
 
 
 # Recorded runs
+
 
 KNOBS = {"label_smoothing": "ε", "mixup_alpha": "α", "lr": "rate"}  # field: how it is called in the picture
 

@@ -9,31 +9,13 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap, ListedColormap
 from scipy.special import betainc, betaln
 
+from tricks.mixup import _positive, lighter_weight, near_ends
 from tricks.plots.style import COLOURS, GREY, INK, LIGHT, Figure, canvas, styled, with_redraw
 
 ALPHAS = (0.05, 4.0)  # of the plot of Beta(α, α)
 LIMIT = 1.8  # the plane is drawn from -LIMIT to LIMIT
 TWO_CLASSES = LinearSegmentedColormap.from_list("two classes", [COLOURS[0], "#E4E4E4", COLOURS[1]], N=20)
 DARK = ListedColormap(["#003A5C", "#6B2F00"])  # the classes on top of their own colours
-
-
-def lighter_weight(alpha: float) -> float:
-    """E[min(λ, 1 − λ)] for λ ~ Beta(α, α), the mean weight of the lighter picture: I_½(α + 1, α) (§5.4).
-
-    I is the regularised incomplete beta function. ValueError unless α > 0.
-    """
-    return float(betainc(_positive(alpha) + 1, alpha, 0.5))
-
-
-def near_ends(alpha: float, width: float = 0.1) -> float:
-    """The share of draws λ ~ Beta(α, α) within `width` of 0 or 1: 2 I_width(α, α). ValueError unless α > 0."""
-    return float(2 * betainc(_positive(alpha), alpha, width))
-
-
-def _positive(alpha: float) -> float:
-    if not alpha > 0:
-        raise ValueError(f"alpha = {alpha!r}: Beta(α, α) needs α > 0")
-    return alpha
 
 
 @styled

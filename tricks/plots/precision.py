@@ -2,58 +2,14 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from matplotlib.patches import Rectangle
 
 from tricks.plots.style import COLOURS, GREY, INK, LIGHT, Figure, canvas, heading, styled, with_redraw
+from tricks.precision import BF16, FORMATS, FP16, Format, lost_share, shares
 
-
-@dataclass(frozen=True)
-class Format:
-    """A floating-point format: sign, exponent and mantissa bits as in IEEE 754. Its arithmetic here is exact."""
-
-    name: str
-    exponent_bits: int
-    mantissa_bits: int
-
-    @property
-    def largest(self) -> float:
-        """The largest finite number."""
-        return (2 - 2.0**-self.mantissa_bits) * 2.0 ** (2 ** (self.exponent_bits - 1) - 1)
-
-    @property
-    def smallest_normal(self) -> float:
-        """The smallest number with a full mantissa. Below it are the subnormal ones, evenly spaced down to 0."""
-        return 2.0 ** (2 - 2 ** (self.exponent_bits - 1))
-
-    @property
-    def smallest(self) -> float:
-        """The smallest number above 0, which is the spacing of the subnormal ones."""
-        return self.smallest_normal * 2.0**-self.mantissa_bits
-
-    def spacing(self, x: Any) -> Any:
-        """From |x| to the format's next number above it: 2^(exponent of x) · 2^−mantissa_bits, never below `smallest`.
-
-        A number, or an array of any shape.
-        """
-        exponent = np.frexp(np.maximum(np.abs(x), self.smallest_normal))[1] - 1
-        return np.ldexp(1.0, exponent - self.mantissa_bits)
-
-    def round(self, x: Any) -> Any:
-        """The format's nearest number, the even one of two, infinite if that is above `largest`: what a cast gives.
-
-        A number, or an array of any shape.
-        """
-        spacing = self.spacing(x)
-        nearest = np.rint(np.asarray(x, float) / spacing) * spacing
-        return np.where(np.abs(nearest) > self.largest, np.copysign(np.inf, nearest), nearest)[()]
-
-
-FP32, FP16, BF16 = Format("fp32", 8, 23), Format("fp16", 5, 10), Format("bf16", 8, 7)
-FORMATS = (FP32, FP16, BF16)
 SCALES = [2.0**k for k in range(25)]  # loss scales
 ONE_FORMAT = dict(zip(FORMATS, (GREY, COLOURS[0], COLOURS[1]), strict=True))  # its colour in every plot
 
@@ -150,24 +106,6 @@ def _power(x: float) -> str:
     return "2" + exponent.translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
-def shares(gradients: Any, loss_scale: float) -> dict[str, float]:
-    """What share of numbers, in per cent, becomes 0, subnormal or infinite when multiplied and cast to 16 bits.
-
-    "fp16 0", "fp16 subnormal", "fp16 ∞", "bf16 0 or ∞". The array must hold no 0.
-    """
-    scaled = np.asarray(gradients, np.float32) * np.float32(loss_scale)
-    with np.errstate(over="ignore"):
-        half = np.abs(scaled.astype(np.float16))
-    brain = BF16.round(scaled)
-    kinds = {
-        "fp16 0": half == 0,
-        "fp16 subnormal": (half > 0) & (half < FP16.smallest_normal),
-        "fp16 ∞": np.isinf(half),
-        "bf16 0 or ∞": (brain == 0) | np.isinf(brain),
-    }
-    return {kind: 100 * float(which.mean()) for kind, which in kinds.items()}
-
-
 @styled
 def gradient_histogram(gradients: Any, loss_scale: float = 1, *, caption: str = "") -> Figure:
     """Sizes of gradients times the loss scale against fp16's limits, and what fp16 and bf16 lose, against the scale.
@@ -222,12 +160,6 @@ def gradient_histogram(gradients: Any, loss_scale: float = 1, *, caption: str = 
             point.set_data([exponent] if lost[kind] else [], [lost[kind]] if lost[kind] else [])
 
     return with_redraw(fig, redraw, loss_scale)
-
-
-def lost_share(weights: Any, gradients: Any, lr: float, form: Format) -> float:
-    """Per cent of the weights that w − lr · g leaves where they are, when w is kept in `form`."""
-    stored = form.round(weights)
-    return 100 * float((form.round(stored - lr * np.asarray(gradients, float)) == stored).mean())
 
 
 @styled

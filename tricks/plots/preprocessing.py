@@ -1,7 +1,7 @@
-"""Plots of pictures and of their colours (§2.1)."""
+"""Plots of pictures, of their colours, and of the way down a loss (§2.1)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,3 +65,38 @@ def colour_clouds(before: Any, after: Any, *, caption: str = "") -> Figure:
             pointer.xy = after.mean(0)[[0, channel]]
 
     return with_redraw(fig, redraw, after)
+
+
+@styled
+def contour_paths(
+    loss: Callable[[Any, Any], Any],
+    paths: Mapping[str, Any],
+    *,
+    xlim: tuple[float, float],
+    ylim: tuple[float, float],
+    xlabel: str = "weight $w_1$",
+    ylabel: str = "weight $w_2$",
+    caption: str = "",
+) -> Figure:
+    """Contours of a loss in the plane, and where optimisers went: label -> (n, 2) points.
+
+    `loss(x, y)` takes arrays of one shape. `redraw(paths)` takes new paths with the same labels.
+    """
+    fig, ax = canvas(caption=caption)
+    x, y = np.meshgrid(np.linspace(*xlim, 120), np.linspace(*ylim, 120))
+    z = np.asarray(loss(x, y))
+    levels = np.quantile(z, np.linspace(0, 1, 16) ** 1.5)
+    ax.contourf(x, y, z, levels=levels, cmap="Greys_r", alpha=0.35)
+    ax.contour(x, y, z, levels=levels, colors=LIGHT, linewidths=0.7)
+    moving = {"marker": "o", "markersize": 3.5, "linewidth": 1.5, "animated": True}
+    lines = {label: ax.plot([], [], label=label, **moving)[0] for label in paths}
+    ax.set(xlabel=xlabel, ylabel=ylabel, xlim=xlim, ylim=ylim)
+    ax.grid(visible=False)
+    fig.legend(loc="outside right upper")
+
+    def redraw(paths: Mapping[str, Any]) -> None:
+        for label, line in lines.items():
+            points = np.asarray(paths[label], float)
+            line.set_data(points[:, 0], points[:, 1])
+
+    return with_redraw(fig, redraw, paths)

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from tricks.plots.style import COLOURS, INK, LIGHT, Figure, canvas, heading, styled, with_redraw
-from tricks.records.store import t_interval
+from tricks.records.statistics import t_interval
 
 OPACITY = 0.6  # of a class's colour on the picture
 # what a predicted pixel is, and its colour

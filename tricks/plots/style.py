@@ -6,17 +6,14 @@ and a redraw costs milliseconds. A plot without `redraw` works with a slider too
 """
 
 import base64
-import hashlib
 import io
 import math
-import os
 import re
 import textwrap
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from pathlib import Path
 from typing import Any, ParamSpec
 
 import matplotlib
@@ -29,21 +26,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Annotation
 from PIL import Image, ImageChops
 
-from tricks import ROOT
-from tricks.records.store import Run
-
 # Okabe and Ito's palette without its yellow and black: told apart with every common colour vision, and on a projector
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 INK, GREY, LIGHT = "#222222", "#666666", "#BBBBBB"
-
 SIZE = (8.0, 4.5)  # inches: 16:9, so that text of 11 points is 18 points on a slide 13.3 inches wide
 SCREEN_DPI = 100  # one pixel of the picture is one of the page
 PRINT_DPI = 144  # still pictures: sharp on a dense screen, shown at the same size
-SLIDE_DPI = 240  # 8 x 4.5 inches are 1920 x 1080 pixels
-OWN = "own"  # the folder in figures/ of what a reader has set up; in a deck, the section that no lesson has
 MANY_COLOURS = 4096  # with more, it is a photo, and a palette would take seconds to find
 PALETTE_ERROR = 10  # of 255, what a palette may change a colour by: plots stay below, photos do not
-
 STYLE: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture on every machine
     "font.size": 11,
@@ -75,10 +65,7 @@ STYLE: Any = {
     "svg.hashsalt": "tricks",  # the same ids in every export
     "pdf.fonttype": 42,
 }
-
 P = ParamSpec("P")
-
-
 _STYLING = threading.RLock()
 
 
@@ -180,99 +167,6 @@ def canvas(
         fig.caption = caption
         fig.supxlabel(textwrap.fill(caption, 135), x=0.01, ha="left", fontsize=8, color=GREY)
     return fig, axes
-
-
-# Slides
-
-
-def figures_folder() -> Path:
-    """Where figures for slides go: figures/ of the course, or TRICKS_FIGURES (tests set it)."""
-    return Path(os.environ.get("TRICKS_FIGURES") or ROOT / "figures")
-
-
-def export(
-    fig: Figure, name: str, folder: Path | None = None, *, takeaway: str = "", runs: Sequence[Run] = ()
-) -> list[Path]:
-    """Write a figure for slides, 16:9: PNG of 1920 x 1080, SVG and PDF, into `folder` (figures/). Returns the paths.
-
-    `takeaway` is what the figure shows in one sentence, printed from records like any other: the title of its slide in
-    `./course deck`; the plot's own titles stand in for it. `runs` are the records behind it. Both go into the PNG's
-    text, with the caption and the words for those who do not see the picture: a picture says itself what it shows.
-
-    The same figure gives the same bytes. The figure itself stays as it was. ValueError on a name that is not made of
-    letters, digits, "_" and "-"; OSError with the path if it cannot be written.
-    """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
-        raise ValueError(f"export name {name!r}: letters, digits, _ and - only, as in '05_2_optimal_gap'")
-    folder = folder or figures_folder()
-    (width, height), dpi = fig.get_size_inches(), fig.dpi
-    paths = []
-    try:
-        fig.set_size_inches(SIZE, forward=False)
-        fig.set_dpi(SLIDE_DPI)
-        fig.reset_layout()
-        folder.mkdir(parents=True, exist_ok=True)
-        with course_style():
-            fig.draw_without_rendering()  # the caption finds its place
-            words = slide_text(fig, takeaway, runs)
-            fig.reset_layout()
-            formats = {
-                "png": {"dpi": SLIDE_DPI, "metadata": {"Software": None, **words}},
-                "svg": {"metadata": {"Date": None, "Title": words["Title"], "Description": words["Description"]}},
-                "pdf": {"metadata": {"CreationDate": None, "Title": words["Title"], "Subject": words["Description"]}},
-            }
-            for suffix, options in formats.items():
-                path = folder / f"{name}.{suffix}"
-                partial = folder / f".{name}.{os.getpid()}.{suffix}"  # a full disk must not leave half a slide
-                try:
-                    fig.savefig(partial, **options)
-                    os.replace(partial, path)
-                finally:
-                    partial.unlink(missing_ok=True)
-                paths.append(path)
-    except OSError as error:
-        raise OSError(f"cannot write the slide {name!r} to {folder}: {error}") from error
-    finally:
-        fig.set_size_inches((width, height), forward=False)
-        fig.set_dpi(dpi)
-        fig.stale = True
-    return paths
-
-
-def export_own(
-    fig: Figure, name: str, values: Mapping[str, Any], *, takeaway: str = "", runs: Sequence[Run] = ()
-) -> list[Path]:
-    """Write a figure that a reader has set up, as `export` does, into own/ of the figures; it overwrites no other one.
-
-    The file is called by `values`, cut short where there are many, and by six digits of the picture's hash:
-    optimal_gap-eps_0p1-K_10-3fa9c1. The same picture gives the same name.
-    """
-    words = [f"{key}_{value:g}" if isinstance(value, float) else f"{key}_{value}" for key, value in values.items()]
-    text = re.sub(r"[^A-Za-z0-9-]+", "_", "-".join([name, *words]).replace(".", "p"))
-    picture = hashlib.sha256(fig.png(SCREEN_DPI, small=False)).hexdigest()
-    name = f"{text[:80]}-{picture[:6]}".lstrip("_-")
-    return export(fig, name, figures_folder() / OWN, takeaway=takeaway, runs=runs)
-
-
-def slide_text(fig: Figure, takeaway: str, runs: Sequence[Run]) -> dict[str, str]:
-    """What a slide has to say besides the picture, as the text fields of its PNG; `tricks.course.deck` reads them.
-
-    Source: the start of the records' paths below data/runs, one per recipe. Caption-Height: the share of the picture's
-    height that the caption in it takes, from below.
-    """
-    titles = (axes.get_title("left") or axes.get_title() for axes in fig.axes)
-    own = re.sub(r"[${}]", "", "; ".join(dict.fromkeys(title.strip().replace("\n", " ") for title in titles if title)))
-    share = 0.0
-    if text := next((text for text in fig.texts if fig.caption and text.get_text() == fig.get_supxlabel()), None):
-        share = text.get_window_extent().y1 / fig.bbox.height
-    records = dict.fromkeys(f"{path.parent.name}/{path.stem.rpartition('-')[0]}" for path in (r.path() for r in runs))
-    return {
-        "Title": takeaway or own,
-        "Description": fig.alt,
-        "Comment": fig.caption,
-        "Source": ", ".join(records),
-        "Caption-Height": f"{share:.4f}",
-    }
 
 
 # Shared by the plots

@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 
 from tricks.plots.style import COLOURS, GREY, INK, SIZE, Figure, canvas, heading, signed, styled, with_redraw
-from tricks.records.store import t_interval
+from tricks.records.statistics import t_interval
 
 DARKEST = 4  # times an even reading: the rest of the positions when three quarters go unread
 NUMBERS = 8  # distinct weights that a map can name

@@ -9,7 +9,7 @@ from torchvision.ops.misc import FrozenBatchNorm2d
 
 from tricks.models.resnet import ResNet
 from tricks.recipe import Transfer
-from tricks.train import model_for, weights_for
+from tricks.records.make import model_for, weights_for
 
 
 def backbone_for(recipe: Transfer, seed: int, progress: Callable[[str], None] = print) -> ResNet:

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from tricks import process
+from tricks import precision, process
 from tricks.data.order import check, epoch_order, shares
 from tricks.data.scene import Scenes, SceneSet
 from tricks.data.scenes import load
@@ -20,20 +20,11 @@ from tricks.parameters import decay_groups
 from tricks.process import Purpose
 from tricks.recipe import Transfer
 from tricks.records import store
+from tricks.records.make import describe, recorded_once, with_time_left
 from tricks.records.store import Run
 from tricks.schedules import lr_at
-from tricks.train import (
-    Row,
-    check_finite,
-    describe,
-    names_the_knob,
-    plain,
-    recorded_once,
-    resume,
-    save_checkpoint,
-    seconds_in,
-    with_time_left,
-)
+from tricks.state import Row, plain, resume, save_checkpoint, seconds_in
+from tricks.train import check_finite, names_the_knob
 from tricks.transfer import detection, segmentation
 from tricks.transfer.backbone import backbone_for
 
@@ -59,7 +50,7 @@ def epochs(
     task = TASKS[recipe.task]
     device = process.device()
     rank, world = process.world()
-    dtype = process.amp_dtype(device)
+    dtype = precision.amp_dtype(device)
     scaler = torch.amp.GradScaler(device.type, enabled=recipe.amp and dtype == torch.float16)
     groups = decay_groups(model, recipe.weight_decay, recipe.no_bias_decay)
     optimizer = torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=True)

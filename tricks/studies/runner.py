@@ -1,0 +1,145 @@
+"""The runner of studies: what is recorded, what is missing, and processes that record it."""
+
+import contextlib
+import csv
+import io
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+
+from filelock import FileLock
+
+from tricks import ROOT
+from tricks.data.files import write_atomic
+from tricks.recipe import Recipe
+from tricks.records import store
+from tricks.records.statistics import compare, plus_minus, value
+from tricks.records.store import RUNS, find
+from tricks.studies.studies import STUDIES, Study, recipe_of
+
+SUMMARY = RUNS / "summary.csv"
+
+
+def share(study: Study, shard: tuple[int, int] = (0, 1)) -> list[tuple[str, int]]:
+    """The (arm, seed) of share i of n, for shard = (i, n). ValueError when there is no such share."""
+    index, count = shard
+    if not 0 <= index < count:
+        raise ValueError(f"shard {index}/{count}: the first number must be in 0..{count - 1}")
+    return study.cells[index::count]
+
+
+def missing(study: Study, shard: tuple[int, int] = (0, 1)) -> list[tuple[str, int]]:
+    """The (arm, seed) of this share that no record answers yet."""
+    have = {(name, run.seed) for name in study.arms for run in find(recipe_of(name))}
+    return [cell for cell in share(study, shard) if cell not in have]
+
+
+def work(study: Study, shard: tuple[int, int] = (0, 1), progress: Callable[[str], None] = print) -> None:
+    """Record what is missing, one run after another, in this process.
+
+    Several processes, also on several machines with one file system, may share a study: each run is made once, and one
+    that was killed is resumed by whoever comes next. The processes of a `torchrun` make each run together.
+    """
+    from tricks import process
+    from tricks.records import make  # torch, only where something is trained
+
+    with process.group():
+        for name, seed in share(study, shard):
+            recipe = recipe_of(name)
+            if process.first_says(any(run.seed == seed for run in find(recipe))):
+                continue
+            try:
+                if isinstance(recipe, Recipe):
+                    make.run(recipe, seed, name=name, folder=store.RUNS, progress=progress)
+                else:
+                    from tricks.transfer import loop
+
+                    loop.run(recipe, seed, name=name, folder=store.RUNS, progress=progress)
+            except make.Busy:
+                if process.world()[1] > 1:  # the first process alone knows, and the others are in this run already
+                    raise
+
+
+def fill(study: Study, jobs: int = 1, shard: tuple[int, int] = (0, 1)) -> None:
+    """Record what is missing with `jobs` processes, the CPU's cores shared out among them.
+
+    RuntimeError when a process failed; what was recorded stays, and the same call goes on from there.
+    """
+    if jobs < 1:
+        raise ValueError(f"jobs = {jobs}: must be 1 or more")
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-m", "tricks", "study", study.name, "--worker", "--shard", f"{shard[0]}/{shard[1]}"]
+    workers = [
+        subprocess.Popen(command, cwd=ROOT, env=environment) for _ in range(min(jobs, len(missing(study, shard))))
+    ]
+    try:
+        codes = [worker.wait() for worker in workers]
+    finally:
+        for worker in workers:
+            if worker.poll() is None:
+                worker.terminate()
+    if any(codes):
+        raise RuntimeError(
+            f"{sum(map(bool, codes))} of {len(codes)} processes failed; see their messages above. Run it again to go on"
+        )
+
+
+def status(study: Study) -> str:
+    """A table of the study's arms: recorded seeds, accuracy, difference to the reference arm."""
+    lines = [f"{study.name}: {study.question} ({study.source})"]
+    reference = find(recipe_of(study.reference))
+    width = max(map(len, study.arms))
+    for name in study.arms:
+        runs = [run for run in find(recipe_of(name)) if run.seed in study.seeds]
+        line = f"  {name:<{width}} {len(runs)} of {len(study.seeds)} seeds"
+        if runs:
+            line += f"   {study.metric} {plus_minus([value(run, study.metric) for run in runs])} %"
+        if runs and reference and name != study.reference:
+            try:
+                line += f"   {compare(runs, reference, study.metric)}"
+            except ValueError as error:  # no common seed, or other data
+                line += f"   {error}"
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def summary_text() -> str:
+    """What `summary.csv` must say: a line per study and arm, differences paired by seed with 95 % t-intervals."""
+    out = io.StringIO()
+    columns = ["study", "arm", "dataset", "seeds", "metric", "mean", "sd", "difference", "low", "high"]
+    writer = csv.DictWriter(out, columns, lineterminator="\n")
+    writer.writeheader()
+    for study in STUDIES.values():
+        reference = find(recipe_of(study.reference))
+        for name in study.arms:
+            runs = [run for run in find(recipe_of(name)) if run.seed in study.seeds]
+            if not runs:
+                continue
+            values = [value(run, study.metric) for run in runs]
+            row = {
+                "study": study.name,
+                "arm": name,
+                "dataset": " / ".join(sorted({run.meta["source"] for run in runs})),
+                "seeds": len(runs),
+                "metric": study.metric,
+                "mean": f"{statistics.mean(values):.3f}",
+                "sd": f"{statistics.stdev(values):.3f}" if len(runs) > 1 else "",
+            }
+            with contextlib.suppress(ValueError):  # no common seed, or other data
+                difference = compare(runs, reference, study.metric)
+                if name != study.reference and len(difference.seeds) > 1:
+                    row["difference"] = f"{difference.mean:.3f}"
+                    row["low"] = f"{difference.mean - difference.half:.3f}"
+                    row["high"] = f"{difference.mean + difference.half:.3f}"
+            writer.writerow(row)
+    return out.getvalue()
+
+
+def write_summary() -> None:
+    """Bring `data/runs/summary.csv` up to date with the records."""
+    SUMMARY.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{SUMMARY}.lock"):
+        write_atomic(SUMMARY, summary_text().encode())
