@@ -138,7 +138,7 @@ def own_cache(tmp_path, monkeypatch):
     monkeypatch.setattr(make, "CACHE", tmp_path / "cache")
     monkeypatch.setattr(store, "RUNS", tmp_path / "runs")
     monkeypatch.setattr(store, "OWN_RUNS", tmp_path / "own")
-    monkeypatch.setattr(train, "load", lambda *_: dataset())
+    monkeypatch.setattr(make, "load", lambda *_: dataset())
     return tmp_path
 
 
@@ -242,7 +242,8 @@ def test_kill_9_loses_at_most_the_epoch_in_progress_and_leaves_no_half_file(tmp_
         "import sys; sys.path.insert(0, 'tests')\n"
         "from pathlib import Path\nfrom dataclasses import replace\nimport torch\n"
         "torch.set_num_threads(1)\n"
-        "from test_train import TINY, dataset\nfrom tricks.train import epochs, prepare\n"
+        "from test_train import TINY, dataset\n"
+        "from tricks.records.make import prepare\nfrom tricks.train import epochs\n"
         "recipe = replace(TINY, epochs=4)\n"
         f"for row in epochs(recipe, prepare(recipe, 0, dataset()), checkpoint=Path({str(checkpoint)!r})):\n"
         "    print(int(row['epoch']), flush=True)\n"
@@ -380,7 +381,9 @@ import torch
 torch.set_num_threads(1)
 from test_train import TINY, dataset, parts_without_bn
 from tricks import process
-from tricks.train import epochs, plain, prepare
+from tricks.records.make import prepare
+from tricks.state import plain
+from tricks.train import epochs
 kind = sys.argv[1]
 with process.group():
     recipe = replace(TINY, epochs=2, label_smoothing=0.1)

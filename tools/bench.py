@@ -210,9 +210,9 @@ def peak_memory(images: int) -> Result:
     code = (
         "import resource, sys\n"
         "from dataclasses import replace\n"
-        "from tricks import recipe, train\n"
+        "from tricks import recipe\nfrom tricks.records import make\n"
         f"short = replace(recipe.BASELINE, train_images={images}, epochs=1)\n"
-        "train.run(short, record=False, progress=lambda line: None)\n"
+        "make.run(short, record=False, progress=lambda line: None)\n"
         "unit = 1 if sys.platform == 'darwin' else 1024\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)"
     )

@@ -213,16 +213,17 @@ sys.path.insert(0, "tests/transfer")
 import torch
 torch.set_num_threads(1)
 from conftest import SMALL, make_scenes, make_tiny
-from tricks import runs, studies, train
+from tricks.records import make, store
+from tricks.studies import runner, studies
 from tricks.transfer import loop
 folder = Path(sys.argv[1])
-train.CACHE, runs.RUNS, loop.load = folder / "cache", folder / "runs", lambda *_: make_scenes()
+make.CACHE, store.RUNS, loop.load = folder / "cache", folder / "runs", lambda *_: make_scenes()
 backbone = replace(SMALL, dataset="shapes", train_images=32, epochs=1, warmup_epochs=0.0, batch_size=16)
 studies.ARMS = {"classify": backbone}
 one = {"pretrained": True, "backbone": backbone, "epochs": 1, "warmup_epochs": 0.0}
 studies.TRANSFERS = {task: replace(make_tiny(task), **one) for task in ("detection", "segmentation")}
 together = studies.Study("three", "Do they work together?", "§6", ("classify", *studies.TRANSFERS), "classify", (0,))
-studies.work(together)
+runner.work(together)
 """
 
 
