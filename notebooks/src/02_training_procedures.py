@@ -27,22 +27,21 @@ from PIL import Image
 from tricks import augment, paper
 from tricks.data.archive import members
 from tricks.data.folders import Picture, decode
-from tricks.data.sets import find, load
+from tricks.data.sets import find
 from tricks.figures.base import COLOURS, GREY, LIGHT, canvas, export, styled
 from tricks.figures.evidence import against_paper, curves
 from tricks.figures.optimisation import contour_paths
 from tricks.figures.pictures import colour_clouds, images_grid
 from tricks.models.resnet import build, parameter_count
-from tricks.notebook import check, live, predict, short, show, sliders, table
+from tricks.notebook import check, live_run, load_data, predict, show, sliders, table
 from tricks.parameters import xavier_init_
 from tricks.recipe import Recipe
 from tricks.runs import Comparison, caption
 from tricks.schedules import step_lr
 from tricks.studies import arm
-from tricks.train import epochs, prepare
+from tricks.train import epochs
 
-dataset = load("auto")
-print(dataset.note or f"Data: {dataset.source}")
+dataset = load_data()
 
 # %% [markdown]
 # ## The problem: one network, two results
@@ -625,9 +624,7 @@ fig
 # records.
 
 # %%
-recipe = short(ours, dataset.name)
-print(f"One live run on {dataset.source}, seed 0: {recipe.train_images:,} training pictures, epochs: {recipe.epochs}")
-rows = list(live(epochs(recipe, prepare(recipe, 0, dataset), seed=0), total=recipe.epochs))
+recipe, parts, rows = live_run(ours, dataset)
 
 # %% [markdown]
 # ## Misreadings

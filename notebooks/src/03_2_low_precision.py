@@ -29,7 +29,6 @@ from IPython.display import display
 from torch.nn import BatchNorm2d, Conv2d, Linear
 
 from tricks import ROOT, paper, process
-from tricks.data.sets import load
 from tricks.figures.base import COLOURS, GREY, canvas, export, styled
 from tricks.figures.evidence import against_paper, curves
 from tricks.figures.precision import (
@@ -44,12 +43,11 @@ from tricks.figures.precision import (
     shares,
     speeds,
 )
-from tricks.notebook import budget, check, live, predict, short, show, sliders, table
-from tricks.recipe import changes
+from tricks.notebook import budget, check, live_run, load_data, predict, show, sliders, table
 from tricks.runs import caption, compare, plus_minus
 from tricks.studies import COSINE, arm
 from tricks.targets import one_hot, soft_cross_entropy
-from tricks.train import epochs, prepare
+from tricks.train import epochs
 
 # %% [markdown]
 # ## The problem: numbers that are not there
@@ -137,13 +135,8 @@ display(number_lines(1000.0), number_lines(3e-6))
 # It is smaller than the recorded ones and is not mixed with them. On a GPU the run uses mixed precision itself.
 
 # %%
-dataset = load("auto")
-recipe = short(COSINE, dataset.name)
-print(f"One live run on {dataset.source}, seed 0. Changed from the recorded recipe: {changes(recipe, COSINE)}")
-print(dataset.note)
-parts = prepare(recipe, 0, dataset)
-for _ in live(epochs(recipe, parts, seed=0), total=recipe.epochs):
-    pass
+dataset = load_data()
+recipe, parts, rows = live_run(COSINE, dataset)
 
 # %% [markdown]
 # ## Gradients that become 0

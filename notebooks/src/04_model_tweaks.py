@@ -27,7 +27,6 @@ from torch import nn
 from torch.nn.functional import avg_pool2d, pad
 
 from tricks import paper
-from tricks.data.sets import load
 from tricks.figures.base import export
 from tricks.figures.evidence import against_paper, curves
 from tricks.figures.nets import accuracy_cost, coverage, part_costs, receptive_field
@@ -42,15 +41,14 @@ from tricks.models.resnet import (
     multiply_adds,
     parameter_count,
 )
-from tricks.notebook import check, live, predict, short, show, sliders, table
+from tricks.notebook import check, live_run, load_data, predict, show, sliders, table
 from tricks.parameters import zero_last_gamma_
 from tricks.recipe import changes
 from tricks.runs import caption, compare, plus_minus
 from tricks.studies import PILOTS, TWEAKS, arm
-from tricks.train import epochs, model_for, prepare
+from tricks.train import model_for
 
-dataset = load("auto")
-print(dataset.note or f"Data: {dataset.source}")
+dataset = load_data()
 
 # %% [markdown]
 # ## The problem: three quarters unread
@@ -477,14 +475,13 @@ fig
 # train, and how far two curves of a single seed lie apart. These runs are not mixed with the records.
 
 # %%
-shorter = short(replace(TWEAKS, net="bottleneck14", image_size=32), dataset.name)
-print(f"Live runs on {dataset.source}, seed 0. Changed from the recorded recipe: {changes(shorter, TWEAKS)}")
+smaller = replace(TWEAKS, net="bottleneck14", image_size=32)
+print(f"Changed from the recorded recipe, for both: {changes(smaller, TWEAKS)}")
 lines = {}
 for tweak in ("plain", "D"):
-    recipe = replace(shorter, **TWEAK[tweak])
-    rows = epochs(recipe, prepare(recipe, 0, dataset), seed=0)
-    lines[f"{tweak}, live, one seed"] = [list(live(rows, total=recipe.epochs))]
-curves(lines, caption=f"live, 1 seed · {shorter.net} · {shorter.train_images:,} images · {dataset.source}")
+    recipe, parts, rows = live_run(replace(smaller, **TWEAK[tweak]), dataset)
+    lines[f"{tweak}, live, one seed"] = [rows]
+curves(lines, caption=f"live, 1 seed · {recipe.net} · {recipe.train_images:,} images · {dataset.source}")
 
 # %% [markdown]
 # ## Misreadings

@@ -23,16 +23,14 @@ from IPython.display import display
 from torch.nn.functional import cross_entropy
 
 from tricks import metrics, paper
-from tricks.data.sets import load
 from tricks.figures.base import export
 from tricks.figures.evidence import against_paper, gap_histogram, reliability, response
 from tricks.figures.targets import optimal_gap, theoretical_gap
-from tricks.notebook import check, live, predict, short, show, sliders, table
-from tricks.recipe import changes
+from tricks.notebook import check, live_run, load_data, predict, show, sliders, table
 from tricks.runs import caption, compare, overconfidence, plus_minus, t_interval, value
 from tricks.studies import SMOOTH, arm
 from tricks.targets import one_hot, pytorch_eps, smooth, soft_cross_entropy
-from tricks.train import epochs, prepare
+from tricks.train import epochs
 from tricks.train import predict as logits_of
 
 # %% [markdown]
@@ -266,13 +264,8 @@ reliability(full, caption=caption(without + with_it))
 # One short run with ε = 0.1, drawn while it trains. It is smaller than the recorded ones and is not mixed with them.
 
 # %%
-dataset = load("auto")
-recipe = short(SMOOTH, dataset.name)
-print(dataset.note or f"Data: {dataset.source}")
-print(f"One live run, seed 0. Changed from the recorded recipe: {changes(recipe, SMOOTH)}")
-parts = prepare(recipe, 0, dataset)
-for _ in live(epochs(recipe, parts, seed=0), total=recipe.epochs):
-    pass
+dataset = load_data()
+recipe, parts, rows = live_run(SMOOTH, dataset)
 logits, labels = logits_of(parts.model, parts.test)
 gap = metrics.logit_gap(logits).mean()
 print(f"mean gap of the live network: {gap:.2f}, optimum at ε = 0.1: {theoretical_gap(0.1, 10):.2f}")

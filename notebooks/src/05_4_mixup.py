@@ -28,16 +28,14 @@ from torch.nn.functional import cross_entropy
 
 from tricks import metrics, paper
 from tricks.augment import normalise
-from tricks.data.sets import load
 from tricks.figures.base import export
 from tricks.figures.evidence import against_paper, reliability, response
 from tricks.figures.mixing import Plane, beta_density, decision_map, grid, lighter_weight, mixed_pair, near_ends
-from tricks.notebook import check, live, predict, short, show, sliders, table
-from tricks.recipe import changes
+from tricks.notebook import check, live_run, load_data, predict, show, sliders, table
 from tricks.runs import caption, compare, overconfidence, plus_minus, t_interval
 from tricks.studies import COSINE, arm
 from tricks.targets import mixup, one_hot, smooth, soft_cross_entropy
-from tricks.train import draw_mixup, epochs, prepare
+from tricks.train import draw_mixup, epochs
 from tricks.train import predict as logits_of
 
 # %% [markdown]
@@ -189,8 +187,7 @@ show(draw_mixup)
 # an affine map and the weights add up to 1, it makes no difference.
 
 # %%
-dataset = load("auto")
-print(dataset.note or f"Data: {dataset.source}")
+dataset = load_data()
 pair = [int(np.flatnonzero(dataset.train.labels == label)[n]) for label, n in ((3, 22), (8, 1))]
 pictures = torch.from_numpy(dataset.train.images[pair])
 labels = one_hot(torch.from_numpy(dataset.train.labels[pair]), len(dataset.classes))
@@ -486,12 +483,7 @@ table([
 # One short run with α = 0.2, drawn while it trains. It is smaller than the recorded ones and is not mixed with them.
 
 # %%
-recorded = replace(COSINE, mixup_alpha=0.2)
-recipe = short(recorded, dataset.name)
-print(f"One live run on {dataset.source}, seed 0. Changed from the recorded recipe: {changes(recipe, recorded)}")
-parts = prepare(recipe, 0, dataset)
-for _ in live(epochs(recipe, parts, seed=0), total=recipe.epochs):
-    pass
+recipe, parts, rows = live_run(replace(COSINE, mixup_alpha=0.2), dataset)
 
 # %% [markdown]
 # Now the accuracy that many programs print under mixup: mixed pictures, counted as right when the answer is y_i. The

@@ -25,14 +25,13 @@ from itertools import combinations, pairwise, permutations
 from IPython.display import display
 
 from tricks import cost, paper
-from tricks.data.sets import load
 from tricks.figures.base import export
 from tricks.figures.ladder import explorer, ladder, measures, same_seeds, worth
-from tricks.notebook import check, live, predict, short, show, sliders, table
+from tricks.notebook import check, live_run, load_data, predict, show, sliders, table
 from tricks.recipe import BASELINE, changes
 from tricks.runs import caption, compare, errors_removed, overconfidence, plus_minus, t_interval
 from tricks.studies import ARMS, PILOTS, STACK, arm
-from tricks.train import epochs, model_for, prepare
+from tricks.train import epochs, model_for
 from tricks.train import predict as logits_of
 
 # %% [markdown]
@@ -453,32 +452,27 @@ display(explore(0.4, 0.0, 0.4), explore(0.2, 0.5, 0.4))
 # recipe is the better one, and not mixed with the records. First the baseline:
 
 # %%
-dataset = load("auto")
-print(f"Three live runs on {dataset.source}.\n{dataset.note}")
+dataset = load_data()
 
 
-def live_run(name, seed):
+def answers_right(name, seed):
     """Train a short version of an arm; which test pictures it gets right."""
-    recipe = short(ARMS[name], dataset.name)
-    recipe = replace(recipe, epochs=max(1, recipe.epochs // 2), warmup_epochs=recipe.warmup_epochs / 2)
-    print(f"{name}, seed {seed}. Changed from the recorded recipe: {changes(recipe, ARMS[name])}")
-    parts = prepare(recipe, seed, dataset)
-    for _ in live(epochs(recipe, parts, seed=seed), total=recipe.epochs):
-        pass
+    print(name, end=". ")
+    parts = live_run(ARMS[name], dataset, seed, share=0.5).parts
     logits, labels = logits_of(parts.model, parts.test)
     return logits.argmax(1) == labels
 
 
-base = live_run("ladder-baseline", seed=0)
+base = answers_right("ladder-baseline", seed=0)
 
 # %% [markdown]
 # The stack without its teacher, with the same seed; and the baseline once more, with another seed:
 
 # %%
-stacked = live_run("ladder-mixup", seed=0)
+stacked = answers_right("ladder-mixup", seed=0)
 
 # %%
-again = live_run("ladder-baseline", seed=1)
+again = answers_right("ladder-baseline", seed=1)
 
 # %%
 rows, errors = [], int((~base).sum())

@@ -53,14 +53,13 @@ from torch.optim.lr_scheduler import LinearLR, SequentialLR, StepLR
 from torchvision.transforms.v2 import functional as TF
 
 from tricks import augment, paper
-from tricks.data.sets import load
 from tricks.distill import distill_loss
 from tricks.figures.base import GREY, canvas, export, styled, with_redraw
 from tricks.figures.pictures import images_grid
 from tricks.models import resnet
-from tricks.notebook import check, live, short, sliders, table
+from tricks.notebook import check, live_run, load_data, sliders, table
 from tricks.parameters import decay_groups, xavier_init_
-from tricks.recipe import Recipe, changes
+from tricks.recipe import Recipe
 from tricks.schedules import cosine_lr, lr_at, step_lr
 from tricks.studies import COSINE
 from tricks.targets import mixup, one_hot, pytorch_eps, smooth, soft_cross_entropy
@@ -148,13 +147,8 @@ for name, p in {"one-hot": torch.tensor([1.0, 0.0, 0.0]), "smoothed": torch.tens
 # ones: its network will serve as the teacher. The student has seen the pictures once.
 
 # %%
-dataset = load("auto")
-recipe = short(COSINE, dataset.name)
-print(f"One live run on {dataset.source}, seed 0. Changed from the recorded recipe: {changes(recipe, COSINE)}")
-print(dataset.note)
-parts = prepare(recipe, 0, dataset)
-for _ in live(epochs(recipe, parts, seed=0), total=recipe.epochs):
-    pass
+dataset = load_data()
+recipe, parts, rows = live_run(COSINE, dataset)
 teacher = parts.model.eval()
 once = replace(recipe, epochs=1, warmup_epochs=0.3)
 young = prepare(once, 1, dataset)

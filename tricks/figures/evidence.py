@@ -17,6 +17,7 @@ LABELS = {
     "test_accuracy": "test accuracy, %",
     "test_nll": "test NLL, nats",
     "map_50": "mAP at IoU 0.5, %",
+    "pixel_accuracy": "pixel accuracy, %",
     "miou": "mIoU, %",
 }
 
