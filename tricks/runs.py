@@ -130,14 +130,14 @@ def nearest_name(name: str, names: Iterable[str]) -> str:
     return difflib.get_close_matches(name, list(names), n=1, cutoff=0.0)[0]
 
 
-def t_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
-    """(mean, half-width) of Student's t-interval for the mean; the half-width is infinite for a single value."""
+def t_interval(values: Sequence[float]) -> tuple[float, float]:
+    """(mean, half-width) of Student's 95 % t-interval for the mean; the half-width is infinite for a single value."""
     n = len(values)
     mean = math.fsum(values) / n
     if n < 2:
         return mean, math.inf
     sd = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1))
-    return mean, float(stdtrit(n - 1, (1 + level) / 2)) * sd / math.sqrt(n)
+    return mean, float(stdtrit(n - 1, 0.975)) * sd / math.sqrt(n)
 
 
 def plus_minus(values: Sequence[float], digits: int = 2) -> str:

@@ -168,9 +168,10 @@ def curves(
     return fig
 
 
-def lead(new: Sequence[Run], old: Sequence[Run], metric: str = "test_accuracy") -> Any:
-    """`new − old` of a metric of the rows, epoch by epoch, for the seeds that both arms have: (seeds, epochs)."""
-    return np.array([[a[metric] - b[metric] for a, b in zip(x.rows, y.rows, strict=True)] for x, y in paired(new, old)])
+def lead(new: Sequence[Run], old: Sequence[Run]) -> Any:
+    """Test accuracy of `new − old`, in points, epoch by epoch, for the seeds that both arms have: (seeds, epochs)."""
+    rows = [zip(x.rows, y.rows, strict=True) for x, y in paired(new, old)]
+    return np.array([[a["test_accuracy"] - b["test_accuracy"] for a, b in pair] for pair in rows])
 
 
 @styled
@@ -230,13 +231,12 @@ def progress(
     total: int | None = None,
     *,
     metric: str = "test_accuracy",
-    caption: str = "",
 ) -> Figure:
     """A run as it goes: loss on the left, accuracies or one other metric in percent on the right.
 
     `redraw(rows, title)` takes all rows so far.
     """
-    fig, (left, right) = canvas(2, height=3.6, caption=caption)
+    fig, (left, right) = canvas(2, height=3.6)
     moving = {"marker": "o", "markersize": 4, "animated": True, "clip_on": False}  # the last marker is on the edge
     lines = {"train_loss": left.plot([], [], **moving)[0], metric: right.plot([], [], label="test", **moving)[0]}
     if metric == "test_accuracy":

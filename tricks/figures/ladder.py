@@ -50,7 +50,6 @@ def same_seeds(arms: Mapping[str, Sequence[Run]]) -> dict[str, list[Run]]:
 @styled
 def ladder(
     panels: Mapping[str, Mapping[str, float | Sequence[Run]]],
-    xlabel: str = "top-1 accuracy, %",
     *,
     order: Sequence[str] = (),
     caption: str = "",
@@ -83,7 +82,7 @@ def ladder(
         reach = [(step.accuracy, step.half if math.isfinite(step.half) else 0) for step in steps]
         ends.append((min(value - half for value, half in reach), max(value + half for value, half in reach)))
         climbed = signed(top.accuracy - bottom.accuracy)
-        ax.set(title=f"{title}: {bottom.accuracy:.2f} → {top.accuracy:.2f} ({climbed})", xlabel=xlabel)
+        ax.set(title=f"{title}: {bottom.accuracy:.2f} → {top.accuracy:.2f} ({climbed})", xlabel="top-1 accuracy, %")
         ax.set_yticks(range(len(labels)), labels)
         ax.grid(axis="y", visible=False)
         values = ax.secondary_yaxis("right")
@@ -186,13 +185,12 @@ def two_orders(
     interaction: float = 0.0,
     *,
     names: tuple[str, str] = ("A", "B"),
-    caption: str = "",
 ) -> Figure:
     """Two tricks whose gains need not add: both ways up, and three answers to what each is worth.
 
     `first` and `second` are their gains alone; together they gain first + second + interaction. `redraw(interaction)`.
     """
-    fig, (left, right) = canvas(2, height=4.0, caption=caption)
+    fig, (left, right) = canvas(2, height=4.0)
     paths = [
         left.plot([], [], "o-", color=colour, animated=True, label=f"{name} first")[0]
         for colour, name in zip(COLOURS, names, strict=False)
@@ -260,9 +258,9 @@ def power(effect: float, sd: float, n: Any) -> Any:
     return 1 - ncfdtr(1, n - 1, n * (effect / sd) ** 2, stdtrit(n - 1, 0.975) ** 2)
 
 
-def seeds_for(effect: float, sd: float, goal: float = 0.8, most: int = 1_000) -> int:
-    """The smallest number of seeds at which `power` reaches `goal`; `most` if that many are not enough."""
-    return bisect_left(range(most), goal, lo=2, key=lambda n: float(power(effect, sd, n)))
+def seeds_for(effect: float, sd: float) -> int:
+    """The smallest number of seeds at which `power` reaches 80 %; 1,000 if that many are not enough."""
+    return bisect_left(range(1_000), 0.8, lo=2, key=lambda n: float(power(effect, sd, n)))
 
 
 @styled

@@ -18,14 +18,13 @@ def schedule(
     steps_per_epoch: int = 100,
     *,
     log: bool = False,
-    caption: str = "",
 ) -> Figure:
     """Learning rate against epochs (Fig. 3a), with `log` again on a logarithmic axis.
 
     `redraw(recipes)` takes other recipes with the same labels.
     """
     recipes = _by_label(recipes)
-    fig, axes = canvas(2 if log else 1, squeeze=False, caption=caption)
+    fig, axes = canvas(2 if log else 1, squeeze=False)
     axes = axes[0]
     lines = {label: [ax.plot([], [], label=label, animated=True)[0] for ax in axes] for label in recipes}
     for ax, scale in zip(axes, ("linear", "log"), strict=False):
@@ -56,19 +55,17 @@ def _by_label(recipes: Mapping[str, Recipe] | Iterable[Recipe]) -> dict[str, Rec
     return {", ".join(f"{k} = {v}" for k, v in changes(r, BASELINE).items()) or "baseline": r for r in recipes}
 
 
-def noisy_quadratic(
-    rates: Sequence[float], curvatures: Sequence[float], noise: float, start: float = 1.0
-) -> tuple[Any, Any]:
+def noisy_quadratic(rates: Sequence[float], curvatures: Sequence[float], noise: float) -> tuple[Any, Any]:
     """Expected loss of SGD on Σ ½ a w², exactly: (distance, noise), each (steps + 1,), the loss being their sum.
 
     w ← w − η (a w + σ ξ), ξ of mean 0 and variance 1, so mean and variance of w follow m ← (1 − ηa) m and
-    v ← (1 − ηa)² v + η² σ². The parts are Σ ½ a m² and Σ ½ a v. Every direction starts at the loss `start`.
+    v ← (1 − ηa)² v + η² σ². The parts are Σ ½ a m² and Σ ½ a v. Every direction starts at the loss 1.
     """
     lr = np.asarray(rates, float)
     distance, variance = np.zeros(len(lr) + 1), np.zeros(len(lr) + 1)
     for a in curvatures:
         shrink = (1 - lr * a) ** 2
-        distance += start * np.concatenate([[1], np.cumprod(shrink)])
+        distance += np.concatenate([[1], np.cumprod(shrink)])
         v = [0.0]
         for factor, kick in zip(shrink.tolist(), ((lr * noise) ** 2).tolist(), strict=True):
             v.append(factor * v[-1] + kick)
@@ -99,14 +96,12 @@ def bowl_rates(kind: str, peak: float = 0.4, first_decay: float = 0.25) -> list[
 
 
 @styled
-def distance_and_noise(
-    peak: float = 0.4, first_decay: float = 0.25, flat: float = 0.02, *, caption: str = ""
-) -> Figure:
+def distance_and_noise(peak: float = 0.4, first_decay: float = 0.25, flat: float = 0.02) -> Figure:
     """What a schedule trades (§5.1): on a noisy quadratic, the distance left, the noise, and the loss, their sum.
 
     One direction of curvature 1, one of curvature `flat`; exact (`noisy_quadratic`). `redraw(peak, first_decay, flat)`.
     """
-    fig, axes = canvas(3, sharey=True, height=4.0, caption=caption)
+    fig, axes = canvas(3, sharey=True, height=4.0)
     kinds = {"step": COLOURS[0], "cosine": COLOURS[1], "constant": GREY}
     lines = {
         kind: [ax.plot([], [], color=colour, label=kind, animated=True)[0] for ax in axes]
@@ -146,13 +141,12 @@ def contour_paths(
     ylim: tuple[float, float],
     xlabel: str = "weight $w_1$",
     ylabel: str = "weight $w_2$",
-    caption: str = "",
 ) -> Figure:
     """Contours of a loss in the plane, and where optimisers went: label -> (n, 2) points.
 
     `loss(x, y)` takes arrays of one shape. `redraw(paths)` takes new paths with the same labels.
     """
-    fig, ax = canvas(caption=caption)
+    fig, ax = canvas()
     x, y = np.meshgrid(np.linspace(*xlim, 120), np.linspace(*ylim, 120))
     z = np.asarray(loss(x, y))
     levels = np.quantile(z, np.linspace(0, 1, 16) ** 1.5)

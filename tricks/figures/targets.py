@@ -21,13 +21,13 @@ def theoretical_gap(eps: float, K: int) -> float:
 
 
 @styled
-def optimal_gap(eps: float = 0.1, K: int = 10, *, caption: str = "") -> Figure:
+def optimal_gap(eps: float = 0.1, K: int = 10) -> Figure:
     """The smoothed target and the softmax that reaches it, beside the optimal logit gap against ε (§5.2, Fig. 4a).
 
     `redraw(eps, K)` moves both.
     """
     shown = 10  # classes: those beyond look like the last
-    fig, (left, right) = canvas(2, caption=caption)
+    fig, (left, right) = canvas(2)
     bars = left.bar(range(shown), [0.0] * shown, color=COLOURS[0], animated=True, label="smoothed target")
     (dots,) = left.plot(
         [], [], "o", color=COLOURS[1], markersize=8, animated=True, label="softmax of the optimal logits"
@@ -72,8 +72,6 @@ def soft_targets(
     labels: Sequence[int],
     classes: Sequence[str],
     temperature: float = 4.0,
-    *,
-    caption: str = "",
 ) -> Figure:
     """Pictures above the softmax of their logits divided by T: what a teacher tells its student (§5.3).
 
@@ -84,7 +82,7 @@ def soft_targets(
     logits = np.asarray(logits, float)
     n, k = logits.shape
     shape = {"gridspec_kw": {"height_ratios": (1.0, 2.1)}, "squeeze": False}
-    fig, (above, below) = canvas(n, 2, height=5.0, caption=caption, **shape)
+    fig, (above, below) = canvas(n, 2, height=5.0, **shape)
     moving = []
     for ax, bars_ax, image, label, r in zip(above, below, images, labels, logits, strict=True):
         ax.axis("off")
@@ -127,7 +125,6 @@ def soft_gradient(
     temperature: float = 4.0,
     *,
     hard: float | None = None,
-    caption: str = "",
 ) -> Figure:
     """How hard the soft term of eq. 6 pulls at the logits: on one picture, and on average against T (§5.3).
 
@@ -139,7 +136,7 @@ def soft_gradient(
     ts, gradients, limit = (np.asarray(values, float) for values in (temperatures, gradients, limit))
     k = limit.shape[1]
     norm = np.linalg.norm(gradients, axis=2).mean(1)
-    fig, (left, right) = canvas(2, caption=caption)
+    fig, (left, right) = canvas(2)
     bars = left.barh(range(k), [0.0] * k, color=COLOURS[0], animated=True, label="gradient at this T")
     mark = {"color": COLOURS[1], "fillstyle": "none", "markersize": 7, "zorder": 3, "animated": True}
     (marks,) = left.plot(limit[0], range(k), "D", label="limit for large T", **mark)
