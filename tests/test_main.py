@@ -50,7 +50,7 @@ def test_commands_are_those_of_the_script():
 
 
 def test_budgets_are_those_of_the_lessons():
-    assert __main__.BUDGETS == tuple(notebook.BUDGETS)
+    assert tuple(notebook.BUDGETS) == __main__.BUDGETS
 
 
 def test_recipe_without_options_is_the_baseline():

@@ -229,6 +229,19 @@ def test_export_writes_the_same_bytes_each_time_and_leaves_the_figure_as_it_was(
     assert sorted(path.name for path in (tmp_path / "first").iterdir()) == ["a_slide.pdf", "a_slide.png", "a_slide.svg"]
 
 
+@pytest.mark.parametrize("name", ["optimal_gap", "reliability", "contour_paths"])
+def test_an_exported_picture_is_packed_and_the_one_on_the_screen(name, tmp_path):
+    fig = PLOTS[name](caption=CAPTION)
+    path = export(fig, "a_slide", tmp_path)[0]
+    exact, packed = picture(fig.png(240, small=False)), picture(path.read_bytes())
+    assert packed.mode == "P" and packed.info["dpi"] == pytest.approx((240, 240), abs=0.1)
+    difference = np.asarray(packed.convert("RGB"), int) - np.asarray(exact, int)
+    assert np.abs(difference).max() <= 16  # of 255, at single points
+    assert (np.abs(difference) > 10).mean() < 1e-3
+    fig.savefig(tmp_path / "whole.png", dpi=240)
+    assert path.stat().st_size < (tmp_path / "whole.png").stat().st_size / 2
+
+
 def test_export_of_a_moved_figure_is_what_the_screen_shows(tmp_path):
     fig = targets.optimal_gap(0.1, 10)
     fig.png()
@@ -254,11 +267,13 @@ def test_an_export_that_fails_leaves_no_file_and_the_figure_as_it_was(tmp_path, 
     fig = targets.optimal_gap()
     before = fig.png()
 
-    def full_disk(path, **options):
-        path.write_bytes(b"half")
+    write = Path.write_bytes
+
+    def full_disk(path, content):
+        write(path, content[: len(content) // 2])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(fig, "savefig", full_disk)
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
     with pytest.raises(OSError, match="No space left on device"):
         export(fig, "gap", tmp_path)
     assert not list(tmp_path.iterdir())

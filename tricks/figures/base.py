@@ -28,6 +28,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Annotation
 from PIL import Image, ImageChops
+from PIL.PngImagePlugin import PngInfo
 
 from tricks import ROOT
 from tricks.runs import Run
@@ -43,6 +44,7 @@ SLIDE_DPI = 240  # 8 x 4.5 inches are 1920 x 1080 pixels
 OWN = "own"  # the folder in figures/ of what a reader has set up; in a deck, the section that no lesson has
 MANY_COLOURS = 4096  # with more, it is a photo, and a palette would take seconds to find
 PALETTE_ERROR = 10  # of 255, what a palette may change a colour by: plots stay below, photos do not
+SLIDE_COLOURS, SLIDE_ERROR = 16384, 16  # the same of a slide, whose edges have more shades
 
 STYLE: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture on every machine
@@ -119,10 +121,8 @@ class Figure(matplotlib.figure.Figure):
         for artist in self.animated_artists():
             artist.draw(canvas.get_renderer())
         picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-        if small and picture.getcolors(MANY_COLOURS):  # a plot with a palette is less than half the bytes
-            packed = picture.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
-            if np.asarray(ImageChops.difference(picture, packed.convert("RGB"))).max() <= PALETTE_ERROR:
-                picture = packed
+        if small:
+            picture = packed(picture, MANY_COLOURS, PALETTE_ERROR)
         file = io.BytesIO()
         picture.save(file, "png", optimize=small, compress_level=1)
         return file.getvalue()
@@ -153,6 +153,15 @@ class Figure(matplotlib.figure.Figure):
         width, height = (round(inches * SCREEN_DPI) for inches in self.get_size_inches())
         data = {"image/png": base64.b64encode(self.png()).decode(), "text/plain": self.alt}
         return data, {"image/png": {"width": width, "height": height}}
+
+
+def packed(picture: Image.Image, colours: int, error: int) -> Image.Image:
+    """A plot with a palette, less than half the bytes; a picture of more colours, or changed by more, as it was."""
+    if picture.getcolors(colours):
+        small = picture.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
+        if np.asarray(ImageChops.difference(picture, small.convert("RGB"))).max() <= error:
+            return small
+    return picture
 
 
 def styled(plot: Callable[P, Figure]) -> Callable[P, Figure]:
@@ -216,20 +225,24 @@ def export(
             fig.draw_without_rendering()  # the caption finds its place
             words = slide_text(fig, takeaway, runs)
             fig.reset_layout()
-            formats = {
-                "png": {"dpi": SLIDE_DPI, "metadata": {"Software": None, **words}},
-                "svg": {"metadata": {"Date": None, "Title": words["Title"], "Description": words["Description"]}},
-                "pdf": {"metadata": {"CreationDate": None, "Title": words["Title"], "Subject": words["Description"]}},
+            metadata = {
+                "svg": {"Date": None, "Title": words["Title"], "Description": words["Description"]},
+                "pdf": {"CreationDate": None, "Title": words["Title"], "Subject": words["Description"]},
             }
-            for suffix, options in formats.items():
-                path = folder / f"{name}.{suffix}"
-                partial = folder / f".{name}.{os.getpid()}.{suffix}"  # a full disk must not leave half a slide
-                try:
-                    fig.savefig(partial, **options)
-                    os.replace(partial, path)
-                finally:
-                    partial.unlink(missing_ok=True)
-                paths.append(path)
+            contents = {"png": slide_png(fig, words)}
+            for suffix, fields in metadata.items():
+                file = io.BytesIO()
+                fig.savefig(file, format=suffix, metadata=fields)
+                contents[suffix] = file.getvalue()
+        for suffix, content in contents.items():
+            path = folder / f"{name}.{suffix}"
+            partial = folder / f".{name}.{os.getpid()}.{suffix}"  # a full disk must not leave half a slide
+            try:
+                partial.write_bytes(content)
+                os.replace(partial, path)
+            finally:
+                partial.unlink(missing_ok=True)
+            paths.append(path)
     except OSError as error:
         raise OSError(f"cannot write the slide {name!r} to {folder}: {error}") from error
     finally:
@@ -252,6 +265,17 @@ def export_own(
     picture = hashlib.sha256(fig.png(SCREEN_DPI, small=False)).hexdigest()
     name = f"{text[:80]}-{picture[:6]}".lstrip("_-")
     return export(fig, name, figures_folder() / OWN, takeaway=takeaway, runs=runs)
+
+
+def slide_png(fig: Figure, words: dict[str, str]) -> bytes:
+    """The PNG of a slide with its text fields, packed."""
+    fields, file = PngInfo(), io.BytesIO()
+    for name, text in words.items():
+        fields.add_text(name, text)
+    with Image.open(io.BytesIO(fig.png(SLIDE_DPI, small=False))) as picture:
+        small = packed(picture, SLIDE_COLOURS, SLIDE_ERROR)
+        small.save(file, "png", optimize=True, pnginfo=fields, dpi=(SLIDE_DPI, SLIDE_DPI))
+    return file.getvalue()
 
 
 def slide_text(fig: Figure, takeaway: str, runs: Sequence[Run]) -> dict[str, str]:
