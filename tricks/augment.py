@@ -16,6 +16,7 @@ STD = (58.393, 57.12, 57.375)
 PAD = 4  # px of reflection around the picture before `crop_flip` crops it
 AREA = (0.08, 1.0)  # share of the picture that a random crop keeps (step 2)
 ASPECT = (3 / 4, 4 / 3)  # width / height of that crop
+TRIES = 10  # boxes that are drawn for one that fits
 JITTER = (0.6, 1.4)  # coefficients of hue, saturation and brightness (step 4)
 PCA_SD = 0.1  # standard deviation of the PCA coefficients (step 5)
 
@@ -48,17 +49,17 @@ def draw_flips(n: int, generator: torch.Generator) -> Tensor:
     return torch.rand(n, generator=generator) < 0.5
 
 
-def draw_boxes(n: int, side: int, generator: torch.Generator, tries: int = 10) -> Tensor:
+def draw_boxes(n: int, side: int, generator: torch.Generator) -> Tensor:
     """Random area and aspect (step 2): int64 (n, 4), (top, left, height, width) inside a square picture.
 
     Area uniform in [8 %, 100 %], aspect log-uniform in [3/4, 4/3], position uniform. A box that does not fit is drawn
-    again; after `tries` the whole picture is taken.
+    again; after `TRIES` the whole picture is taken.
     """
-    u = torch.rand(n, tries, 2, generator=generator)
+    u = torch.rand(n, TRIES, 2, generator=generator)
     area = (AREA[0] + (AREA[1] - AREA[0]) * u[..., 0]) * side**2
     low, high = math.log(ASPECT[0]), math.log(ASPECT[1])
     aspect = torch.exp(low + (high - low) * u[..., 1])
-    size = torch.stack([(area / aspect).sqrt(), (area * aspect).sqrt()], dim=-1).round()  # (n, tries, 2): height, width
+    size = torch.stack([(area / aspect).sqrt(), (area * aspect).sqrt()], dim=-1).round()  # (n, TRIES, 2): height, width
     fits = ((size >= 1) & (size <= side)).all(dim=-1)
     first = size[torch.arange(n), fits.int().argmax(dim=1)]
     size = torch.where(fits.any(dim=1, keepdim=True), first, float(side))

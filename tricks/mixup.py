@@ -25,9 +25,9 @@ def lighter_weight(alpha: float) -> float:
     return float(betainc(_positive(alpha) + 1, alpha, 0.5))
 
 
-def near_ends(alpha: float, width: float = 0.1) -> float:
-    """The share of draws λ ~ Beta(α, α) within `width` of 0 or 1: 2 I_width(α, α). ValueError unless α > 0."""
-    return float(2 * betainc(_positive(alpha), alpha, width))
+def near_ends(alpha: float) -> float:
+    """The share of draws λ ~ Beta(α, α) within 0.1 of 0 or 1: 2 I_0.1(α, α). ValueError unless α > 0."""
+    return float(2 * betainc(_positive(alpha), alpha, 0.1))
 
 
 def _positive(alpha: float) -> float:

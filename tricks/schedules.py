@@ -54,19 +54,17 @@ def lr_at(recipe: Recipe | Transfer, step: int, steps_per_epoch: int) -> float:
     return step_lr(step, total, peak, recipe.first_decay)
 
 
-def noisy_quadratic(
-    rates: Sequence[float], curvatures: Sequence[float], noise: float, start: float = 1.0
-) -> tuple[Any, Any]:
+def noisy_quadratic(rates: Sequence[float], curvatures: Sequence[float], noise: float) -> tuple[Any, Any]:
     """Expected loss of SGD on Σ ½ a w², exactly: (distance, noise), each (steps + 1,), the loss being their sum.
 
     w ← w − η (a w + σ ξ), ξ of mean 0 and variance 1, so mean and variance of w follow m ← (1 − ηa) m and
-    v ← (1 − ηa)² v + η² σ². The parts are Σ ½ a m² and Σ ½ a v. Every direction starts at the loss `start`.
+    v ← (1 − ηa)² v + η² σ². The parts are Σ ½ a m² and Σ ½ a v. Every direction starts at the loss 1.
     """
     lr = np.asarray(rates, float)
     distance, variance = np.zeros(len(lr) + 1), np.zeros(len(lr) + 1)
     for a in curvatures:
         shrink = (1 - lr * a) ** 2
-        distance += start * np.concatenate([[1], np.cumprod(shrink)])
+        distance += np.concatenate([[1], np.cumprod(shrink)])
         v = [0.0]
         for factor, kick in zip(shrink.tolist(), ((lr * noise) ** 2).tolist(), strict=True):
             v.append(factor * v[-1] + kick)

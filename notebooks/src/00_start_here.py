@@ -30,7 +30,7 @@ from IPython.display import display
 from scipy.special import stdtrit
 
 from tricks import ROOT, metrics, precision, process
-from tricks.course.lesson import budget, check, live, predict, show, table
+from tricks.course.lesson import budget, check, live_run, predict, show, table
 from tricks.course.sliders import sliders
 from tricks.data.sets import find, load
 from tricks.plots.evidence import curves
@@ -39,7 +39,6 @@ from tricks.plots.preprocessing import images_grid
 from tricks.plots.schedules import schedule
 from tricks.plots.style import COLOURS, GREY, canvas, styled, with_redraw
 from tricks.recipe import BASELINE, changes
-from tricks.records.make import prepare
 from tricks.records.statistics import caption, t_interval
 from tricks.records.store import load_all
 from tricks.schedules import cosine_lr, lr_at, warmup
@@ -167,15 +166,12 @@ schedule({f"cosine, warm-up {m} epochs": replace(cosine, warmup_epochs=m) for m 
 # %% [markdown]
 # ## Live
 #
-# `COSINE` from pictures to result, on your machine and at a size that fits the budget. `epochs` yields a row of numbers
-# per epoch, `live` draws them. The ■ button stops the run and keeps the rows so far.
+# `COSINE` from pictures to result, on your machine: `live_run` cuts the recipe to a size that fits the budget, calls
+# `epochs`, which yields a row of numbers per epoch, and draws them. The ■ button stops the run and keeps the rows so
+# far.
 
 # %%
-images, count = {"smoke": (640, 2), "quick": (5_000, 6), "full": (0, 12)}[budget()]
-recipe = replace(COSINE, dataset=dataset.name, train_images=images, epochs=count, amp=device.type != "cpu")
-parts = prepare(recipe, seed=0, dataset=dataset)
-print(f"Live run on {dataset.source}, seed 0. Changed from COSINE: {changes(recipe, COSINE)}")
-rows = list(live(epochs(recipe, parts, seed=0), total=recipe.epochs))
+recipe, parts, rows = live_run(COSINE, dataset, share=1.5)  # of the epochs that a live run usually has
 
 # %% [markdown]
 # What the last row says, and the result of the run. Rows are measured on samples, to keep an epoch short; the result

@@ -18,7 +18,6 @@
 # %%
 import math
 import statistics
-from dataclasses import replace
 from functools import partial
 from itertools import pairwise, permutations
 
@@ -26,7 +25,7 @@ from IPython.display import display
 from scipy.special import chdtri, stdtrit
 
 from tricks import ROOT
-from tricks.course.lesson import check, live, predict, short, show, table
+from tricks.course.lesson import check, live_run, load_data, predict, show, table, verdicts
 from tricks.course.sliders import sliders
 from tricks.plots.evidence import against_paper
 from tricks.plots.export import export
@@ -369,12 +368,11 @@ FIRST = {
     "efficient − baseline": (compare(efficient, baseline), theirs["+ tweak D"] - own),
     "cosine − baseline": (compare(cosine, baseline), theirs["+ cosine decay"] - own),
 }
-for (label, (ours, delta)), new in zip(FIRST.items(), (efficient, cosine), strict=True):
+verdicts(FIRST)
+for (label, (_, delta)), new in zip(FIRST.items(), (efficient, cosine), strict=True):
     share, half = t_interval(errors_removed(new, baseline))
-    print(f"{label}: {ours}")
-    print(f"   paper {delta:+.2f} points. Verdict: {ours.against(delta)}")
     interval = f" ± {half:.1f}" if math.isfinite(half) else ""
-    print(f"   errors removed: ours {share:.1f}{interval} %, paper {100 * delta / (100 - own):.1f} %")
+    print(f"{label}, errors removed: ours {share:.1f}{interval} %, paper {100 * delta / (100 - own):.1f} %")
 guess.reveal(FIRST["cosine − baseline"][0])
 against_paper(FIRST, caption=caption(baseline + efficient + cosine))
 
@@ -458,19 +456,8 @@ for verdict in ("same sign", "no clear difference", "opposite sign"):
 # They are smaller than the recorded ones and are not mixed with them.
 
 # %%
-from tricks.data.sets import load
-from tricks.records.make import prepare
-from tricks.train import epochs
-
-dataset = load("auto")
-recipe = short(COSINE, dataset.name)
-recipe = replace(recipe, epochs=max(1, recipe.epochs // 2), warmup_epochs=recipe.warmup_epochs / 2)
-print(f"Two live runs on {dataset.source}.", dataset.note)
-print(f"Changed from the recorded recipe: {changes(recipe, COSINE)}")
-ends = []
-for seed in (0, 1):
-    *_, last = live(epochs(recipe, prepare(recipe, seed, dataset), seed=seed), total=recipe.epochs)
-    ends.append(last["test_accuracy"])
+dataset = load_data()
+ends = [live_run(COSINE, dataset, seed, share=0.5).rows[-1]["test_accuracy"] for seed in (0, 1)]
 print(f"seed 1 − seed 0: {ends[1] - ends[0]:+.2f} points on a sample of the test pictures, with nothing changed")
 
 # %% [markdown]

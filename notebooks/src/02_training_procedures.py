@@ -25,11 +25,11 @@ import torch
 from PIL import Image
 
 from tricks import augment
-from tricks.course.lesson import check, live, predict, short, show, table
+from tricks.course.lesson import check, live_run, load_data, predict, show, table
 from tricks.course.sliders import sliders
 from tricks.data.archive import members
 from tricks.data.folders import Picture, decode
-from tricks.data.sets import find, load
+from tricks.data.sets import find
 from tricks.models.resnet import build, parameter_count
 from tricks.parameters import xavier_init_
 from tricks.plots.evidence import against_paper, curves
@@ -38,14 +38,12 @@ from tricks.plots.preprocessing import colour_clouds, contour_paths, images_grid
 from tricks.plots.style import COLOURS, GREY, LIGHT, canvas, styled
 from tricks.recipe import Recipe
 from tricks.records import paper
-from tricks.records.make import prepare
 from tricks.records.statistics import Comparison, caption
 from tricks.schedules import step_lr
 from tricks.studies.studies import arm
 from tricks.train import epochs
 
-dataset = load("auto")
-print(dataset.note or f"Data: {dataset.source}")
+dataset = load_data()
 
 # %% [markdown]
 # ## The problem: one network, two results
@@ -628,9 +626,7 @@ fig
 # records.
 
 # %%
-recipe = short(ours, dataset.name)
-print(f"One live run on {dataset.source}, seed 0: {recipe.train_images:,} training pictures, epochs: {recipe.epochs}")
-rows = list(live(epochs(recipe, prepare(recipe, 0, dataset), seed=0), total=recipe.epochs))
+recipe, parts, rows = live_run(ours, dataset)
 
 # %% [markdown]
 # ## Misreadings

@@ -26,18 +26,17 @@ from torch.nn.functional import avg_pool2d, cross_entropy
 
 from tricks import process
 from tricks.augment import normalise
-from tricks.course.lesson import budget, check, live, predict, short, show, table
+from tricks.course.lesson import budget, check, live_run, load_data, predict, show, table
 from tricks.course.sliders import sliders
 from tricks.data.order import balanced_order
-from tricks.data.sets import load
 from tricks.parameters import decay_groups, zero_last_gamma_
 from tricks.plots.evidence import against_paper, curves
 from tricks.plots.export import export
 from tricks.plots.large_batch import block_growth, gradient_noise, loss_traces
 from tricks.plots.schedules import schedule
-from tricks.recipe import BASELINE, changes
+from tricks.recipe import BASELINE
 from tricks.records import paper
-from tricks.records.make import model_for, prepare
+from tricks.records.make import model_for
 from tricks.records.statistics import caption, compare, plus_minus
 from tricks.schedules import lr_at, scaled_lr, warmup
 from tricks.studies.arms import ARMS, LARGE_BATCH, PILOTS, SMALL_BATCH
@@ -78,14 +77,14 @@ guess = predict("Test accuracy of 512 a step, scaled, minus that of 64 a step", 
 # The pictures are halved to 16 px, which makes everything in this lesson that is not a record take seconds.
 
 # %%
-dataset = load("auto")
+dataset = load_data()
 QUICK = budget() != "smoke"
 images, STEPS = (5_000, 200) if QUICK else (512, 20)
 chosen = balanced_order(dataset.train.labels)[:images]
 x = avg_pool2d(normalise(torch.from_numpy(dataset.train.images[chosen]).to(process.device())), 2)
 y = torch.from_numpy(dataset.train.labels[chosen]).to(process.device())
 SOURCE = f"n = 1 seed · resnet8 · {len(x):,} images of {dataset.source} at {x.shape[-1]} px"
-print(f"{tuple(x.shape)} from {dataset.source}", dataset.note)
+print(f"{tuple(x.shape)} from {dataset.source}")
 
 # %% [markdown]
 # The loop of the course reports once an epoch. `first_steps` is the same optimiser, stopped between backward and step:
@@ -563,13 +562,9 @@ print(f"standard deviation between runs: {min(spread):.2f} to {max(spread):.2f} 
 
 # %%
 batch_size = 512
-recipe = short(replace(ARMS["large-no-bias"], batch_size=batch_size), dataset.name)
-parts = prepare(recipe, 0, dataset)
-print(f"One live run on {dataset.source}, seed 0.")
-print(f"Changed from the recorded recipe: {changes(recipe, ARMS['large-no-bias'])}")
+recipe, parts, rows = live_run(replace(ARMS["large-no-bias"], batch_size=batch_size), dataset)
 steps, ramp = recipe.epochs * len(parts.train), round(recipe.warmup_epochs * len(parts.train))
 print(f"{steps} steps in all, {ramp} of them warm-up")
-rows = list(live(epochs(recipe, parts, seed=0), total=recipe.epochs))
 awake = [module.last_bn.weight for module in parts.model.modules() if hasattr(module, "last_bn")]
 gammas = ", ".join(f"{float(gamma.detach().square().mean().sqrt()):.2f}" for gamma in awake)
 print(f"root mean square of the last γ of each block at the end: {gammas}")

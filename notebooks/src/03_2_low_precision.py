@@ -29,17 +29,14 @@ from IPython.display import display
 from torch.nn import BatchNorm2d, Conv2d, Linear
 
 from tricks import ROOT, precision, process
-from tricks.course.lesson import budget, check, live, predict, short, show, table
+from tricks.course.lesson import budget, check, live_run, load_data, predict, show, table
 from tricks.course.sliders import sliders
-from tricks.data.sets import load
 from tricks.plots.evidence import against_paper, curves
 from tricks.plots.export import export
 from tricks.plots.precision import gradient_histogram, lost_updates, number_lines, speeds
 from tricks.plots.style import COLOURS, GREY, canvas, styled
 from tricks.precision import BF16, FP16, FP32, Format, lost_share, shares
-from tricks.recipe import changes
 from tricks.records import paper
-from tricks.records.make import prepare
 from tricks.records.statistics import caption, compare, plus_minus
 from tricks.studies.arms import COSINE
 from tricks.studies.studies import arm
@@ -132,13 +129,8 @@ display(number_lines(1000.0), number_lines(3e-6))
 # It is smaller than the recorded ones and is not mixed with them. On a GPU the run uses mixed precision itself.
 
 # %%
-dataset = load("auto")
-recipe = short(COSINE, dataset.name)
-print(f"One live run on {dataset.source}, seed 0. Changed from the recorded recipe: {changes(recipe, COSINE)}")
-print(dataset.note)
-parts = prepare(recipe, 0, dataset)
-for _ in live(epochs(recipe, parts, seed=0), total=recipe.epochs):
-    pass
+dataset = load_data()
+recipe, parts, rows = live_run(COSINE, dataset)
 
 # %% [markdown]
 # ## Gradients that become 0

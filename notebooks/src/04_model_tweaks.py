@@ -26,9 +26,8 @@ import torchvision
 from torch import nn
 from torch.nn.functional import avg_pool2d, pad
 
-from tricks.course.lesson import check, live, predict, short, show, table
+from tricks.course.lesson import check, live_run, load_data, predict, show, table
 from tricks.course.sliders import sliders
-from tricks.data.sets import load
 from tricks.models.resnet import (
     NETS,
     Bottleneck,
@@ -46,14 +45,12 @@ from tricks.plots.preprocessing import images_grid
 from tricks.plots.tweaks import accuracy_cost, coverage, part_costs, receptive_field
 from tricks.recipe import changes
 from tricks.records import paper
-from tricks.records.make import model_for, prepare
+from tricks.records.make import model_for
 from tricks.records.statistics import caption, compare, plus_minus
 from tricks.studies.arms import PILOTS, TWEAKS
 from tricks.studies.studies import arm
-from tricks.train import epochs
 
-dataset = load("auto")
-print(dataset.note or f"Data: {dataset.source}")
+dataset = load_data()
 
 # %% [markdown]
 # ## The problem: three quarters unread
@@ -480,14 +477,13 @@ fig
 # train, and how far two curves of a single seed lie apart. These runs are not mixed with the records.
 
 # %%
-shorter = short(replace(TWEAKS, net="bottleneck14", image_size=32), dataset.name)
-print(f"Live runs on {dataset.source}, seed 0. Changed from the recorded recipe: {changes(shorter, TWEAKS)}")
+smaller = replace(TWEAKS, net="bottleneck14", image_size=32)
+print(f"Changed from the recorded recipe, for both: {changes(smaller, TWEAKS)}")
 lines = {}
 for tweak in ("plain", "D"):
-    recipe = replace(shorter, **TWEAK[tweak])
-    rows = epochs(recipe, prepare(recipe, 0, dataset), seed=0)
-    lines[f"{tweak}, live, one seed"] = [list(live(rows, total=recipe.epochs))]
-curves(lines, caption=f"live, 1 seed · {shorter.net} · {shorter.train_images:,} images · {dataset.source}")
+    recipe, parts, rows = live_run(replace(smaller, **TWEAK[tweak]), dataset)
+    lines[f"{tweak}, live, one seed"] = [rows]
+curves(lines, caption=f"live, 1 seed · {recipe.net} · {recipe.train_images:,} images · {dataset.source}")
 
 # %% [markdown]
 # ## Misreadings

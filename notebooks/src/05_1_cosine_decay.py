@@ -25,14 +25,13 @@ import torch
 from IPython.display import display
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from tricks.course.lesson import check, live, predict, short, show, table
+from tricks.course.lesson import check, live, live_run, load_data, predict, show, table, verdicts
 from tricks.course.sliders import sliders
-from tricks.data.sets import load
 from tricks.plots.evidence import against_paper, curves
 from tricks.plots.export import export
 from tricks.plots.schedules import bowl_rates, distance_and_noise, leads, schedule
 from tricks.plots.style import COLOURS, GREY, canvas, styled
-from tricks.recipe import BASELINE, changes
+from tricks.recipe import BASELINE
 from tricks.records import paper
 from tricks.records.make import prepare
 from tricks.records.statistics import caption, compare, lead, t_interval
@@ -365,8 +364,9 @@ print(f"   {last_3b}; verdict: {compare(long_cosine, long_step).against(theirs)}
 # On all test images, after the last epoch, paired by seed:
 
 # %%
-against_early, ours = compare(cosine, early), compare(cosine, half)
-against_paper({f"cosine − {EARLY}": (against_early, theirs), f"cosine − {HALF}": (ours, theirs)}, caption=caption(runs))
+ours = compare(cosine, half)
+results = {f"cosine − {EARLY}": (compare(cosine, early), theirs), f"cosine − {HALF}": (ours, theirs)}
+against_paper(results, caption=caption(runs))
 
 # %%
 cvpr = paper.delta("6 (CVPR)", "+ cosine decay", "Efficient", "ResNet-50-D_top1_mean")
@@ -376,9 +376,7 @@ print(f"paper, CVPR version, means of several runs: {cvpr:+.2f} points (standard
 print(f"paper, last epoch of Fig. 3b: {ahead_3b[-1]:+.2f} points")
 for other in ("Inception-V3", "MobileNet"):
     print(f"paper, {other}: {paper.delta('6', '+ cosine decay', 'Efficient', f'{other}_top1'):+.2f} points")
-for label, result in ((EARLY, against_early), (HALF, ours)):
-    print(f"ours, against {label}: {result}")
-    print(f"   verdict: {result.against(theirs)}")
+verdicts(results)
 print(f"ours, {HALF} against {EARLY}: {compare(half, early)}")
 guess.reveal(ours)
 
@@ -433,11 +431,8 @@ print(f"cosine, spread over the peaks tried: {max(found.values()) - min(found.va
 # with them.
 
 # %%
-dataset = load("auto")
-recipe = short(COSINE, dataset.name)
-print(f"Live runs on {dataset.source}, seed 0. Changed from the recorded recipe: {changes(recipe, COSINE)}")
-print(dataset.note)
-finished = list(live(epochs(recipe, prepare(recipe, 0, dataset), seed=0), total=recipe.epochs))
+dataset = load_data()
+recipe, parts, finished = live_run(COSINE, dataset)
 
 # %%
 longer = replace(recipe, epochs=2 * recipe.epochs)

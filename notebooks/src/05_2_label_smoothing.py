@@ -23,16 +23,13 @@ from IPython.display import display
 from torch.nn.functional import cross_entropy
 
 from tricks import metrics
-from tricks.course.lesson import check, live, predict, short, show, table
+from tricks.course.lesson import check, live_run, load_data, predict, show, table
 from tricks.course.sliders import sliders
-from tricks.data.sets import load
 from tricks.label_smoothing import pytorch_eps, smooth, theoretical_gap
 from tricks.plots.evidence import against_paper, gap_histogram, reliability, response
 from tricks.plots.export import export
 from tricks.plots.smoothing import optimal_gap
-from tricks.recipe import changes
 from tricks.records import paper
-from tricks.records.make import prepare
 from tricks.records.statistics import caption, compare, overconfidence, plus_minus, t_interval, value
 from tricks.studies.arms import SMOOTH
 from tricks.studies.studies import arm
@@ -271,13 +268,8 @@ reliability(full, caption=caption(without + with_it))
 # One short run with ε = 0.1, drawn while it trains. It is smaller than the recorded ones and is not mixed with them.
 
 # %%
-dataset = load("auto")
-recipe = short(SMOOTH, dataset.name)
-print(dataset.note or f"Data: {dataset.source}")
-print(f"One live run, seed 0. Changed from the recorded recipe: {changes(recipe, SMOOTH)}")
-parts = prepare(recipe, 0, dataset)
-for _ in live(epochs(recipe, parts, seed=0), total=recipe.epochs):
-    pass
+dataset = load_data()
+recipe, parts, rows = live_run(SMOOTH, dataset)
 logits, labels = logits_of(parts.model, parts.test)
 gap = metrics.logit_gap(logits).mean()
 print(f"mean gap of the live network: {gap:.2f}, optimum at ε = 0.1: {theoretical_gap(0.1, 10):.2f}")

@@ -23,9 +23,8 @@ import torch.nn.functional as F
 from IPython.display import clear_output, display
 
 from tricks import metrics
-from tricks.course.lesson import check, live, predict, short, show, table
+from tricks.course.lesson import check, live_run, load_data, predict, short, show, table
 from tricks.course.sliders import sliders
-from tricks.data.sets import load
 from tricks.distillation import distill_loss
 from tricks.label_smoothing import smooth
 from tricks.models.resnet import build, multiply_adds
@@ -33,7 +32,7 @@ from tricks.plots.distillation import soft_gradient, soft_targets
 from tricks.plots.evidence import against_paper, reliability, response
 from tricks.plots.export import export
 from tricks.plots.style import COLOURS, GREY, canvas, styled
-from tricks.recipe import changes, teacher_of
+from tricks.recipe import teacher_of
 from tricks.records import paper
 from tricks.records.make import prepare, teacher_for
 from tricks.records.statistics import caption, compare, plus_minus, t_interval, value
@@ -43,9 +42,8 @@ from tricks.targets import one_hot, soft_cross_entropy
 from tricks.train import epochs
 from tricks.train import predict as logits_of
 
-dataset = load("auto")
+dataset = load_data()
 K = len(dataset.classes)
-print(dataset.note or f"Data: {dataset.source}")
 
 # %% [markdown]
 # ## The problem: a label says little
@@ -439,10 +437,7 @@ guess.reveal(ours)
 # mixed with them. The loss drawn includes the soft term, so it compares with no loss of 5.2.
 
 # %%
-print(f"One live run on {dataset.source}, seed 0. Changed from the recorded recipe: {changes(recipe, DISTILL)}")
-parts = prepare(recipe, 0, dataset)
-for _ in live(epochs(recipe, parts, seed=0), total=recipe.epochs):
-    pass
+recipe, parts, rows = live_run(DISTILL, dataset)
 z = logits_of(parts.model, parts.test_sample)[0].cpu().double()
 agree = 100 * (z.argmax(1) == r.argmax(1)).double().mean()
 print(f"teacher {metrics.accuracy(r, labels):.1f} % right, student {metrics.accuracy(z, labels):.1f} %,", end=" ")

@@ -28,17 +28,14 @@ from torch.nn.functional import cross_entropy
 
 from tricks import metrics
 from tricks.augment import normalise
-from tricks.course.lesson import check, live, predict, short, show, table
+from tricks.course.lesson import check, live_run, load_data, predict, show, table
 from tricks.course.sliders import sliders
-from tricks.data.sets import load
 from tricks.label_smoothing import smooth
 from tricks.mixup import lighter_weight, mixup, near_ends
 from tricks.plots.evidence import against_paper, reliability, response
 from tricks.plots.export import export
 from tricks.plots.mixup import Plane, beta_density, decision_map, grid, mixed_pair
-from tricks.recipe import changes
 from tricks.records import paper
-from tricks.records.make import prepare
 from tricks.records.statistics import caption, compare, overconfidence, plus_minus, t_interval
 from tricks.studies.arms import COSINE
 from tricks.studies.studies import arm
@@ -195,8 +192,7 @@ show(draw_mixup)
 # an affine map and the weights add up to 1, it makes no difference.
 
 # %%
-dataset = load("auto")
-print(dataset.note or f"Data: {dataset.source}")
+dataset = load_data()
 pair = [int(np.flatnonzero(dataset.train.labels == label)[n]) for label, n in ((3, 22), (8, 1))]
 pictures = torch.from_numpy(dataset.train.images[pair])
 labels = one_hot(torch.from_numpy(dataset.train.labels[pair]), len(dataset.classes))
@@ -492,12 +488,7 @@ table([
 # One short run with α = 0.2, drawn while it trains. It is smaller than the recorded ones and is not mixed with them.
 
 # %%
-recorded = replace(COSINE, mixup_alpha=0.2)
-recipe = short(recorded, dataset.name)
-print(f"One live run on {dataset.source}, seed 0. Changed from the recorded recipe: {changes(recipe, recorded)}")
-parts = prepare(recipe, 0, dataset)
-for _ in live(epochs(recipe, parts, seed=0), total=recipe.epochs):
-    pass
+recipe, parts, rows = live_run(replace(COSINE, mixup_alpha=0.2), dataset)
 
 # %% [markdown]
 # Now the accuracy that many programs print under mixup: mixed pictures, counted as right when the answer is y_i. The

@@ -29,7 +29,7 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import box_iou
 
 from tricks import metrics
-from tricks.course.lesson import budget, check, live, predict, show, table
+from tricks.course.lesson import check, compare_steps, fine_tune, predict, show, table
 from tricks.course.sliders import sliders
 from tricks.data.scenes import load
 from tricks.models.resnet import parameter_count
@@ -44,7 +44,7 @@ from tricks.plots.detection import (
     three_tasks,
     two_boxes,
 )
-from tricks.plots.evidence import against_paper, curves
+from tricks.plots.evidence import curves
 from tricks.plots.export import export
 from tricks.plots.segmentation import classifier_and_task
 from tricks.recipe import changes
@@ -54,7 +54,7 @@ from tricks.studies.arms import BACKBONES, DETECTION, DETECTION_ARMS
 from tricks.studies.studies import arm
 from tricks.transfer import detection
 from tricks.transfer.backbone import backbone_for, trunk
-from tricks.transfer.loop import epochs, evaluate, prepare
+from tricks.transfer.loop import epochs
 
 # %% [markdown]
 # ## The question: does a better classifier make a better detector?
@@ -278,34 +278,18 @@ show(epochs, around="task.loss", context=3)
 # First the random backbone:
 
 # %%
-LIVE_EPOCHS, some = {"smoke": (1, 12), "quick": (3, None)}.get(budget(), (DETECTION.epochs, None))
-recipe = replace(pretrained, epochs=LIVE_EPOCHS, warmup_epochs=LIVE_EPOCHS / 12)
-few = replace(scenes, train=scenes.train[:some], test=scenes.test[:some])
-
-
-def fine_tune(name, recipe):
-    """Fine-tune live: the model, and its rows, the first before any training."""
-    parts = prepare(recipe, 0, few)
-    start = {"epoch": 0, **evaluate(recipe, parts)}
-    rows = [start, *live(epochs(recipe, parts, seed=0), total=recipe.epochs, metric="map_50")]
-    for row in (rows[0], rows[-1]):
-        print(f"{name}, epoch {row['epoch']}: mAP at IoU 0.5 {row['map_50']:.1f} %")
-    return parts.model.eval(), rows
-
-
-print(f"Live runs on {scenes.source}, seed 0. Changed from the recorded recipe: {changes(recipe, DETECTION)}")
-random, random_rows = fine_tune("random", replace(recipe, pretrained=False))
+tuned = {"random": fine_tune(replace(pretrained, pretrained=False), scenes)}
 
 # %% [markdown]
 # And the pretrained one:
 
 # %%
-ready, ready_rows = fine_tune("pretrained", recipe)
-models, lines = {"random": random, "pretrained": ready}, {"random": random_rows, "pretrained": ready_rows}
+tuned["pretrained"] = fine_tune(pretrained, scenes)
 
 # %%
+recipe, few = tuned["pretrained"].recipe, tuned["pretrained"].parts.scenes
 live_caption = f"live, 1 seed · {backbone.net} · {len(few.train)} images × {recipe.epochs} epochs · {scenes.source}"
-curves({name: [rows] for name, rows in lines.items()}, "map_50", caption=live_caption)
+curves({name: [run.rows] for name, run in tuned.items()}, "map_50", caption=live_caption)
 
 # %% [markdown]
 # Epoch 0 is the new heads before any training. One run each says how this seed went, and nothing about the next one.
@@ -317,7 +301,7 @@ curves({name: [rows] for name, rows in lines.items()}, "map_50", caption=live_ca
 # one with the best score has found it, and the others are false alarms.
 
 # %%
-predictions = {name: [detection.predict(model, scene) for scene in few.test] for name, model in models.items()}
+predictions = {name: [detection.predict(run.parts.model, scene) for scene in few.test] for name, run in tuned.items()}
 predictions = {name: [(one["boxes"].cpu().numpy(), one["scores"].cpu().numpy()) for one in found]
                for name, found in predictions.items()}
 if len(scenes.classes) > 1:
@@ -403,14 +387,9 @@ STEPS = {  # what is compared with what
     "mixup − smoothing": ("mixup", "smooth"),
     "all − D-efficient": ("distill-mixup", "efficient"),
 }
-results = {
-    label: (compare(ARMS[new], ARMS[old], "map_50"), paper.delta("8", ROWS[new], ROWS[old], "mAP"))
-    for label, (new, old) in STEPS.items()
-}
+results = compare_steps(
+    ARMS, STEPS, lambda new, old: paper.delta("8", ROWS[new], ROWS[old], "mAP"), "map_50", "points of mAP")
 runs = [run for name in ROWS for run in ARMS[name]]
-display(against_paper(results, unit="points of mAP", caption=caption(runs)))
-for label, (ours, theirs) in results.items():
-    print(f"{label}: paper {theirs:+.2f}, ours {ours}. Verdict: {ours.against(theirs)}")
 print(f"pretrained (D-efficient) − random initialisation: {compare(ARMS['efficient'], ARMS['random'], 'map_50')}")
 guess.reveal(results["all − D-efficient"][0])
 
@@ -489,8 +468,8 @@ for name, one in cases.items():
 # %%
 kinds = {"map_voc": "IoU 0.5, 11 recalls (VOC 2007)", "map_50": "IoU 0.5, 101 recalls",
          "map_75": "IoU 0.75, 101 recalls", "map": "mean of IoU 0.5 to 0.95 (COCO)"}
-table([{"backbone": name, **{label: f"{rows[-1][key]:.1f} %" for key, label in kinds.items()}}
-       for name, rows in lines.items()])
+table([{"backbone": name, **{label: f"{run.rows[-1][key]:.1f} %" for key, label in kinds.items()}}
+       for name, run in tuned.items()])
 
 # %% [markdown]
 # *"A better classifier is a better detector."* In Table 8 the two orders agree. The same seven networks in the same

@@ -28,11 +28,11 @@ from torch import nn
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_jaccard_index
 
 from tricks import metrics
-from tricks.course.lesson import budget, check, live, predict, show, table
+from tricks.course.lesson import check, compare_steps, fine_tune, predict, show, table
 from tricks.course.sliders import sliders
 from tricks.data.scenes import load
 from tricks.models.resnet import NETS, ResNet, multiply_adds, parameter_count
-from tricks.plots.evidence import against_paper, curves
+from tricks.plots.evidence import curves
 from tricks.plots.export import export
 from tricks.plots.segmentation import (
     classifier_and_task,
@@ -50,7 +50,7 @@ from tricks.studies.arms import BACKBONES, SEGMENTATION, SEGMENTATION_ARMS
 from tricks.studies.studies import arm
 from tricks.transfer import segmentation
 from tricks.transfer.backbone import backbone_for, trunk
-from tricks.transfer.loop import epochs, evaluate, prepare
+from tricks.transfer.loop import epochs
 from tricks.transfer.segmentation import SpreadPool, dilate_, pixels, resized
 
 # %% [markdown]
@@ -373,34 +373,18 @@ show(epochs, around="task.loss", context=3)
 # the random backbone:
 
 # %%
-LIVE_EPOCHS, some = {"smoke": (1, 12), "quick": (3, None)}.get(budget(), (SEGMENTATION.epochs, None))
-recipe = replace(pretrained, epochs=LIVE_EPOCHS, warmup_epochs=LIVE_EPOCHS / 12)
-few = replace(scenes, train=scenes.train[:some], test=scenes.test[:some])
-
-
-def fine_tune(name, recipe):
-    """Fine-tune live: the model, and its rows, the first before any training."""
-    parts = prepare(recipe, 0, few)
-    start = {"epoch": 0, **evaluate(recipe, parts)}
-    rows = [start, *live(epochs(recipe, parts, seed=0), total=recipe.epochs, metric="miou")]
-    for row in (rows[0], rows[-1]):
-        print(f"{name}, epoch {row['epoch']}: pixel accuracy {row['pixel_accuracy']:.1f} %, mIoU {row['miou']:.1f} %")
-    return parts.model.eval(), rows
-
-
-print(f"Live runs on {scenes.source}, seed 0. Changed from the recorded recipe: {changes(recipe, SEGMENTATION)}")
-random, random_rows = fine_tune("random", replace(recipe, pretrained=False))
+tuned = {"random": fine_tune(replace(pretrained, pretrained=False), scenes)}
 
 # %% [markdown]
 # And the pretrained one:
 
 # %%
-ready, ready_rows = fine_tune("pretrained", recipe)
-models = {"random": random, "pretrained": ready}
+tuned["pretrained"] = fine_tune(pretrained, scenes)
 
 # %%
+recipe, few = tuned["pretrained"].recipe, tuned["pretrained"].parts.scenes
 live_caption = f"live, 1 seed · {backbone.net} · {len(few.train)} images × {recipe.epochs} epochs · {scenes.source}"
-display(curves({"random": [random_rows], "pretrained": [ready_rows]}, "miou", caption=live_caption))
+display(curves({name: [run.rows] for name, run in tuned.items()}, "miou", caption=live_caption))
 nothing = background_only(few.test)
 print(f"for comparison, background everywhere on these {len(few.test)} pictures: pixel accuracy "
       f"{metrics.pixel_accuracy(nothing):.1f} %, mIoU {metrics.mean_iou(nothing):.1f} %")
@@ -424,7 +408,7 @@ def probability(model, scene):
 
 chosen = few.test[::6]
 pictures, theres = zip(*map(small, chosen), strict=True)
-found = {name: [probability(model, scene) for scene in chosen] for name, model in models.items()}
+found = {name: [probability(run.parts.model, scene) for scene in chosen] for name, run in tuned.items()}
 both = partial(side_by_side, pictures, [there.numpy() for there in theres], found, caption=live_caption)
 sliders(both, picture=(0, len(chosen) - 1), threshold=(0.05, 0.95, 0.05))
 
@@ -474,14 +458,9 @@ STEPS = {  # what is compared with what
     "mixup − smoothing": ("mixup", "smooth"),
     "all − cosine": ("distill-mixup", "cosine"),
 }
-results = {
-    label: (compare(ARMS[new], ARMS[old], "miou"), paper.delta("9", ROWS[new], ROWS[old], "mIoU"))
-    for label, (new, old) in STEPS.items()
-}
+results = compare_steps(
+    ARMS, STEPS, lambda new, old: paper.delta("9", ROWS[new], ROWS[old], "mIoU"), "miou", "points of mIoU")
 runs = [run for name in ROWS for run in ARMS[name]]
-display(against_paper(results, unit="points of mIoU", caption=caption(runs)))
-for label, (ours, theirs) in results.items():
-    print(f"{label}: paper {theirs:+.2f}, ours {ours}. Verdict: {ours.against(theirs)}")
 print(f"pretrained (D-efficient) − random initialisation: {compare(ARMS['efficient'], ARMS['random'], 'miou')}")
 guess.reveal(results["all − cosine"][0])
 
@@ -539,9 +518,10 @@ for i, name in enumerate(names[1:], start=1):
 # numbers, and a paper must say which it means. Those of the live runs:
 
 # %%
-for name, model in models.items():
-    each = [metrics.confusion(segmentation.predict(model, scene, SIZE), pixels(scene), len(scenes.classes) + 1).cpu()
-            for scene in few.test]
+for name, run in tuned.items():
+    answers = [segmentation.predict(run.parts.model, scene, SIZE) for scene in few.test]
+    each = [metrics.confusion(one, pixels(scene), len(scenes.classes) + 1).cpu()
+            for one, scene in zip(answers, few.test, strict=True)]
     means = [metrics.mean_iou(matrix) for matrix in each]
     together = metrics.mean_iou(sum(each))
     print(f"{name:<11} mIoU of all pixels {together:.2f} %, mean over pictures {np.mean(means):.2f} %")

@@ -25,14 +25,13 @@ from itertools import combinations, pairwise, permutations
 from IPython.display import display
 
 from tricks.course import cost
-from tricks.course.lesson import check, live, predict, short, show, table
+from tricks.course.lesson import check, live_run, load_data, predict, show, table
 from tricks.course.sliders import sliders
-from tricks.data.sets import load
 from tricks.plots.export import export
 from tricks.plots.ladder import explorer, ladder, measures, worth
 from tricks.recipe import BASELINE, changes
 from tricks.records import paper
-from tricks.records.make import model_for, prepare
+from tricks.records.make import model_for
 from tricks.records.statistics import (
     caption,
     compare,
@@ -465,32 +464,27 @@ display(explore(0.4, 0.0, 0.4), explore(0.2, 0.5, 0.4))
 # recipe is the better one, and not mixed with the records. First the baseline:
 
 # %%
-dataset = load("auto")
-print(f"Three live runs on {dataset.source}.\n{dataset.note}")
+dataset = load_data()
 
 
-def live_run(name, seed):
+def answers_right(name, seed):
     """Train a short version of an arm; which test pictures it gets right."""
-    recipe = short(ARMS[name], dataset.name)
-    recipe = replace(recipe, epochs=max(1, recipe.epochs // 2), warmup_epochs=recipe.warmup_epochs / 2)
-    print(f"{name}, seed {seed}. Changed from the recorded recipe: {changes(recipe, ARMS[name])}")
-    parts = prepare(recipe, seed, dataset)
-    for _ in live(epochs(recipe, parts, seed=seed), total=recipe.epochs):
-        pass
+    print(name, end=". ")
+    parts = live_run(ARMS[name], dataset, seed, share=0.5).parts
     logits, labels = logits_of(parts.model, parts.test)
     return logits.argmax(1) == labels
 
 
-base = live_run("ladder-baseline", seed=0)
+base = answers_right("ladder-baseline", seed=0)
 
 # %% [markdown]
 # The stack without its teacher, with the same seed; and the baseline once more, with another seed:
 
 # %%
-stacked = live_run("ladder-mixup", seed=0)
+stacked = answers_right("ladder-mixup", seed=0)
 
 # %%
-again = live_run("ladder-baseline", seed=1)
+again = answers_right("ladder-baseline", seed=1)
 
 # %%
 rows, errors = [], int((~base).sum())

@@ -53,9 +53,8 @@ from torch.optim.lr_scheduler import LinearLR, SequentialLR, StepLR
 from torchvision.transforms.v2 import functional as TF
 
 from tricks import augment
-from tricks.course.lesson import check, live, short, table
+from tricks.course.lesson import check, live_run, load_data, table
 from tricks.course.sliders import sliders
-from tricks.data.sets import load
 from tricks.distillation import distill_loss
 from tricks.label_smoothing import pytorch_eps, smooth
 from tricks.mixup import mixup
@@ -64,7 +63,7 @@ from tricks.parameters import decay_groups, xavier_init_
 from tricks.plots.export import export
 from tricks.plots.preprocessing import images_grid
 from tricks.plots.style import GREY, canvas, styled, with_redraw
-from tricks.recipe import Recipe, changes
+from tricks.recipe import Recipe
 from tricks.records import paper
 from tricks.records.make import prepare
 from tricks.schedules import cosine_lr, lr_at, step_lr
@@ -154,13 +153,8 @@ for name, p in {"one-hot": torch.tensor([1.0, 0.0, 0.0]), "smoothed": torch.tens
 # ones: its network will serve as the teacher. The student has seen the pictures once.
 
 # %%
-dataset = load("auto")
-recipe = short(COSINE, dataset.name)
-print(f"One live run on {dataset.source}, seed 0. Changed from the recorded recipe: {changes(recipe, COSINE)}")
-print(dataset.note)
-parts = prepare(recipe, 0, dataset)
-for _ in live(epochs(recipe, parts, seed=0), total=recipe.epochs):
-    pass
+dataset = load_data()
+recipe, parts, rows = live_run(COSINE, dataset)
 teacher = parts.model.eval()
 once = replace(recipe, epochs=1, warmup_epochs=0.3)
 young = prepare(once, 1, dataset)

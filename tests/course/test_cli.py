@@ -53,7 +53,7 @@ def test_commands_are_those_of_the_script():
 
 
 def test_budgets_are_those_of_the_lessons():
-    assert cli.BUDGETS == lesson.BUDGETS
+    assert tuple(lesson.BUDGETS) == cli.BUDGETS
 
 
 def test_recipe_without_options_is_the_baseline():

@@ -16,15 +16,35 @@ from PIL import Image
 
 from tricks import ROOT
 from tricks.course import lesson
-from tricks.course.lesson import budget, check, live, predict, short, show, table
+from tricks.course.lesson import (
+    budget,
+    check,
+    compare_steps,
+    fine_tune,
+    live,
+    live_run,
+    load_data,
+    predict,
+    short,
+    show,
+    table,
+    verdicts,
+)
 from tricks.course.sliders import _nice, _ratios, control, sliders
+from tricks.data.scene import SceneSet
+from tricks.data.scenes import DRAWN, draw
+from tricks.data.sets import Dataset, Split
 from tricks.plots import schedules
 from tricks.plots.export import export_own
 from tricks.plots.smoothing import optimal_gap
 from tricks.plots.style import Figure, canvas, styled
-from tricks.recipe import BASELINE
-from tricks.records.statistics import Comparison
+from tricks.recipe import BASELINE, Transfer
+from tricks.records.make import prepare
+from tricks.records.statistics import Comparison, compare
+from tricks.records.store import Run
 from tricks.schedules import cosine_lr, lr_at
+from tricks.train import epochs
+from tricks.transfer import loop
 
 
 class Screen(list):
@@ -72,6 +92,7 @@ def test_short_cuts_a_recipe_to_the_budget_and_keeps_the_share_of_warm_up(monkey
         cut = short(recipe, "shapes")
         sizes[name] = cut.train_images * cut.epochs
         assert cut.warmup_epochs / cut.epochs == 0.25
+        assert short(recipe, "shapes", share=0.5).epochs == max(1, cut.epochs // 2)
         assert replace(cut, train_images=20_000, epochs=12, warmup_epochs=3.0, amp=False) == replace(
             recipe, dataset="shapes"
         )
@@ -549,3 +570,77 @@ def test_leaving_the_loop_leaves_the_final_picture(titles):
 @pytest.mark.parametrize("seconds, text", [(0.4, "0 s"), (59.6, "60 s"), (150, "2 min"), (3600, "60 min")])
 def test_durations_read_well(seconds, text):
     assert lesson.duration(seconds) == text
+
+
+# What lessons do with live runs and with comparisons
+
+
+def pictures(n):
+    rng = np.random.default_rng(n)
+    return Split(rng.integers(0, 256, (n, 32, 32, 3), dtype=np.uint8), np.arange(n) % 10)
+
+
+NOISE = Dataset("cifar10", "made up", tuple("abcdefghij"), pictures(520), pictures(30))
+
+
+def test_a_live_run_is_the_recipe_cut_to_the_budget_and_trained(screen, monkeypatch, capsys):
+    monkeypatch.setenv("TRICKS_BUDGET", "smoke")
+    recipe = replace(BASELINE, train_images=10_000, epochs=12, warmup_epochs=1.0)
+    cut, parts, rows = live_run(recipe, NOISE, seed=1)
+    assert cut == short(recipe, "cifar10")
+    changed = "{'train_images': 512, 'epochs': 1, 'warmup_epochs': 0.08}"
+    assert capsys.readouterr().out == f"Live run on made up, seed 1. Changed from its recipe: {changed}\n"
+    assert rows == list(epochs(cut, prepare(cut, 1, NOISE), seed=1)) and len(parts.train.labels) == 512
+    assert title(screen[-1]).startswith("1 of 1 epochs done")
+
+
+@pytest.mark.parametrize("task, score", [("detection", "mAP at IoU 0.5"), ("segmentation", "pixel accuracy")])
+def test_fine_tuning_in_a_lesson_starts_with_a_row_before_any_training(task, score, screen, monkeypatch, capsys):
+    monkeypatch.setenv("TRICKS_BUDGET", "smoke")
+    scenes = SceneSet("shapes", "made up", DRAWN, draw(13, seed=0), draw(13, seed=1))
+    recipe = Transfer(task=task, pretrained=False, dataset="shapes", image_size=48, head_width=16, regions=8)
+    cut, parts, rows = fine_tune(recipe, scenes)
+    assert (cut.epochs, cut.warmup_epochs) == (1, 0.08)
+    assert len(parts.scenes.train) == len(parts.scenes.test) == 12
+    fresh = loop.prepare(cut, 0, parts.scenes)
+    assert rows[0] == {"epoch": 0, **loop.evaluate(cut, fresh)}
+    assert rows[1:] == list(loop.epochs(cut, fresh, seed=0))
+    assert not parts.model.training
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first == "Live run on made up, seed 0. Changed from its recipe: {'epochs': 1, 'warmup_epochs': 0.08}"
+    value = rows[1][{"detection": "map_50", "segmentation": "pixel_accuracy"}[task]]
+    assert len(lines) == 2 and lines[1].startswith(f"random backbone, epoch 1: {score} {value:.1f} %")
+
+
+@pytest.mark.parametrize("note, line", [("", "Data: made up"), ("Data: shapes, because", "Data: shapes, because")])
+def test_a_lesson_says_which_data_it_has(note, line, monkeypatch, capsys):
+    found = replace(NOISE, note=note)
+    monkeypatch.setattr(lesson, "load", {"auto": found}.get)
+    assert load_data() is found
+    assert capsys.readouterr().out == f"{line}\n"
+
+
+def arm_of(*accuracies, eps=0.0):
+    recipe = replace(BASELINE, label_smoothing=eps)
+    meta = {"train_images": 1, "test_images": 1, "source": "made up", "device": "cpu", "train_version": 1}
+    return [Run("arm", recipe, seed, [], {"accuracy": a}, meta) for seed, a in enumerate(accuracies)]
+
+
+def test_verdicts_put_the_papers_difference_beside_ours(capsys):
+    ours = Comparison((0, 1, 2), (1.0, 1.1, 1.2), "points")
+    verdicts({"smoothing": (ours, 0.3), "mixup": (ours, -0.2)})
+    assert capsys.readouterr().out.splitlines() == [
+        f"smoothing: paper +0.30, ours {ours}. Verdict: same sign",
+        f"mixup: paper -0.20, ours {ours}. Verdict: opposite sign",
+    ]
+
+
+def test_steps_between_arms_are_drawn_and_judged_beside_the_papers(screen, capsys):
+    arms = {"unused": arm_of(1.0), "old": arm_of(70.0, 71.0), "new": arm_of(72.0, 73.1, eps=0.1)}
+    paper = {("new", "old"): 0.5, ("old", "new"): -0.5}
+    steps = {"up": ("new", "old"), "down": ("old", "new")}
+    results = compare_steps(arms, steps, lambda new, old: paper[new, old], "accuracy", "points of accuracy")
+    assert results == {label: (compare(arms[new], arms[old]), paper[new, old]) for label, (new, old) in steps.items()}
+    (fig,) = screen
+    assert "n = 2 seeds" in fig.caption and fig.axes[0].get_xlabel().endswith("points of accuracy")
+    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == ["up", "down"]

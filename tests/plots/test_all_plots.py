@@ -8,6 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from matplotlib.transforms import Bbox
 from PIL import Image
 
 from tricks import ROOT
-from tricks.plots import preprocessing, smoothing, style
+from tricks.plots import ladder, preprocessing, smoothing, style
 from tricks.plots.export import export
 from tricks.plots.style import canvas, styled
 
@@ -40,12 +41,18 @@ def picture(png: bytes) -> Image.Image:
     return Image.open(io.BytesIO(png))
 
 
-def boxes(fig) -> tuple[Bbox, list[Bbox]]:
-    """The caption's box and those of the axes with all their labels, in pixels."""
+def captioned(name):
+    """The plot with a caption, where it takes one."""
+    plot = PLOTS[name]
+    return plot(caption=CAPTION) if "caption" in inspect.signature(plot).parameters else plot()
+
+
+def boxes(fig) -> tuple[list[Bbox], list[Bbox]]:
+    """The boxes of the caption, if there is one, and of the axes with all their labels, in pixels."""
     fig.png()
     renderer = fig.canvas.get_renderer()
-    caption = next(text for text in fig.texts if text.get_text())
-    return caption.get_window_extent(renderer), [ax.get_tightbbox(renderer) for ax in fig.axes]
+    captions = [text for text in fig.texts if fig.caption and text.get_text() == fig.get_supxlabel()]
+    return [c.get_window_extent(renderer) for c in captions], [ax.get_tightbbox(renderer) for ax in fig.axes]
 
 
 MODULES = [f"tricks.plots.{path.stem}" for path in sorted((ROOT / "tricks" / "plots").glob("[!_]*.py"))]
@@ -58,34 +65,53 @@ def test_importing_figures_loads_neither_torch_nor_pyplot():
     assert result.stdout.split() == ["False", "False"]
 
 
-def test_every_plot_has_an_example():
-    plots = {
-        name
+def plot_functions() -> dict[str, Callable]:
+    return {
+        name: thing
         for module in map(importlib.import_module, MODULES)
         for name, thing in vars(module).items()
         if inspect.isfunction(thing)
         and thing.__module__ == module.__name__
         and not name.startswith("_")
         and inspect.signature(thing).return_annotation is style.Figure
+        and name != "with_redraw"
     }
-    assert len(plots) > 10
-    assert plots - {"with_redraw"} <= {name.split(",")[0] for name in PLOTS}
+
+
+def test_every_plot_has_an_example():
+    assert len(plot_functions()) > 10
+    assert set(plot_functions()) <= {name.split(",")[0] for name in PLOTS}
+
+
+def test_a_plot_of_records_takes_a_caption():
+    """n, budget, data and device stand in it."""
+    shown = 0
+    for name, plot in plot_functions().items():
+        parameters = inspect.signature(plot).parameters.values()
+        if any("runs.Run" in str(p.annotation) or "runs.Comparison" in str(p.annotation) for p in parameters):
+            assert "caption" in inspect.signature(plot).parameters, name
+            shown += 1
+    assert shown > 5
 
 
 @pytest.mark.parametrize("name", PLOTS)
 def test_a_plot_is_labelled_and_nothing_is_cut_off_or_covers_the_caption(name):
-    fig = PLOTS[name](caption=CAPTION)
+    fig = captioned(name)
     assert fig.axes
     if name not in WITHOUT_AXES:
         assert all(ax.get_xlabel() for ax in fig.axes if ax.get_subplotspec())
         assert all(ax.get_ylabel() or ax.get_yticklabels()[0].get_text() for ax in fig.axes)
-    caption, axes = boxes(fig)
-    assert caption.width > 0.5 * fig.bbox.width  # it is drawn, on a line that it fills
-    assert caption.x1 <= fig.bbox.x1 and caption.y0 >= 0
+    captions, axes = boxes(fig)
+    bottom = fig.bbox.y0
+    for caption in captions:
+        assert caption.width > 0.5 * fig.bbox.width  # it is drawn, on a line that it fills
+        assert caption.x1 <= fig.bbox.x1 and caption.y0 >= 0
+        bottom = caption.y1
+    assert len(captions) == ("caption" in inspect.signature(PLOTS[name]).parameters)
     moving = [artist for artist in fig.animated_artists() if isinstance(artist, Text) and artist.get_text()]
     words = [text.get_window_extent(fig.canvas.get_renderer()) for text in moving if text.get_visible()]
     for box in axes + words:
-        assert box.y0 > caption.y1
+        assert box.y0 > bottom
         assert fig.bbox.x0 <= box.x0 and box.x1 <= fig.bbox.x1 and box.y1 <= fig.bbox.y1
 
 
@@ -171,11 +197,11 @@ def test_threads_that_draw_do_not_mix_their_settings():
 
 
 def test_a_figure_shows_itself_in_a_notebook_with_words_for_those_who_do_not_see_it():
-    data, metadata = smoothing.optimal_gap(caption="no data")._repr_mimebundle_()
-    assert metadata["image/png"] == {"width": 800, "height": 450}
+    data, metadata = ladder.seeds_needed(caption="made up")._repr_mimebundle_()
+    assert metadata["image/png"] == {"width": 800, "height": 400}
     assert data["image/png"].startswith("iVBORw0KGgo")
-    assert data["text/plain"].startswith("Plot. Target: probability against class")
-    assert data["text/plain"].endswith(". no data")
+    assert data["text/plain"].startswith("Plot. studies with a clear difference, % against seeds n in each arm")
+    assert data["text/plain"].endswith(". made up")
 
 
 def test_a_lessons_own_plot_has_the_style():
@@ -192,18 +218,29 @@ def test_a_lessons_own_plot_has_the_style():
 
 @pytest.mark.parametrize("name", ["optimal_gap", "reliability", "contour_paths", "images_grid", "against_paper"])
 def test_export_writes_the_same_bytes_each_time_and_leaves_the_figure_as_it_was(name, tmp_path):
-    fig = PLOTS[name](caption=CAPTION)
+    fig = captioned(name)
     before = fig.png()
     paths = export(fig, "a_slide", tmp_path / "first")
     assert [path.name for path in paths] == ["a_slide.png", "a_slide.svg", "a_slide.pdf"]
     assert fig.png() == before
-    again = export(fig, "a_slide", tmp_path / "again") + export(
-        PLOTS[name](caption=CAPTION), "a_slide", tmp_path / "new"
-    )
+    again = export(fig, "a_slide", tmp_path / "again") + export(captioned(name), "a_slide", tmp_path / "new")
     assert [path.read_bytes() for path in again] == [path.read_bytes() for path in paths] * 2
     assert picture(paths[0].read_bytes()).size == (1920, 1080)
     assert paths[1].read_text().startswith("<?xml") and paths[2].read_bytes().startswith(b"%PDF")
     assert sorted(path.name for path in (tmp_path / "first").iterdir()) == ["a_slide.pdf", "a_slide.png", "a_slide.svg"]
+
+
+@pytest.mark.parametrize("name", ["optimal_gap", "reliability", "contour_paths"])
+def test_an_exported_picture_is_packed_and_the_one_on_the_screen(name, tmp_path):
+    fig = PLOTS[name](caption=CAPTION)
+    path = export(fig, "a_slide", tmp_path)[0]
+    exact, packed = picture(fig.png(240, small=False)), picture(path.read_bytes())
+    assert packed.mode == "P" and packed.info["dpi"] == pytest.approx((240, 240), abs=0.1)
+    difference = np.asarray(packed.convert("RGB"), int) - np.asarray(exact, int)
+    assert np.abs(difference).max() <= 16  # of 255, at single points
+    assert (np.abs(difference) > 10).mean() < 1e-3
+    fig.savefig(tmp_path / "whole.png", dpi=240)
+    assert path.stat().st_size < (tmp_path / "whole.png").stat().st_size / 2
 
 
 def test_export_of_a_moved_figure_is_what_the_screen_shows(tmp_path):
@@ -231,11 +268,13 @@ def test_an_export_that_fails_leaves_no_file_and_the_figure_as_it_was(tmp_path, 
     fig = smoothing.optimal_gap()
     before = fig.png()
 
-    def full_disk(path, **options):
-        path.write_bytes(b"half")
+    write = Path.write_bytes
+
+    def full_disk(path, content):
+        write(path, content[: len(content) // 2])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(fig, "savefig", full_disk)
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
     with pytest.raises(OSError, match="No space left on device"):
         export(fig, "gap", tmp_path)
     assert not list(tmp_path.iterdir())

@@ -17,13 +17,10 @@ def cloud(shift: float) -> np.ndarray:
 
 PLOTS = {
     "images_grid": partial(preprocessing.images_grid, PICTURES, [f"picture\n{i}" for i in range(7)], columns=4),
-    "preprocessing": partial(
-        preprocessing.preprocessing, [("as it is", PICTURES[0]), ("cropped,\nresized", PICTURES[3])]
-    ),
     "colour_clouds": partial(preprocessing.colour_clouds, cloud(0), cloud(20)),
 }
 REDRAWN = {"colour_clouds": (preprocessing.colour_clouds, (cloud(0), cloud(20)), (cloud(-10),), (cloud(0), cloud(-10)))}
-WITHOUT_AXES = {"images_grid", "preprocessing"}
+WITHOUT_AXES = {"images_grid"}
 
 
 @pytest.mark.parametrize(
@@ -33,8 +30,3 @@ WITHOUT_AXES = {"images_grid", "preprocessing"}
 def test_images_grid_refuses_what_is_no_picture(image):
     with pytest.raises(ValueError, match=re.escape(f"got {image.shape} {image.dtype}")):
         preprocessing.images_grid([image])
-
-
-def test_preprocessing_numbers_its_steps_and_says_their_size():
-    fig = preprocessing.preprocessing([("as it is", PICTURES[1]), ("cropped", PICTURES[2])])
-    assert [ax.get_title() for ax in fig.axes] == ["0. as it is\n32 × 28 px", "1. cropped\n32 × 32 px"]

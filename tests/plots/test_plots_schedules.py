@@ -131,16 +131,16 @@ def test_schedule_has_its_legend_above_the_axes():
 
 
 def test_noisy_quadratic_is_the_mean_of_many_runs_and_settles_at_the_floor():
-    rates, curvatures, sigma, start = [0.5] * 30 + [0.1] * 30, (1.0, 0.1), 0.3, 2.0
+    rates, curvatures, sigma = [0.5] * 30 + [0.1] * 30, (1.0, 0.1), 0.3
     rng, a = np.random.default_rng(0), np.array(curvatures)
-    w = np.ones((20_000, 2)) * np.sqrt(2 * start / a)
+    w = np.ones((20_000, 2)) * np.sqrt(2 / a)
     losses = [(0.5 * a * w**2).sum(1)]
     for lr in rates:
         w = w - lr * (a * w + sigma * rng.standard_normal(w.shape))
         losses.append((0.5 * a * w**2).sum(1))
     simulated, error = np.mean(losses, 1), np.std(losses, 1) / math.sqrt(len(w))
-    distance, noise = noisy_quadratic(rates, curvatures, sigma, start)
-    assert distance[0] == 2 * start and noise[0] == 0
+    distance, noise = noisy_quadratic(rates, curvatures, sigma)
+    assert distance[0] == 2 and noise[0] == 0
     assert (np.abs(distance + noise - simulated) < 4.5 * error + 1e-12).all()
     _, settled = noisy_quadratic([0.7] * 2_000, [0.5], 0.3)
     assert settled[-1] == pytest.approx(noise_floor(0.7, 0.5, 0.3))

@@ -64,7 +64,7 @@ def parsers() -> tuple[dict[str, argparse.ArgumentParser], argparse.ArgumentPars
     command.add_argument("lessons", nargs="*", metavar="LESSON", help="names such as 05_2_label_smoothing; all if none")
     command.add_argument("--budget", choices=BUDGETS, default="quick", help="of the live runs (default: quick)")
 
-    command = add(deck, "make slides of the figures", "Figures that had been written are kept.")
+    command = add(deck, "make slides of the figures", "Nothing was changed.")
     command.add_argument(
         "--section", metavar="N", help="of the paper, such as 5 or 3.1, B, or own for your own figures"
     )
@@ -126,16 +126,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def deck(args: argparse.Namespace) -> None:
-    """Make figures/deck.pptx: a slide per exported figure, with speaker notes. Of one section: figures/deck_N.pptx.
-
-    Lessons whose figures are missing, or older than the records they show, are executed first.
-    """
+    """Make figures/deck.pptx: a slide per exported figure, with speaker notes. Of one section: figures/deck_N.pptx."""
     from tricks.course import deck
 
-    try:
-        deck.write(args.section, progress=say)
-    except RuntimeError as error:  # the lesson has shown its own
-        sys.exit(f"error: {error}")
+    print(deck.write(args.section))
 
 
 def data(args: argparse.Namespace) -> None:

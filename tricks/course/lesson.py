@@ -1,7 +1,7 @@
 """What the lessons do in Jupyter: show source, check answers, collect guesses, drag sliders, watch a run.
 
-Only this module and `lab`, which is built on it, know IPython and ipywidgets. It imports no torch, so that notebooks
-without training open at once.
+Only this module and the lab know IPython and ipywidgets. It imports no torch, so that notebooks without training open
+at once: what trains is imported where it is called.
 """
 
 import html
@@ -10,44 +10,62 @@ import math
 import os
 import textwrap
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import ipywidgets as widgets
 import numpy as np
 from IPython.display import Markdown, display
 
 from tricks import ROOT
-from tricks.plots.evidence import LABELS, progress
-from tricks.recipe import Recipe
-from tricks.records.statistics import Comparison
+from tricks.data.scene import SceneSet
+from tricks.data.sets import Dataset, load
+from tricks.plots.evidence import LABELS, against_paper, progress
+from tricks.recipe import Recipe, Transfer, changes
+from tricks.records.statistics import Comparison, caption, compare
+from tricks.records.store import K, Run
 
-BUDGETS = ("smoke", "quick", "full")
+# budget: training pictures and epochs of a live run, and of fine-tuning; None is what the recipe has
+BUDGETS: dict[str, tuple[tuple[int | None, int | None], tuple[int | None, int | None]]] = {
+    "smoke": ((512, 1), (12, 1)),  # seconds, for tests
+    "quick": ((5_000, 4), (None, 3)),  # a minute on two CPU cores
+    "full": ((None, None), (None, None)),  # on a GPU
+}
 
 
 def budget() -> str:
-    """How much a lesson may compute, from TRICKS_BUDGET: smoke (seconds, for tests), quick (default), full (GPU)."""
+    """How much a lesson may compute, from TRICKS_BUDGET: one of `BUDGETS`, quick by default."""
     value = os.environ.get("TRICKS_BUDGET", "quick")
     if value not in BUDGETS:
         raise ValueError(f"TRICKS_BUDGET={value!r}: must be one of {', '.join(BUDGETS)}")
     return value
 
 
-def short(recipe: Recipe, dataset: str) -> Recipe:
+def short(recipe: Recipe, dataset: str, share: float = 1.0) -> Recipe:
     """The recipe on this data set, cut to the budget of a live run; in mixed precision where there is an accelerator.
 
-    smoke: 512 images, 1 epoch; quick: 5,000 images, 4 epochs; full: as many as the recipe has. The warm-up keeps its
-    share of the epochs.
+    `share` of the budget's epochs, but one at least. The warm-up keeps its share of the epochs.
     """
-    from tricks import process  # torch, only where something is trained
+    from tricks import process  # imports torch
 
-    images, epochs = {"smoke": (512, 1), "quick": (5_000, 4)}.get(budget(), (recipe.train_images, recipe.epochs))
-    warmup = round(recipe.warmup_epochs * epochs / recipe.epochs, 2)
-    amp = process.device().type != "cpu"
-    return replace(recipe, dataset=dataset, train_images=images, epochs=epochs, warmup_epochs=warmup, amp=amp)
+    images, epochs = BUDGETS[budget()][0]
+    images = recipe.train_images if images is None else images
+    recipe = _with_epochs(recipe, max(1, round(share * (epochs or recipe.epochs))))
+    return replace(recipe, dataset=dataset, train_images=images, amp=process.device().type != "cpu")
+
+
+def _with_epochs(recipe: K, epochs: int) -> K:
+    return replace(recipe, epochs=epochs, warmup_epochs=round(recipe.warmup_epochs * epochs / recipe.epochs, 2))
+
+
+def load_data() -> Dataset:
+    """CIFAR-10 if it is here or can be fetched, else drawn pictures; says which, as all live runs depend on it."""
+    dataset = load("auto")
+    print(dataset.note or f"Data: {dataset.source}")
+    return dataset
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -299,12 +317,84 @@ def live(
         print(f"{ending}. What was done is kept: {_count(done, total, metric)}.")
 
 
+class Live(NamedTuple):
+    """What a live run leaves behind."""
+
+    recipe: Any  # as it was cut to the budget
+    parts: Any  # with the trained model: see `train.prepare` and `transfer.loop.prepare`
+    rows: list[dict[str, float]]  # one per epoch
+
+
+def live_run(recipe: Recipe, dataset: Dataset, seed: int = 0, share: float = 1.0) -> Live:
+    """Train a recipe on `dataset`, cut to the budget by `short`, and draw its epochs as they come."""
+    from tricks.records.make import prepare  # imports torch
+    from tricks.train import epochs
+
+    cut = short(recipe, dataset.name, share)
+    print(f"Live run on {dataset.source}, seed {seed}. Changed from its recipe: {changes(cut, recipe)}")
+    parts = prepare(cut, seed, dataset)
+    return Live(cut, parts, list(live(epochs(cut, parts, seed=seed), total=cut.epochs)))
+
+
+def fine_tune(recipe: Transfer, scenes: SceneSet) -> Live:
+    """Fine-tune a recipe of section 6 on `scenes`, both cut to the budget; the first row is before any training."""
+    from tricks.transfer.loop import epochs, evaluate, prepare  # imports torch
+
+    pictures, count = BUDGETS[budget()][1]
+    cut = _with_epochs(recipe, count or recipe.epochs)
+    print(f"Live run on {scenes.source}, seed 0. Changed from its recipe: {changes(cut, recipe)}")
+    if pictures:
+        train, test = ([part[i] for i in range(len(part))[:pictures]] for part in (scenes.train, scenes.test))
+        scenes = replace(scenes, train=train, test=test)
+    parts = prepare(cut, 0, scenes)
+    rows = [{"epoch": 0, **evaluate(cut, parts)}]
+    rows += live(epochs(cut, parts, seed=0), total=cut.epochs, metric=cut.metric)
+    for row in (rows[0], rows[-1]):
+        scores = [f"{_title(key)} {row[key]:.1f} %" for key in ("map_50", "pixel_accuracy", "miou") if key in row]
+        name = "pretrained" if cut.pretrained else "random"
+        print(f"{name} backbone, epoch {row['epoch']}: {', '.join(scores)}")
+    parts.model.eval()
+    return Live(cut, parts, rows)
+
+
 def _count(done: list[dict[str, Any]], total: int | None, metric: str) -> str:
     text = f"{len(done)}{f' of {total}' if total else ''} epochs done"
-    name = LABELS[metric].removesuffix(", %")
-    return text + (f", {name} {done[-1][metric]:.1f} %" if done and metric in done[-1] else "")
+    return text + (f", {_title(metric)} {done[-1][metric]:.1f} %" if done and metric in done[-1] else "")
+
+
+def _title(metric: str) -> str:
+    """What a metric in per cent is called."""
+    return LABELS[metric].removesuffix(", %")
 
 
 def duration(seconds: float) -> str:
     """A time for people: "40 s", "3 min"."""
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+# Evidence
+
+
+def verdicts(results: Mapping[str, tuple[Comparison, float]]) -> None:
+    """Print each comparison, the paper's difference beside ours, and what the two say together."""
+    for label, (ours, theirs) in results.items():
+        print(f"{label}: paper {theirs:+.2f}, ours {ours}. Verdict: {ours.against(theirs)}")
+
+
+def compare_steps(
+    arms: Mapping[str, Sequence[Run]],
+    steps: Mapping[str, tuple[str, str]],
+    theirs: Callable[[str, str], float],
+    metric: str,
+    unit: str,
+) -> dict[str, tuple[Comparison, float]]:
+    """Draw and print our difference, seed by seed, and the paper's at each step, and return both.
+
+    A step is label: (new arm, old arm); `theirs(new, old)` is the paper's difference of the two.
+    """
+    results = {label: (compare(arms[new], arms[old], metric), theirs(new, old)) for label, (new, old) in steps.items()}
+    used = {name for step in steps.values() for name in step}
+    runs = [run for name, group in arms.items() if name in used for run in group]
+    display(against_paper(results, unit=unit, caption=caption(runs)))
+    verdicts(results)
+    return results

@@ -62,11 +62,11 @@ def _frame(box: Any, colour: str, **style: Any) -> Rectangle:
 
 
 @styled
-def three_tasks(picture: Any, boxes: Any, pixels: Any, instances: Any, thing: str, *, caption: str = "") -> Figure:
+def three_tasks(picture: Any, boxes: Any, pixels: Any, instances: Any, thing: str) -> Figure:
     """One picture uint8 (H, W, 3) for three tasks: boxes (n, 4), class and object of each pixel (H, W)."""
     height, width = np.shape(picture)[:2]
     base = grey(picture)
-    fig, axes = canvas(3, height=8 / 3 * height / width + (1.2 if caption else 0.55), caption=caption)
+    fig, axes = canvas(3, height=8 / 3 * height / width + 0.55)
     number = f"{len(boxes)} {thing}{'' if len(boxes) == 1 else 's'}"
     images = {
         f"detection\n{number}: a box each": base,
@@ -82,14 +82,14 @@ def three_tasks(picture: Any, boxes: Any, pixels: Any, instances: Any, thing: st
 
 
 @styled
-def two_boxes(across: float = 8.0, down: float = 0.0, scale: float = 1.0, *, caption: str = "") -> Figure:
+def two_boxes(across: float = 8.0, down: float = 0.0, scale: float = 1.0) -> Figure:
     """A true box and a predicted one that is moved and scaled, beside their IoU against how far it is moved (§6.1).
 
     `across` and `down` are px that its middle is off, `scale` the ratio of the sides. `redraw(across, down, scale)`.
     """
     left, top, right, bottom = TRUE_BOX
     width, height = right - left, bottom - top
-    fig, (boxes, curve) = canvas(2, caption=caption)
+    fig, (boxes, curve) = canvas(2)
     boxes.add_patch(Rectangle((left, top), width, height, facecolor=LIGHT, edgecolor=INK, linewidth=2))
     both = boxes.add_patch(Rectangle((0, 0), 0, 0, color=COLOURS[0], alpha=0.55, animated=True))
     moved = boxes.add_patch(_frame(TRUE_BOX, COLOURS[1], animated=True))
@@ -133,11 +133,11 @@ def two_boxes(across: float = 8.0, down: float = 0.0, scale: float = 1.0, *, cap
 
 
 @styled
-def five_boxes(boxes: Any, scores: Any, truth: Any, *, caption: str = "") -> Figure:
+def five_boxes(boxes: Any, scores: Any, truth: Any) -> Figure:
     """True boxes (m, 4), numbered, and predicted ones (n, 4) with their scores, in the colour of their fate."""
     boxes, truth = np.asarray(boxes, float), np.asarray(truth, float)
     found = matched(boxes, scores, truth)
-    fig, ax = canvas(height=3.6, caption=caption)
+    fig, ax = canvas(height=3.6)
     for number, box in enumerate(truth, start=1):
         colour = INK if number - 1 in found else FATES["missed"]
         ax.add_patch(Rectangle(box[:2], *(box[2:] - box[:2]), facecolor=LIGHT, edgecolor=colour, alpha=0.6))

@@ -16,8 +16,6 @@ def soft_targets(
     labels: Sequence[int],
     classes: Sequence[str],
     temperature: float = 4.0,
-    *,
-    caption: str = "",
 ) -> Figure:
     """Pictures above the softmax of their logits divided by T: what a teacher tells its student (§5.3).
 
@@ -28,7 +26,7 @@ def soft_targets(
     logits = np.asarray(logits, float)
     n, k = logits.shape
     shape = {"gridspec_kw": {"height_ratios": (1.0, 2.1)}, "squeeze": False}
-    fig, (above, below) = canvas(n, 2, height=5.0, caption=caption, **shape)
+    fig, (above, below) = canvas(n, 2, height=5.0, **shape)
     moving = []
     for ax, bars_ax, image, label, r in zip(above, below, images, labels, logits, strict=True):
         ax.axis("off")
@@ -71,7 +69,6 @@ def soft_gradient(
     temperature: float = 4.0,
     *,
     hard: float | None = None,
-    caption: str = "",
 ) -> Figure:
     """How hard the soft term of eq. 6 pulls at the logits: on one picture, and on average against T (§5.3).
 
@@ -83,7 +80,7 @@ def soft_gradient(
     ts, gradients, limit = (np.asarray(values, float) for values in (temperatures, gradients, limit))
     k = limit.shape[1]
     norm = np.linalg.norm(gradients, axis=2).mean(1)
-    fig, (left, right) = canvas(2, caption=caption)
+    fig, (left, right) = canvas(2)
     bars = left.barh(range(k), [0.0] * k, color=COLOURS[0], animated=True, label="gradient at this T")
     mark = {"color": COLOURS[1], "fillstyle": "none", "markersize": 7, "zorder": 3, "animated": True}
     (marks,) = left.plot(limit[0], range(k), "D", label="limit for large T", **mark)

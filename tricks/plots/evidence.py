@@ -18,6 +18,7 @@ LABELS = {
     "test_accuracy": "test accuracy, %",
     "test_nll": "test NLL, nats",
     "map_50": "mAP at IoU 0.5, %",
+    "pixel_accuracy": "pixel accuracy, %",
     "miou": "mIoU, %",
 }
 Runs = Sequence[Run] | Sequence[dict[str, Any]]  # records, or only their `final` dictionaries
@@ -197,13 +198,12 @@ def progress(
     total: int | None = None,
     *,
     metric: str = "test_accuracy",
-    caption: str = "",
 ) -> Figure:
     """A run as it goes: loss on the left, accuracies or one other metric in percent on the right.
 
     `redraw(rows, title)` takes all rows so far.
     """
-    fig, (left, right) = canvas(2, height=3.6, caption=caption)
+    fig, (left, right) = canvas(2, height=3.6)
     moving = {"marker": "o", "markersize": 4, "animated": True, "clip_on": False}  # the last marker is on the edge
     lines = {"train_loss": left.plot([], [], **moving)[0], metric: right.plot([], [], label="test", **moving)[0]}
     if metric == "test_accuracy":

@@ -1,17 +1,22 @@
 """Figures for slides: PNG, SVG and PDF, 16:9, that say themselves what they show."""
 
 import hashlib
+import io
 import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
 from tricks import ROOT
-from tricks.plots.style import SCREEN_DPI, SIZE, Figure, course_style
+from tricks.plots.style import SCREEN_DPI, SIZE, Figure, course_style, packed
 from tricks.records.store import Run
 
 SLIDE_DPI = 240  # 8 x 4.5 inches are 1920 x 1080 pixels
+SLIDE_COLOURS, SLIDE_ERROR = 16384, 16  # the same of a slide, whose edges have more shades
 OWN = "own"  # the folder in figures/ of what a reader has set up; in a deck, the section that no lesson has
 
 
@@ -46,20 +51,24 @@ def export(
             fig.draw_without_rendering()  # the caption finds its place
             words = slide_text(fig, takeaway, runs)
             fig.reset_layout()
-            formats = {
-                "png": {"dpi": SLIDE_DPI, "metadata": {"Software": None, **words}},
-                "svg": {"metadata": {"Date": None, "Title": words["Title"], "Description": words["Description"]}},
-                "pdf": {"metadata": {"CreationDate": None, "Title": words["Title"], "Subject": words["Description"]}},
+            metadata = {
+                "svg": {"Date": None, "Title": words["Title"], "Description": words["Description"]},
+                "pdf": {"CreationDate": None, "Title": words["Title"], "Subject": words["Description"]},
             }
-            for suffix, options in formats.items():
-                path = folder / f"{name}.{suffix}"
-                partial = folder / f".{name}.{os.getpid()}.{suffix}"  # a full disk must not leave half a slide
-                try:
-                    fig.savefig(partial, **options)
-                    os.replace(partial, path)
-                finally:
-                    partial.unlink(missing_ok=True)
-                paths.append(path)
+            contents = {"png": slide_png(fig, words)}
+            for suffix, fields in metadata.items():
+                file = io.BytesIO()
+                fig.savefig(file, format=suffix, metadata=fields)
+                contents[suffix] = file.getvalue()
+        for suffix, content in contents.items():
+            path = folder / f"{name}.{suffix}"
+            partial = folder / f".{name}.{os.getpid()}.{suffix}"  # a full disk must not leave half a slide
+            try:
+                partial.write_bytes(content)
+                os.replace(partial, path)
+            finally:
+                partial.unlink(missing_ok=True)
+            paths.append(path)
     except OSError as error:
         raise OSError(f"cannot write the slide {name!r} to {folder}: {error}") from error
     finally:
@@ -67,6 +76,17 @@ def export(
         fig.set_dpi(dpi)
         fig.stale = True
     return paths
+
+
+def slide_png(fig: Figure, words: dict[str, str]) -> bytes:
+    """The PNG of a slide with its text fields, packed."""
+    fields, file = PngInfo(), io.BytesIO()
+    for name, text in words.items():
+        fields.add_text(name, text)
+    with Image.open(io.BytesIO(fig.png(SLIDE_DPI, small=False))) as picture:
+        small = packed(picture, SLIDE_COLOURS, SLIDE_ERROR)
+        small.save(file, "png", optimize=True, pnginfo=fields, dpi=(SLIDE_DPI, SLIDE_DPI))
+    return file.getvalue()
 
 
 def export_own(

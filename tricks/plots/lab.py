@@ -28,9 +28,9 @@ class Before(NamedTuple):
 
 
 @styled
-def before_training(before: Before, *, caption: str = "") -> Figure:
+def before_training(before: Before) -> Figure:
     """The learning rate over the run, the target of one picture, and a batch. `redraw(before)`; the classes stay."""
-    fig, (left, middle, right) = canvas(3, height=2.9, caption=caption, width_ratios=[1.15, 1, 1.25])
+    fig, (left, middle, right) = canvas(3, height=2.9, width_ratios=[1.15, 1, 1.25])
     peak, asked, mixed = (heading(ax, fontsize=10) for ax in (left, middle, right))
     (line,) = left.plot([], [], color=COLOURS[0], animated=True, clip_on=False)
     places = range(len(before.classes))

@@ -41,7 +41,6 @@ class Step(NamedTuple):
 @styled
 def ladder(
     panels: Mapping[str, Mapping[str, float | Sequence[Run]]],
-    xlabel: str = "top-1 accuracy, %",
     *,
     order: Sequence[str] = (),
     caption: str = "",
@@ -74,7 +73,7 @@ def ladder(
         reach = [(step.accuracy, step.half if math.isfinite(step.half) else 0) for step in steps]
         ends.append((min(value - half for value, half in reach), max(value + half for value, half in reach)))
         climbed = signed(top.accuracy - bottom.accuracy)
-        ax.set(title=f"{title}: {bottom.accuracy:.2f} → {top.accuracy:.2f} ({climbed})", xlabel=xlabel)
+        ax.set(title=f"{title}: {bottom.accuracy:.2f} → {top.accuracy:.2f} ({climbed})", xlabel="top-1 accuracy, %")
         ax.set_yticks(range(len(labels)), labels)
         ax.grid(axis="y", visible=False)
         values = ax.secondary_yaxis("right")
@@ -177,13 +176,12 @@ def two_orders(
     interaction: float = 0.0,
     *,
     names: tuple[str, str] = ("A", "B"),
-    caption: str = "",
 ) -> Figure:
     """Two tricks whose gains need not add: both ways up, and three answers to what each is worth.
 
     `first` and `second` are their gains alone; together they gain first + second + interaction. `redraw(interaction)`.
     """
-    fig, (left, right) = canvas(2, height=4.0, caption=caption)
+    fig, (left, right) = canvas(2, height=4.0)
     paths = [
         left.plot([], [], "o-", color=colour, animated=True, label=f"{name} first")[0]
         for colour, name in zip(COLOURS, names, strict=False)

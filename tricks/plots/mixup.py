@@ -19,12 +19,12 @@ DARK = ListedColormap(["#003A5C", "#6B2F00"])  # the classes on top of their own
 
 
 @styled
-def mixed_pair(pictures: Any, classes: Sequence[str], mixed: tuple[Any, Any], *, caption: str = "") -> Figure:
+def mixed_pair(pictures: Any, classes: Sequence[str], mixed: tuple[Any, Any]) -> Figure:
     """Two pictures, their mixture between them, and its target (§5.4, eq. 7 and 8).
 
     Pictures are (H, W, 3) in 0..255; `mixed` is (picture, target (K,)). `redraw(mixed)` moves picture and target.
     """
-    fig, axes = canvas(4, height=2.7, caption=caption, width_ratios=[1, 1, 1, 1.15])
+    fig, axes = canvas(4, height=2.7, width_ratios=[1, 1, 1, 1.15])
     first, middle, last, right = axes
     for ax, picture, title in ((first, pictures[0], "$x_i$"), (last, pictures[1], "$x_j$")):
         ax.imshow(np.asarray(picture) / 255)
@@ -51,9 +51,9 @@ def mixed_pair(pictures: Any, classes: Sequence[str], mixed: tuple[Any, Any], *,
 
 
 @styled
-def beta_density(alpha: float = 0.2, *, caption: str = "") -> Figure:
+def beta_density(alpha: float = 0.2) -> Figure:
     """The density of λ ~ Beta(α, α), beside what it means for a batch, against α (§5.4). `redraw(alpha)` moves both."""
-    fig, (left, right) = canvas(2, caption=caption)
+    fig, (left, right) = canvas(2)
     edges = np.linspace(0, 1, 11)
     colours = [COLOURS[1], *[LIGHT] * 8, COLOURS[1]]
     bars = left.bar(edges[:-1], [0.0] * 10, 0.1, align="edge", color=colours, edgecolor="white", animated=True)
@@ -105,20 +105,20 @@ class Plane(NamedTuple):
     probability: Any  # (n, n) of class 1 at `grid(n)`: a row for each height, from below
 
 
-def grid(n: int, limit: float = LIMIT) -> np.ndarray:
-    """The centres of n × n cells of the square [-limit, limit]², (n·n, 2), row by row from below."""
-    centres = limit * ((2 * np.arange(n) + 1) / n - 1)
+def grid(n: int) -> np.ndarray:
+    """The centres of n × n cells of the square [-LIMIT, LIMIT]², (n·n, 2), row by row from below."""
+    centres = LIMIT * ((2 * np.arange(n) + 1) / n - 1)
     x, y = np.meshgrid(centres, centres)
     return np.stack([x.ravel(), y.ravel()], axis=1)
 
 
 @styled
-def decision_map(plane: Plane, *, caption: str = "") -> Figure:
+def decision_map(plane: Plane) -> Figure:
     """Points and targets that a network is trained on, beside the probabilities that it then gives to the plane.
 
     The line is the decision boundary, where both classes have ½. `redraw(plane)` takes another plane.
     """
-    fig, (left, right) = canvas(2, height=3.8, caption=caption)
+    fig, (left, right) = canvas(2, height=3.8)
     square = (-LIMIT, LIMIT)
     share = {"vmin": 0, "vmax": 1, "animated": True}
     marks = {"c": [], "linewidth": 0, "antialiased": False, **share}  # few colours make a small PNG

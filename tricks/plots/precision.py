@@ -15,13 +15,13 @@ ONE_FORMAT = dict(zip(FORMATS, (GREY, COLOURS[0], COLOURS[1]), strict=True))  # 
 
 
 @styled
-def number_lines(value: float = 0.1, *, caption: str = "") -> Figure:
+def number_lines(value: float = 0.1) -> Figure:
     """The numbers of fp32, fp16 and bf16 around `value`, above the range of each format. `redraw(value)` moves there.
 
     The upper axis counts from `value` in spacings of the coarser of fp16 and bf16. ValueError unless value > 0.
     """
     half = 2.6  # of the upper axis' width, in those spacings
-    fig, (near, whole) = canvas(rows=2, height=5.4, caption=caption, gridspec_kw={"height_ratios": (3, 2)})
+    fig, (near, whole) = canvas(rows=2, height=5.4, gridspec_kw={"height_ratios": (3, 2)})
     places = dict(zip(FORMATS, (2, 1, 0), strict=True))
     moving = {}
     for form, place in places.items():

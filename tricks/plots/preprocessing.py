@@ -31,22 +31,15 @@ def images_grid(images: Sequence[Any], titles: Sequence[str] = (), *, columns: i
     return fig
 
 
-def preprocessing(steps: Sequence[tuple[str, Any]], *, columns: int = 6, caption: str = "") -> Figure:
-    """The steps of §2.1 on one picture, numbered from 0 (the picture as it is): (what was done, picture after it)."""
-    titles = [f"{n}. {name}\n{np.shape(image)[1]} × {np.shape(image)[0]} px" for n, (name, image) in enumerate(steps)]
-    rows = math.ceil(len(steps) / columns)
-    return images_grid([image for _, image in steps], titles, columns=math.ceil(len(steps) / rows), caption=caption)
-
-
 @styled
-def colour_clouds(before: Any, after: Any, *, caption: str = "") -> Figure:
+def colour_clouds(before: Any, after: Any) -> Figure:
     """The pixels of a picture in RGB, before (grey) and after (in their colour) a change; an arrow joins the means.
 
     Both are (N, 3), in 0..255. `redraw(after)` moves the second.
     """
     before = np.asarray(before, float)
     arrow = {"arrowstyle": "-|>", "color": INK, "linewidth": 2, "mutation_scale": 16, "shrinkA": 0, "shrinkB": 0}
-    fig, axes = canvas(2, caption=caption)
+    fig, axes = canvas(2)
     moving = []
     for ax, channel, name in zip(axes, (1, 2), ("green", "blue"), strict=True):
         ax.scatter(before[:, 0], before[:, channel], s=6, color=LIGHT, linewidth=0)
@@ -76,13 +69,12 @@ def contour_paths(
     ylim: tuple[float, float],
     xlabel: str = "weight $w_1$",
     ylabel: str = "weight $w_2$",
-    caption: str = "",
 ) -> Figure:
     """Contours of a loss in the plane, and where optimisers went: label -> (n, 2) points.
 
     `loss(x, y)` takes arrays of one shape. `redraw(paths)` takes new paths with the same labels.
     """
-    fig, ax = canvas(caption=caption)
+    fig, ax = canvas()
     x, y = np.meshgrid(np.linspace(*xlim, 120), np.linspace(*ylim, 120))
     z = np.asarray(loss(x, y))
     levels = np.quantile(z, np.linspace(0, 1, 16) ** 1.5)

@@ -19,14 +19,13 @@ def schedule(
     steps_per_epoch: int = 100,
     *,
     log: bool = False,
-    caption: str = "",
 ) -> Figure:
     """Learning rate against epochs (Fig. 3a), with `log` again on a logarithmic axis.
 
     `redraw(recipes)` takes other recipes with the same labels.
     """
     recipes = _by_label(recipes)
-    fig, axes = canvas(2 if log else 1, squeeze=False, caption=caption)
+    fig, axes = canvas(2 if log else 1, squeeze=False)
     axes = axes[0]
     lines = {label: [ax.plot([], [], label=label, animated=True)[0] for ax in axes] for label in recipes}
     for ax, scale in zip(axes, ("linear", "log"), strict=False):
@@ -70,14 +69,12 @@ def bowl_rates(kind: str, peak: float = 0.4, first_decay: float = 0.25) -> list[
 
 
 @styled
-def distance_and_noise(
-    peak: float = 0.4, first_decay: float = 0.25, flat: float = 0.02, *, caption: str = ""
-) -> Figure:
+def distance_and_noise(peak: float = 0.4, first_decay: float = 0.25, flat: float = 0.02) -> Figure:
     """What a schedule trades (§5.1): on a noisy quadratic, the distance left, the noise, and the loss, their sum.
 
     One direction of curvature 1, one of curvature `flat`; exact (`noisy_quadratic`). `redraw(peak, first_decay, flat)`.
     """
-    fig, axes = canvas(3, sharey=True, height=4.0, caption=caption)
+    fig, axes = canvas(3, sharey=True, height=4.0)
     kinds = {"step": COLOURS[0], "cosine": COLOURS[1], "constant": GREY}
     lines = {
         kind: [ax.plot([], [], color=colour, label=kind, animated=True)[0] for ax in axes]

@@ -40,11 +40,11 @@ def fates(predicted: Any, truth: Any) -> np.ndarray:
 
 
 @styled
-def masks(picture: Any, labels: Mapping[str, Any], *, caption: str = "") -> Figure:
+def masks(picture: Any, labels: Mapping[str, Any]) -> Figure:
     """A picture uint8 (H, W, 3) beside masks of it, title -> (H, W): 0 stays grey, every other number has a colour."""
     height, width = np.shape(picture)[:2]
     columns = 1 + len(labels)
-    fig, axes = canvas(columns, height=8 / columns * height / width + (0.6 if caption else 0.3), caption=caption)
+    fig, axes = canvas(columns, height=8 / columns * height / width + 0.3)
     images = {
         "the picture": np.asarray(picture),
         **{name: painted(grey(picture), mask) for name, mask in labels.items()},
@@ -63,7 +63,7 @@ def bare(ax: Axes) -> Axes:
 
 
 @styled
-def counted(truth: Any, predicted: Any, classes: Sequence[str], *, caption: str = "") -> Figure:
+def counted(truth: Any, predicted: Any, classes: Sequence[str]) -> Figure:
     """True and predicted classes (H, W) of a few pixels, and the confusion matrix that counts them.
 
     Wrong pixels are framed. A class's IoU is its number on the diagonal over the sum of its row and column, the
@@ -72,7 +72,7 @@ def counted(truth: Any, predicted: Any, classes: Sequence[str], *, caption: str 
     truth, predicted = np.asarray(truth, int), np.asarray(predicted, int)
     matrix = np.zeros((len(classes), len(classes)), int)
     np.add.at(matrix, (truth, predicted), 1)
-    fig, (left, middle, right) = canvas(3, height=3.3, caption=caption)
+    fig, (left, middle, right) = canvas(3, height=3.3)
     shades = ListedColormap([LIGHT, *COLOURS[: len(classes) - 1]])
     for ax, values, title in ((left, truth, "truth"), (middle, predicted, "prediction")):
         ax.imshow(values, cmap=shades, vmin=-0.5, vmax=len(classes) - 0.5, alpha=0.55)
@@ -94,12 +94,12 @@ def counted(truth: Any, predicted: Any, classes: Sequence[str], *, caption: str 
 
 
 @styled
-def windows(readings: Mapping[str, tuple[Any, int]], *, caption: str = "") -> Figure:
+def windows(readings: Mapping[str, tuple[Any, int]]) -> Figure:
     """What one output reads of a grid, as heat maps: label -> ((n, n) weights, step between outputs in the grid).
 
     Dots stand where outputs are computed, so that one sees how far apart neighbours read.
     """
-    fig, axes = canvas(len(readings), height=8 / len(readings) + 1.0, caption=caption, squeeze=False)
+    fig, axes = canvas(len(readings), height=8 / len(readings) + 1.0, squeeze=False)
     for ax, (label, (weights, step)) in zip(axes.flat, readings.items(), strict=True):
         weights = np.asarray(weights, float)
         side, middle = len(weights), len(weights) // 2
@@ -124,7 +124,7 @@ def windows(readings: Mapping[str, tuple[Any, int]], *, caption: str = "") -> Fi
 
 
 @styled
-def feature_maps(picture: Any, maps: Mapping[str, tuple[Any, int]], *, caption: str = "") -> Figure:
+def feature_maps(picture: Any, maps: Mapping[str, tuple[Any, int]]) -> Figure:
     """A picture beside one channel of feature maps of it: label -> ((h, w) values, how far apart they are).
 
     Distances are in places of the finest map. All maps share one colour scale. Framed are the places at which the
@@ -132,7 +132,7 @@ def feature_maps(picture: Any, maps: Mapping[str, tuple[Any, int]], *, caption: 
     """
     height, width = np.shape(picture)[:2]
     columns = 1 + len(maps)
-    fig, axes = canvas(columns, height=8 / columns * height / width + (0.95 if caption else 0.7), caption=caption)
+    fig, axes = canvas(columns, height=8 / columns * height / width + 0.7)
     values = np.concatenate([np.ravel(grid) for grid, _ in maps.values()])
     coarsest, spacing = max(maps.values(), key=lambda pair: pair[1])
     y, x = spacing * np.mgrid[0 : len(coarsest), 0 : np.shape(coarsest)[1]]
@@ -164,8 +164,6 @@ def coarse_truth(
     by_stride: Mapping[int, Any],
     scores: Mapping[str, Mapping[int, float]],
     output_stride: int = 32,
-    *,
-    caption: str = "",
 ) -> Figure:
     """The mask that is left of the truth on a coarse grid, and what it scores against the output stride.
 
@@ -173,7 +171,7 @@ def coarse_truth(
     `redraw(output_stride)`.
     """
     shape: Any = {"gridspec_kw": {"width_ratios": (1.25, 1)}}
-    fig, (left, right) = canvas(2, height=3.9, caption=caption, **shape)
+    fig, (left, right) = canvas(2, height=3.9, **shape)
     base = grey(picture)
     image = bare(left).imshow(base, interpolation="nearest", animated=True)
     left.set_title(" ", fontsize=11)  # keeps the place of the words that stand there

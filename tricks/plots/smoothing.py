@@ -9,13 +9,13 @@ from tricks.plots.style import COLOURS, GREY, LIGHT, Figure, canvas, styled, wit
 
 
 @styled
-def optimal_gap(eps: float = 0.1, K: int = 10, *, caption: str = "") -> Figure:
+def optimal_gap(eps: float = 0.1, K: int = 10) -> Figure:
     """The smoothed target and the softmax that reaches it, beside the optimal logit gap against ε (§5.2, Fig. 4a).
 
     `redraw(eps, K)` moves both.
     """
     shown = 10  # classes: those beyond look like the last
-    fig, (left, right) = canvas(2, caption=caption)
+    fig, (left, right) = canvas(2)
     bars = left.bar(range(shown), [0.0] * shown, color=COLOURS[0], animated=True, label="smoothed target")
     (dots,) = left.plot(
         [], [], "o", color=COLOURS[1], markersize=8, animated=True, label="softmax of the optimal logits"

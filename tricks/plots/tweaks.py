@@ -16,7 +16,7 @@ NUMBERS = 8  # distinct weights that a map can name
 
 
 @styled
-def coverage(maps: Mapping[str, Any], *, columns: int = 0, caption: str = "") -> Figure:
+def coverage(maps: Mapping[str, Any], *, columns: int = 0) -> Figure:
     """How much each input position counts in the outputs, as heat maps: label -> (H, W), 1 being an even reading.
 
     The first position of each weight carries its number. Positions that count nothing are orange, and each title says
@@ -26,7 +26,7 @@ def coverage(maps: Mapping[str, Any], *, columns: int = 0, caption: str = "") ->
     columns = columns or len(maps)
     rows = math.ceil(len(maps) / columns)
     side = 0.82 * SIZE[0] / columns  # inches
-    fig, axes = canvas(columns, rows, height=rows * (side + 0.75), caption=caption, squeeze=False)
+    fig, axes = canvas(columns, rows, height=rows * (side + 0.75), squeeze=False)
     blues = matplotlib.colormaps["Blues"].with_extremes(bad="#F3B184")
     drawn = []
     for ax, weights in zip(axes.flat, maps.values(), strict=False):
@@ -64,9 +64,9 @@ def coverage(maps: Mapping[str, Any], *, columns: int = 0, caption: str = "") ->
 
 
 @styled
-def receptive_field(profiles: Mapping[str, Sequence[float]], *, caption: str = "") -> Figure:
+def receptive_field(profiles: Mapping[str, Sequence[float]]) -> Figure:
     """How much each pixel column counts in one output: label -> weights of adjacent columns, an odd number of them."""
-    fig, ax = canvas(height=3.6, caption=caption)
+    fig, ax = canvas(height=3.6)
     for i, ((label, weights), colour) in enumerate(zip(profiles.items(), cycle(COLOURS), strict=False)):
         edges = np.arange(len(weights) + 1) - len(weights) / 2
         width = 2 + 1.5 * (len(profiles) - 1 - i)  # where two coincide, both are seen
@@ -77,12 +77,12 @@ def receptive_field(profiles: Mapping[str, Sequence[float]], *, caption: str = "
 
 
 @styled
-def part_costs(costs: Mapping[str, Mapping[str, float]], *, caption: str = "") -> Figure:
+def part_costs(costs: Mapping[str, Mapping[str, float]]) -> Figure:
     """Multiply-adds of each part of some networks: label -> part -> number.
 
     A bar that differs from the same part of the network before says by how much.
     """
-    fig, ax = canvas(caption=caption)
+    fig, ax = canvas()
     parts = list(next(iter(costs.values())))
     width = 0.8 / len(costs)
     before: Mapping[str, float] = {}

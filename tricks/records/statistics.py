@@ -13,14 +13,14 @@ from tricks.recipe import SAMPLE_IMAGES
 from tricks.records.store import Run
 
 
-def t_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
-    """(mean, half-width) of Student's t-interval for the mean; the half-width is infinite for a single value."""
+def t_interval(values: Sequence[float]) -> tuple[float, float]:
+    """(mean, half-width) of Student's 95 % t-interval for the mean; the half-width is infinite for a single value."""
     n = len(values)
     mean = math.fsum(values) / n
     if n < 2:
         return mean, math.inf
     sd = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1))
-    return mean, float(stdtrit(n - 1, (1 + level) / 2)) * sd / math.sqrt(n)
+    return mean, float(stdtrit(n - 1, 0.975)) * sd / math.sqrt(n)
 
 
 def plus_minus(values: Sequence[float], digits: int = 2) -> str:
@@ -150,9 +150,10 @@ def caption(runs: Sequence[Run], *, curve: bool = False) -> str:
     )
 
 
-def lead(new: Sequence[Run], old: Sequence[Run], metric: str = "test_accuracy") -> Any:
-    """`new − old` of a metric of the rows, epoch by epoch, for the seeds that both arms have: (seeds, epochs)."""
-    return np.array([[a[metric] - b[metric] for a, b in zip(x.rows, y.rows, strict=True)] for x, y in paired(new, old)])
+def lead(new: Sequence[Run], old: Sequence[Run]) -> Any:
+    """Test accuracy of `new − old`, in points, epoch by epoch, for the seeds that both arms have: (seeds, epochs)."""
+    rows = [zip(x.rows, y.rows, strict=True) for x, y in paired(new, old)]
+    return np.array([[a["test_accuracy"] - b["test_accuracy"] for a, b in pair] for pair in rows])
 
 
 def same_seeds(arms: Mapping[str, Sequence[Run]]) -> dict[str, list[Run]]:
@@ -176,6 +177,6 @@ def power(effect: float, sd: float, n: Any) -> Any:
     return 1 - ncfdtr(1, n - 1, n * (effect / sd) ** 2, stdtrit(n - 1, 0.975) ** 2)
 
 
-def seeds_for(effect: float, sd: float, goal: float = 0.8, most: int = 1_000) -> int:
-    """The smallest number of seeds at which `power` reaches `goal`; `most` if that many are not enough."""
-    return bisect_left(range(most), goal, lo=2, key=lambda n: float(power(effect, sd, n)))
+def seeds_for(effect: float, sd: float) -> int:
+    """The smallest number of seeds at which `power` reaches 80 %; 1,000 if that many are not enough."""
+    return bisect_left(range(1_000), 0.8, lo=2, key=lambda n: float(power(effect, sd, n)))
