@@ -18,12 +18,11 @@ from pptx.util import Inches, Pt
 
 from tricks import ROOT
 from tricks.data.files import write_atomic
-from tricks.plots.export import figures_folder
+from tricks.plots.export import OWN, figures_folder
 from tricks.records import paper
 from tricks.records.store import nearest_name
 
 LESSONS = ROOT / "notebooks" / "src"
-OWN = "own"  # the section of figures that no lesson exports, and their folder below figures/
 OWN_HEADING = "Your own figures"
 
 NAME = "Bag of tricks, by hand"
