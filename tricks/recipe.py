@@ -31,6 +31,8 @@ _RANGES = {  # field: lowest and highest value that makes sense
     "weight_decay": (0.0, 1.0),
     "label_smoothing": (0.0, 0.9999),
     "mixup_alpha": (0.0, 100.0),
+    "cutmix_alpha": (0.0, 100.0),
+    "ema_decay": (0.0, 0.99999),
     "temperature": (0.0, 1000.0),
     "distill_weight": (0.0, 1000.0),
     "folds": (3, 100),
@@ -121,11 +123,13 @@ class Recipe(_Values):
     momentum: float = 0.9  # §2 Nesterov
     weight_decay: float = 5e-4  # §2 λ; the paper gives no value
     no_bias_decay: bool = False  # §3.1 decay only the weights of convolutions and linear layers
+    ema_decay: float = 0.0  # after the bag: memory of the averaged weights that are evaluated; 0: none
     amp: bool = False  # §3.2 mixed precision, where the device has it
     amp_dtype: str = "auto"  # §3.2 16-bit type of amp; auto: bfloat16, or float16 where a GPU lacks it
     # targets
     label_smoothing: float = 0.0  # §5.2 ε
     mixup_alpha: float = 0.0  # §5.4 α of Beta(α, α)
+    cutmix_alpha: float = 0.0  # after the bag: α of Beta(α, α) of CutMix
     teacher: str = ""  # §5.3 name of the net that teaches; "": no distillation
     temperature: float = 20.0  # §5.3 T
     distill_weight: float = 1.0  # §5.3 factor before T² · soft loss; eq. 6 has 1

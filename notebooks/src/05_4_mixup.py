@@ -40,7 +40,7 @@ from tricks.records.statistics import caption, compare, overconfidence, plus_min
 from tricks.studies.arms import COSINE
 from tricks.studies.studies import arm
 from tricks.targets import one_hot, soft_cross_entropy
-from tricks.train import draw_mixup, epochs
+from tricks.train import draw_mixing, epochs
 from tricks.train import predict as logits_of
 
 # %% [markdown]
@@ -183,7 +183,7 @@ print(f"largest difference if only y_i is smoothed: {(one_smoothed - smooth(targ
 
 # %%
 show(epochs, around="# mixup", context=2)
-show(draw_mixup)
+show(draw_mixing)
 
 # %% [markdown]
 # ## Two pictures
@@ -300,7 +300,7 @@ def lowest_loss_of(run):
     recipe, steps = run.recipe, run.meta["train_images"] // run.recipe.batch_size
     if not recipe.mixup_alpha:
         return 0.0
-    lam = np.array([lam for lam, _ in draw_mixup(recipe, run.seed, recipe.epochs - 1, steps, "cpu")])
+    lam = np.array([drawn.lam for drawn in draw_mixing(recipe, run.seed, recipe.epochs - 1, steps, "cpu")])
     different = (1 - 1 / recipe.batch_size) * 0.9  # the partner is another picture, and of another of ten classes
     return different * float(np.mean(entr(lam) + entr(1 - lam)))
 
