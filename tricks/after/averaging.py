@@ -19,6 +19,7 @@ def average_(average: nn.Module, model: nn.Module, decay: float) -> None:
     An exponential moving average of the weights (Polyak and Juditsky 1992, in the form of Tarvainen and Valpola 2017).
     It remembers about 1 / (1 − d) steps.
     """
-    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
+    for ours, theirs in zip(average.parameters(), model.parameters(), strict=True):
+        ours.lerp_(theirs, 1 - decay)
     for ours, theirs in zip(average.buffers(), model.buffers(), strict=True):
         ours.copy_(theirs)
