@@ -44,8 +44,7 @@ from tricks.records.store import load_all
 from tricks.schedules import cosine_lr, lr_at, warmup
 from tricks.studies.arms import COSINE
 from tricks.studies.studies import arm
-from tricks.train import epochs
-from tricks.train import predict as logits_of
+from tricks.train import epochs, evaluate
 
 # %% [markdown]
 # ## Is everything here?
@@ -189,7 +188,7 @@ meaning = {
     "test_nll": "nats per test image; guessing among ten classes gives 2.303",
 }
 table([{"number": key, "value": rows[-1][key], "meaning": text} for key, text in meaning.items()])
-live_accuracy = metrics.accuracy(*logits_of(parts.model, parts.test))
+live_accuracy = metrics.accuracy(*evaluate(parts.model, parts.test))
 print(f"Result: {live_accuracy:.2f} % of all {len(dataset.test.labels):,} test images of {dataset.source}")
 
 # %% [markdown]

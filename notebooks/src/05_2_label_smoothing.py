@@ -34,8 +34,7 @@ from tricks.records.statistics import caption, compare, overconfidence, plus_min
 from tricks.studies.arms import SMOOTH
 from tricks.studies.studies import arm
 from tricks.targets import one_hot, soft_cross_entropy
-from tricks.train import epochs
-from tricks.train import predict as logits_of
+from tricks.train import epochs, evaluate
 
 # %% [markdown]
 # ## The problem: a target out of reach
@@ -270,7 +269,7 @@ reliability(full, caption=caption(without + with_it))
 # %%
 dataset = load_data()
 recipe, parts, rows = live_run(SMOOTH, dataset)
-logits, labels = logits_of(parts.model, parts.test)
+logits, labels = evaluate(parts.model, parts.test)
 gap = metrics.logit_gap(logits).mean()
 print(f"mean gap of the live network: {gap:.2f}, optimum at ε = 0.1: {theoretical_gap(0.1, 10):.2f}")
 

@@ -39,8 +39,7 @@ from tricks.records.statistics import caption, compare, plus_minus, t_interval, 
 from tricks.studies.arms import DISTILL, SMOOTH
 from tricks.studies.studies import arm
 from tricks.targets import one_hot, soft_cross_entropy
-from tricks.train import epochs
-from tricks.train import predict as logits_of
+from tricks.train import epochs, evaluate
 
 dataset = load_data()
 K = len(dataset.classes)
@@ -59,7 +58,7 @@ teacher = teacher_for(recipe, dataset)
 clear_output(wait=True)  # its epochs, which are printed only the first time
 
 parts = prepare(short(SMOOTH, dataset.name), 0, dataset)  # a student without a teacher, not trained yet
-r, labels = (part.cpu() for part in logits_of(teacher, parts.test_sample))
+r, labels = (part.cpu() for part in evaluate(teacher, parts.test_sample))
 r = r.double()  # (2000, 10): the teacher's logits on a sample of the test pictures
 print(f"{recipe.teacher}, {recipe.train_images:,} pictures × {recipe.epochs} epochs:", end=" ")
 print(f"{metrics.accuracy(r, labels):.1f} % of {len(labels):,} test pictures right")
@@ -230,7 +229,7 @@ entropies(torch.logspace(0, math.log10(50), 60, dtype=torch.float64))
 
 # %%
 next(epochs(short(SMOOTH, dataset.name), parts))
-z = logits_of(parts.model, parts.test_sample)[0].cpu().double()
+z = evaluate(parts.model, parts.test_sample)[0].cpu().double()
 print(f"student after one epoch: {metrics.accuracy(z, labels):.1f} %, teacher: {metrics.accuracy(r, labels):.1f} %")
 
 
@@ -438,7 +437,7 @@ guess.reveal(ours)
 
 # %%
 recipe, parts, rows = live_run(DISTILL, dataset)
-z = logits_of(parts.model, parts.test_sample)[0].cpu().double()
+z = evaluate(parts.model, parts.test_sample)[0].cpu().double()
 agree = 100 * (z.argmax(1) == r.argmax(1)).double().mean()
 print(f"teacher {metrics.accuracy(r, labels):.1f} % right, student {metrics.accuracy(z, labels):.1f} %,", end=" ")
 print(f"they answer alike on {agree:.1f} % of {len(z):,} test pictures")

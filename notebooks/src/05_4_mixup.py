@@ -40,8 +40,7 @@ from tricks.records.statistics import caption, compare, overconfidence, plus_min
 from tricks.studies.arms import COSINE
 from tricks.studies.studies import arm
 from tricks.targets import one_hot, soft_cross_entropy
-from tricks.train import draw_mixup, epochs
-from tricks.train import predict as logits_of
+from tricks.train import draw_mixup, epochs, evaluate
 
 # %% [markdown]
 # ## The problem: nothing is asked between the pictures
@@ -506,7 +505,7 @@ for x, y in parts.clean_sample:
             answer = parts.model(mixed).argmax(1)
         against_first.append((answer == y).float())
         against_heavier.append((answer == (y if lam >= 0.5 else y[perm])).float())
-logits, y = logits_of(parts.model, parts.clean_sample)
+logits, y = evaluate(parts.model, parts.clean_sample)
 print(f"clean pictures:                        {metrics.accuracy(logits, y):.1f} %")
 print(f"mixed, counted against y_i:            {100 * torch.cat(against_first).mean():.1f} %")
 print(f"mixed, counted against the heavier:    {100 * torch.cat(against_heavier).mean():.1f} %")

@@ -43,8 +43,7 @@ from tricks.records.statistics import (
 )
 from tricks.studies.arms import ARMS, PILOTS, STACK
 from tricks.studies.studies import arm
-from tricks.train import epochs
-from tricks.train import predict as logits_of
+from tricks.train import epochs, evaluate
 
 # %% [markdown]
 # ## The stack
@@ -471,7 +470,7 @@ def answers_right(name, seed):
     """Train a short version of an arm; which test pictures it gets right."""
     print(name, end=". ")
     parts = live_run(ARMS[name], dataset, seed, share=0.5).parts
-    logits, labels = logits_of(parts.model, parts.test)
+    logits, labels = evaluate(parts.model, parts.test)
     return logits.argmax(1) == labels
 
 
