@@ -19,7 +19,7 @@ LAYERS = (  # a module imports only from layers above its own
     {"recipe", "schedules", "paper"},
     {"runs", "targets", "distill", "parameters", "models", "data", "augment", "metrics", "process"},
     {"train", "studies", "figures", "cost", "transfer"},
-    {"notebook", "deck", "trial"},
+    {"notebook", "deck", "lab_run"},
     {"lab", "__main__"},
 )
 NEIGHBOURS = {  # exceptions within a layer

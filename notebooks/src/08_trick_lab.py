@@ -20,8 +20,8 @@ from scipy.special import stdtrit
 
 from tricks.course import cost
 from tricks.course.lab import Lab
+from tricks.course.lab_run import nearest
 from tricks.course.lesson import check, short, show, table
-from tricks.course.trial import nearest
 from tricks.plots.evidence import response
 from tricks.plots.export import export
 from tricks.recipe import BASELINE, changes
