@@ -24,7 +24,7 @@ from tricks.recipe import BASELINE
 from tricks.records import make, store
 from tricks.records.make import prepare
 from tricks.targets import one_hot, soft_cross_entropy
-from tricks.train import draw_mixing, epochs, predict
+from tricks.train import draw_mixing, epochs, evaluate
 
 TINY = replace(BASELINE, epochs=3, batch_size=16, train_images=64, lr=0.05)
 
@@ -201,7 +201,7 @@ def test_the_average_is_evaluated_and_kept_and_training_is_as_without_it(own_cac
     rows, without = list(epochs(recipe, parts)), train_rows(plain_recipe)
     assert [row["train_loss"] for row in rows] == [row["train_loss"] for row in without]
     assert [row["test_nll"] for row in rows] != [row["test_nll"] for row in without]
-    logits, y = predict(parts.judged, parts.test)
+    logits, y = evaluate(parts.judged, parts.test)
     assert rows[-1]["test_nll"] == pytest.approx(float(nn.functional.cross_entropy(logits, y)), rel=1e-5)
     finished = make.run(recipe, 0)
     assert finished.final["nll"] == pytest.approx(

@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 
 from tricks import ROOT, augment, process, train
-from tricks.course.sliders import sliders
+from tricks.course.lesson import sliders
 from tricks.data.loader import DeviceLoader
 from tricks.data.sets import Split, load
 from tricks.plots import smoothing

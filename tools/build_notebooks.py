@@ -9,6 +9,9 @@ to the end of that block, is kept in `solutions/` and becomes `...  # your code`
 (`# %% tags=["solution"]`) is only in `solutions/`. `check` says "not yet" to `...`, so both notebooks run to the end;
 in `solutions/` each check has to say exact or close.
 
+How a cell is folded. Tagged `hide-input` (`# %% tags=["hide-input"]`) it is collapsed, its output is not: imports, and
+bookkeeping that is not the lesson.
+
     python tools/build_notebooks.py [NAME ...] [--jobs N]     build; NAME is the start of a lesson's name, such as 05_2
     python tools/build_notebooks.py --check                   compare sources with built notebooks, execute nothing
     python tools/build_notebooks.py --refresh                 rewrite what `show` displayed in built notebooks
@@ -41,7 +44,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from traitlets import default
 
 from tricks import ROOT
-from tricks.course.lesson import shown
+from tricks.course.lesson import shown, shown_loop
 from tricks.data import pennfudan
 from tricks.data.files import DataError, write_atomic
 from tricks.data.sets import load
@@ -54,6 +57,10 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"file_extension": ".py", "mimetype": "text/x-python", "name": "python"},
 }
+
+
+SHOW = {"show": shown, "show_loop": shown_loop}  # call in a lesson: what gives the text that it displays
+FOLDED = {"source_hidden": True}  # what JupyterLab knows as a collapsed cell; `hide-input` is MyST-NB's word for it
 
 
 class BuildError(Exception):
@@ -75,8 +82,13 @@ def parse(text: str, solutions: bool) -> nbformat.NotebookNode:
         new = nbformat.v4.new_code_cell if cell.cell_type == "code" else nbformat.v4.new_markdown_cell
         position = len(notebook.cells)
         key = hashlib.sha256(f"{position}\n{content}".encode()).hexdigest()[:12]
-        notebook.cells.append(new(content, id=key, metadata={"tags": tags} if tags else {}))
+        notebook.cells.append(new(content, id=key, metadata=metadata(tags)))
     return notebook
+
+
+def metadata(tags: list[str]) -> dict[str, Any]:
+    """A cell's metadata: its tags, and that it is folded if one of them is `hide-input`."""
+    return {**({"tags": tags} if tags else {}), **({"jupyter": FOLDED} if "hide-input" in tags else {})}
 
 
 def blanked(code: str) -> str:
@@ -157,7 +169,7 @@ def publish(notebook: nbformat.NotebookNode) -> str:
     notebook.metadata = nbformat.from_dict(METADATA)  # without widget state and the version of this Python
     count = 0
     for cell in notebook.cells:
-        cell.metadata = {key: value for key, value in cell.metadata.items() if key == "tags"}
+        cell.metadata = nbformat.from_dict(metadata(cell.metadata.get("tags", [])))
         if cell.cell_type == "code":
             count += 1
             cell.execution_count = count
@@ -179,8 +191,8 @@ def faults(notebook: nbformat.NotebookNode) -> list[str]:
     if set(notebook.metadata) != set(METADATA):
         found.append(f"metadata is {sorted(notebook.metadata)}, must be {sorted(METADATA)}")
     for i, cell in enumerate(notebook.cells):
-        if set(cell.metadata) - {"tags"}:
-            found.append(f"cell {i}: metadata {sorted(set(cell.metadata) - {'tags'})}")
+        if cell.metadata != (wanted := metadata(cell.metadata.get("tags", []))):
+            found.append(f"cell {i}: metadata is {dict(cell.metadata)}, must be {wanted}")
         if cell.cell_type != "code":
             continue
         count += 1
@@ -287,7 +299,7 @@ def shown_sources(notebook: nbformat.NotebookNode) -> Iterator[tuple[str, Any, s
             continue
         body = ast.parse(cell.source).body
         values = [line.value for line in body if isinstance(line, ast.Expr) and isinstance(line.value, ast.Call)]
-        calls = [ast.unparse(call) for call in values if ast.unparse(call.func) == "show"]
+        calls = [ast.unparse(call) for call in values if ast.unparse(call.func) in SHOW]
         found = [
             output for output in outputs(cell) if "\n````python\n" in output.get("data", {}).get("text/markdown", "")
         ]
@@ -298,7 +310,7 @@ def shown_sources(notebook: nbformat.NotebookNode) -> Iterator[tuple[str, Any, s
         try:
             imports: list[ast.stmt] = [line for line in body if isinstance(line, ast.Import | ast.ImportFrom)]
             exec(compile(ast.Module(imports, []), f"cell {i}", "exec"), names)
-            now = [eval(call, {**names, "show": shown}) for call in calls]
+            now = [eval(call, {**names, **SHOW}) for call in calls]
         except Exception as error:
             raise BuildError(f"cell {i}: {type(error).__name__}: {error}") from error
         yield from zip([f"cell {i}: {call}" for call in calls], found, now, strict=True)

@@ -62,7 +62,7 @@ class Parts(NamedTuple):
 
 
 @contextlib.contextmanager
-def knobs_named(recipe: Recipe | Transfer, checkpoint: Path | None) -> Iterator[None]:
+def full_memory_explained(recipe: Recipe | Transfer, checkpoint: Path | None) -> Iterator[None]:
     """When the device runs out of memory inside, a MemoryError says which fields to lower."""
     try:
         yield
@@ -73,18 +73,18 @@ def knobs_named(recipe: Recipe | Transfer, checkpoint: Path | None) -> Iterator[
         raise MemoryError(f"the device is out of memory: {advice}{more}{kept}") from error
 
 
-def names_the_knob(loop: Callable[P, Generator[Row, None, None]]) -> Callable[P, Generator[Row, None, None]]:
-    """Decorator of `epochs`, which is also called by itself: see `knobs_named`."""
+def explains_full_memory(loop: Callable[P, Generator[Row, None, None]]) -> Callable[P, Generator[Row, None, None]]:
+    """Decorator of `epochs`, which is also called by itself: see `full_memory_explained`."""
 
     @wraps(loop)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> Generator[Row, None, None]:
-        with knobs_named(cast(Recipe | Transfer, args[0]), cast(Path | None, kwargs.get("checkpoint"))):
+        with full_memory_explained(cast(Recipe | Transfer, args[0]), cast(Path | None, kwargs.get("checkpoint"))):
             yield from loop(*args, **kwargs)
 
     return guarded
 
 
-@names_the_knob
+@explains_full_memory
 def epochs(
     recipe: Recipe, parts: Parts, *, seed: int = 0, checkpoint: Path | None = None
 ) -> Generator[Row, None, None]:
@@ -168,8 +168,8 @@ def draw_mixing(recipe: Recipe, seed: int, epoch: int, steps: int, device: torch
 
 def measure(model: nn.Module, losses: Tensor, clean_sample: Loader, test_sample: Loader) -> Row:
     """An epoch's numbers: its mean training loss, and accuracy (%) and NLL (nats) on samples, without augmentation."""
-    train_logits, train_y = predict(model, clean_sample)
-    test_logits, test_y = predict(model, test_sample)
+    train_logits, train_y = evaluate(model, clean_sample)
+    test_logits, test_y = evaluate(model, test_sample)
     return {
         "train_loss": float(process.all_reduce(losses.mean())) / process.world()[1],
         "train_accuracy": metrics.accuracy(train_logits, train_y),
@@ -179,7 +179,7 @@ def measure(model: nn.Module, losses: Tensor, clean_sample: Loader, test_sample:
 
 
 @torch.no_grad()
-def predict(model: nn.Module, loader: Loader) -> tuple[Tensor, Tensor]:
+def evaluate(model: nn.Module, loader: Loader) -> tuple[Tensor, Tensor]:
     """Logits (N, K) and labels (N,) of a whole loader in float32, over all processes; the model is in eval mode."""
     model = plain(model).eval()
     process.share_buffers(model)

@@ -19,7 +19,7 @@
 #
 # In JupyterLab, Shift+Enter runs a cell and goes to the next; *Run → Run All Cells* runs the whole lesson.
 
-# %%
+# %% tags=["hide-input"]
 import math
 import sys
 from dataclasses import replace
@@ -29,23 +29,16 @@ import numpy as np
 from IPython.display import display
 from scipy.special import stdtrit
 
-from tricks import ROOT, metrics, precision, process
-from tricks.course.lesson import budget, check, live_run, predict, show, table
-from tricks.course.sliders import sliders
+from tricks import ROOT, metrics, precision, process, schedules, train
+from tricks.course.lesson import budget, check, live_run, predict, show, show_loop, slide, sliders, table
 from tricks.data.sets import find, load
-from tricks.plots.evidence import curves
-from tricks.plots.export import export
-from tricks.plots.preprocessing import images_grid
+from tricks.plots import evidence, preprocessing, style
 from tricks.plots.schedules import schedule
-from tricks.plots.style import COLOURS, GREY, canvas, styled, with_redraw
 from tricks.recipe import BASELINE, changes
 from tricks.records.statistics import caption, t_interval
-from tricks.records.store import load_all
-from tricks.schedules import cosine_lr, lr_at, warmup
-from tricks.studies.arms import COSINE
-from tricks.studies.studies import arm
-from tricks.train import epochs
-from tricks.train import predict as logits_of
+from tricks.studies.studies import arm, recipe_of
+
+COSINE = recipe_of("cosine")
 
 # %% [markdown]
 # ## Is everything here?
@@ -57,12 +50,12 @@ from tricks.train import predict as logits_of
 device = process.device()
 dataset = load("auto")  # CIFAR-10 if it is here or can be fetched, else shapes
 home = "the course's .venv" if Path(sys.executable).is_relative_to(ROOT / ".venv") else "an environment of your own"
-precision = str(precision.amp_dtype(device)).removeprefix("torch.")
+dtype = str(precision.amp_dtype(device)).removeprefix("torch.")
 print(f"python   {sys.version_info.major}.{sys.version_info.minor} in {home}; ./course info shows its path")
-print(f"device   {device}; mixed precision would use {precision}")
+print(f"device   {device}; mixed precision would use {dtype}")
 print(f"data     {dataset.source}: {len(dataset.train.labels):,} training and {len(dataset.test.labels):,} test images")
 print(f"budget   {budget()}, out of smoke, quick and full; the variable TRICKS_BUDGET sets it")
-print(f"records  {len(load_all())} runs in data/runs")
+print(f"records  {len(list((ROOT / 'data' / 'runs').rglob('*.json')))} runs in data/runs")
 print(dataset.note or f"CIFAR-10 was found as {find('cifar10').name}")
 
 # %% [markdown]
@@ -71,7 +64,7 @@ print(dataset.note or f"CIFAR-10 was found as {find('cifar10').name}")
 
 # %%
 first = [int(np.flatnonzero(dataset.train.labels == k)[0]) for k in range(len(dataset.classes))]
-images_grid(dataset.train.images[first], dataset.classes, columns=5, caption=dataset.source)
+preprocessing.images_grid(dataset.train.images[first], dataset.classes, columns=5, caption=dataset.source)
 
 # %% [markdown]
 # ## How a lesson works
@@ -129,7 +122,7 @@ table([{"field": field, "BASELINE": getattr(BASELINE, field), "COSINE": new[fiel
 # %%
 for step in (0, 300, 600, 900, 1200):
     by_hand = 0.5 * (1 + math.cos(math.pi * step / 1200)) * 0.1
-    assert by_hand == cosine_lr(step, total=1200, peak=0.1)
+    assert by_hand == schedules.cosine_lr(step, total=1200, peak=0.1)
     print(f"step {step:4d}   lr = {by_hand:.4f}")
 
 # %% [markdown]
@@ -137,9 +130,9 @@ for step in (0, 300, 600, 900, 1200):
 # a warm-up. The training loop calls it at every step.
 
 # %%
-show(cosine_lr)
-show(lr_at)
-show(epochs, around="lr_at(recipe, epoch *", context=3)
+show(schedules.cosine_lr)
+show(schedules.lr_at)
+show_loop("lr_at(recipe, epoch *", context=3)
 
 # %% [markdown]
 # ## Slider
@@ -189,7 +182,7 @@ meaning = {
     "test_nll": "nats per test image; guessing among ten classes gives 2.303",
 }
 table([{"number": key, "value": rows[-1][key], "meaning": text} for key, text in meaning.items()])
-live_accuracy = metrics.accuracy(*logits_of(parts.model, parts.test))
+live_accuracy = metrics.accuracy(*train.evaluate(parts.model, parts.test))
 print(f"Result: {live_accuracy:.2f} % of all {len(dataset.test.labels):,} test images of {dataset.source}")
 
 # %% [markdown]
@@ -202,7 +195,7 @@ print(f"Result: {live_accuracy:.2f} % of all {len(dataset.test.labels):,} test i
 
 # %%
 runs = arm("cosine")
-fig = curves({"recorded, one thin line per seed": runs}, caption=caption(runs, curve=True))
+fig = evidence.curves({"recorded, one thin line per seed": runs}, caption=caption(runs, curve=True))
 fig
 
 # %% [markdown]
@@ -244,13 +237,13 @@ assert math.isclose(half, t_interval(accuracies)[1], rel_tol=1e-3)  # the table 
 
 
 # %%
-@styled
+@style.styled
 def repeated_studies(n=5):
-    fig, ax = canvas(height=3.6)
-    ax.axhline(75, color=GREY, linewidth=1)
+    fig, ax = style.canvas(height=3.6)
+    ax.axhline(75, color=style.GREY, linewidth=1)
     ax.set(xlabel="the first 60 studies", ylabel="accuracy, %", xlim=(-1, 60), ylim=(73, 77), title=" ")
-    holds = ax.vlines([], [], [], color=COLOURS[0], animated=True, label="holds the true mean")
-    misses = ax.vlines([], [], [], color=COLOURS[1], animated=True, label="misses it")
+    holds = ax.vlines([], [], [], color=style.COLOURS[0], animated=True, label="holds the true mean")
+    misses = ax.vlines([], [], [], color=style.COLOURS[1], animated=True, label="misses it")
     text = ax.text(0, 1.04, "", transform=ax.transAxes, fontsize=12, animated=True)
     fig.legend(loc="outside lower right", ncols=2)
 
@@ -264,7 +257,7 @@ def repeated_studies(n=5):
             )
         text.set_text(f"n = {n}: {wrong.mean():.1%} miss with t = {t:.2f}, {missed:.1%} with 1.96")
 
-    return with_redraw(fig, redraw, n)
+    return style.with_redraw(fig, redraw, n)
 
 
 sliders(repeated_studies, n=(2, 30))
@@ -304,20 +297,20 @@ def my_warmup(step, warmup_steps, peak):
     return peak * (step + 1) / warmup_steps
 
 
-check("warm-up", my_warmup, warmup, [(0, 100, 0.4), (49, 100, 0.4), (99, 100, 0.4)])
+check("warm-up", my_warmup, schedules.warmup, [(0, 100, 0.4), (49, 100, 0.4), (99, 100, 0.4)])
 
 # %% [markdown]
 # Every exercise has its solution in the notebook of the same name in `notebooks/solutions/`.
 #
 # ## A slide
 #
-# `export` writes a picture for slides, 16:9, as PNG, SVG and PDF, into `figures/`. A panel with sliders has a button
+# `slide` writes a picture for slides, 16:9, as PNG, SVG and PDF, into `figures/`. A panel with sliders has a button
 # that does so for what you set, into `figures/own/`. `./course deck` makes slides of all of them, with the takeaway as
 # title and the discussion questions as notes.
 
 # %%
 takeaway = f"One recipe, {len(runs)} seeds: {min(accuracies):.2f} to {max(accuracies):.2f} % of the test images right"
-print("written:", *(path.name for path in export(fig, "00_recorded_runs", takeaway=takeaway, runs=runs)))
+print("written:", *(path.name for path in slide(fig, "00_recorded_runs", takeaway=takeaway, runs=runs)))
 
 # %% [markdown]
 # ## Summary

@@ -15,7 +15,7 @@
 #
 # *Time:* 35 minutes to read and drag, 1 minute of training on two CPU cores. *Paper:* §1, Tables 1–6.
 
-# %%
+# %% tags=["hide-input"]
 import math
 import statistics
 from functools import partial
@@ -24,14 +24,11 @@ from itertools import pairwise, permutations
 from IPython.display import display
 from scipy.special import chdtri, stdtrit
 
-from tricks import ROOT
-from tricks.course.lesson import check, live_run, load_data, predict, show, table, verdicts
-from tricks.course.sliders import sliders
-from tricks.plots.evidence import against_paper
-from tricks.plots.export import export
+from tricks import ROOT, recipe
+from tricks.course.lesson import check, live_run, load_data, predict, show, slide, sliders, table, verdicts
+from tricks.models import resnet
+from tricks.plots import evidence, style
 from tricks.plots.ladder import ladder, seeds_needed, two_orders
-from tricks.plots.style import COLOURS, GREY, canvas, styled
-from tricks.recipe import changes
 from tricks.records import paper
 from tricks.records.statistics import (
     Comparison,
@@ -43,8 +40,7 @@ from tricks.records.statistics import (
     seeds_for,
     t_interval,
 )
-from tricks.studies.arms import ARMS, COSINE, PILOTS
-from tricks.studies.studies import arm
+from tricks.studies.studies import arm, recipe_of, study
 
 # %% [markdown]
 # ## The ladder
@@ -214,18 +210,21 @@ PAIRS = {
 }
 
 
-@styled
+@style.styled
 def one_pair_of_runs():
-    fig, ax = canvas(height=3.4, caption=f"{paper.SOURCE}, and Table 6 of the CVPR 2019 version: ResNet-50-D, ImageNet")
+    caption = f"{paper.SOURCE}, and Table 6 of the CVPR 2019 version: ResNet-50-D, ImageNet"
+    fig, ax = style.canvas(height=3.4, caption=caption)
     for place, (new, old) in enumerate(PAIRS.values()):
         first = place == 0  # one entry in the legend
         mean = paper.delta("6 (CVPR)", new, old, "ResNet-50-D_top1_mean")
         sd = math.hypot(*(paper.table("6 (CVPR)")[row]["ResNet-50-D_top1_std"] for row in (new, old)))
         single = paper.delta("6", new, old, "ResNet-50-D_top1")
-        ax.errorbar(mean, place, xerr=1.96 * sd, fmt="o", color=COLOURS[0], capsize=4, label="CVPR" if first else "")
-        ax.plot(single, place, "D", color=COLOURS[1], fillstyle="none", markersize=9, label="arXiv" if first else "")
+        cvpr, arxiv = ({"color": colour, "label": label if first else ""}
+                       for colour, label in zip(style.COLOURS, ("CVPR", "arXiv"), strict=False))
+        ax.errorbar(mean, place, xerr=1.96 * sd, fmt="o", capsize=4, **cvpr)
+        ax.plot(single, place, "D", fillstyle="none", markersize=9, **arxiv)
         print(f"{list(PAIRS)[place]:<25} arXiv {single:+.2f}, CVPR {mean:+.2f}, bar ± {1.96 * sd:.2f}")
-    ax.axvline(0, color=GREY, linewidth=1)
+    ax.axvline(0, color=style.GREY, linewidth=1)
     ax.set(xlabel="difference, points of top-1 accuracy", yticks=range(len(PAIRS)), yticklabels=PAIRS, ylim=(4.5, -0.5))
     fig.legend(loc="outside upper left", ncols=2)
     return fig
@@ -326,23 +325,22 @@ display(seeds_needed(theirs_sd, 0.4, 5, caption=f"s = {theirs_sd:.2f}, Table 6 o
 # What we have to compare with. Each number is from a recipe, a record, the paper, or counted on the network:
 
 # %%
-from tricks.models.resnet import build, multiply_adds  # torch: for counting only
-
 baseline, efficient, cosine = same_seeds({name: arm(name) for name in ("baseline", "efficient", "cosine")}).values()
-recipe, meta, seen = COSINE, cosine[0].meta, cosine[0].meta["train_images"] * COSINE.epochs
-tweaks = {key: value for key, value in recipe.to_dict().items() if key.startswith("tweak_")}
-ours_flops = multiply_adds(build(recipe.net, 10, **tweaks), recipe.image_size)
+trained, meta = recipe_of("cosine"), cosine[0].meta
+seen = meta["train_images"] * trained.epochs
+tweaks = {key: value for key, value in trained.to_dict().items() if key.startswith("tweak_")}
+ours_flops = resnet.multiply_adds(resnet.build(trained.net, 10, **tweaks), trained.image_size)
 table([
-    {"what": "network", "paper": "ResNet-50-D", "ours": f"{recipe.net}, tweak D"},
+    {"what": "network", "paper": "ResNet-50-D", "ours": f"{trained.net}, tweak D"},
     {"what": "parameters, 10⁶", "paper": f"{paper.table('5')['ResNet-50-D']['params']:.0f}",
      "ours": f"{meta['parameters'] / 1e6:.2f}"},
     {"what": "multiply-adds a picture, 10⁶", "paper": f"{1000 * d:,.0f}", "ours": f"{ours_flops / 1e6:.1f}"},
     {"what": "data, classes", "paper": "ImageNet, 1000", "ours": f"{meta['source']}, 10"},
-    {"what": "picture's side, px", "paper": "224", "ours": f"{recipe.image_size}"},
+    {"what": "picture's side, px", "paper": "224", "ours": f"{trained.image_size}"},
     {"what": "training pictures", "paper": "1,300,000", "ours": f"{meta['train_images']:,}"},
-    {"what": "epochs", "paper": "120, with mixup 200", "ours": f"{recipe.epochs}"},
+    {"what": "epochs", "paper": "120, with mixup 200", "ours": f"{trained.epochs}"},
     {"what": "pictures seen, paper ÷ ours", "paper": f"{1.3e6 * 120 / seen:,.0f}", "ours": "1"},
-    {"what": "batch size", "paper": "1024", "ours": f"{recipe.batch_size}"},
+    {"what": "batch size", "paper": "1024", "ours": f"{trained.batch_size}"},
     {"what": "device", "paper": "8 V100 GPUs", "ours": f"{meta['device']}, threads: {meta['threads']}"},
     {"what": "runs for each number", "paper": "1", "ours": f"{len(cosine)}"},
 ])
@@ -354,14 +352,14 @@ table([
 # more.
 
 # %%
-for name, study in (("baseline", "pilot_baseline"), ("efficient", "pilot_step"), ("cosine", "pilot")):
-    tried = [arm(trial)[0] for trial in PILOTS[study]]
+for name, pilot in (("baseline", "pilot_baseline"), ("efficient", "pilot_step"), ("cosine", "pilot")):
+    tried = [arm(trial)[0] for trial in study(pilot).arms]
     best = max(tried, key=lambda run: run.accuracy).recipe
-    assert (best.lr, best.first_decay) == (ARMS[name].lr, ARMS[name].first_decay)
+    assert (best.lr, best.first_decay) == (recipe_of(name).lr, recipe_of(name).first_decay)
     steps = f", first division after {best.first_decay:.0%} of the run" if best.schedule == "step" else ""
     print(f"{name}: best of {len(tried)} settings has lr {best.lr}{steps}")
 for new, old in (("efficient", "baseline"), ("cosine", "efficient")):
-    print(f"{new} − {old}: {changes(ARMS[new], ARMS[old])}")
+    print(f"{new} − {old}: {recipe.changes(recipe_of(new), recipe_of(old))}")
 
 # %%
 FIRST = {
@@ -374,7 +372,7 @@ for (label, (_, delta)), new in zip(FIRST.items(), (efficient, cosine), strict=T
     interval = f" ± {half:.1f}" if math.isfinite(half) else ""
     print(f"{label}, errors removed: ours {share:.1f}{interval} %, paper {100 * delta / (100 - own):.1f} %")
 guess.reveal(FIRST["cosine − baseline"][0])
-against_paper(FIRST, caption=caption(baseline + efficient + cosine))
+evidence.against_paper(FIRST, caption=caption(baseline + efficient + cosine))
 
 # %% [markdown]
 # The first difference has several changes in it, the learning rate among them, so no single one may be credited with
@@ -400,7 +398,7 @@ fig = ladder(panels, caption=caption(everything))
 rung = list(climb)[-1]
 takeaway = (f"From the baseline to {rung.removeprefix('+ ')}: {compare(climb[rung], climb['baseline'])}; "
             f"paper {theirs[SECTION_5[rung][0]] - own:+.2f}")
-export(fig, "01_ladder_paper_and_ours", takeaway=takeaway, runs=everything)
+slide(fig, "01_ladder_paper_and_ours", takeaway=takeaway, runs=everything)
 fig
 
 # %% [markdown]
@@ -438,7 +436,7 @@ for section, trick, new, old, delta in TRICKS:
     verdicts.append({"§": section, "trick": trick, "paper": f"{delta:+.2f}", "ours": f"{ours.mean:+.2f}{half}",
                      "seeds": len(ours.seeds), "verdict": ours.against(delta)})
 table(verdicts)
-times = ARMS["large"].batch_size / ARMS["small"].batch_size
+times = recipe_of("large").batch_size / recipe_of("small").batch_size
 print(f"the large batch: {times:.0f} times the small one, the paper's {1024 / 256:.0f} times")
 for verdict in ("same sign", "no clear difference", "opposite sign"):
     print(f"{verdict}: {sum(row['verdict'] == verdict for row in verdicts)} of {len(verdicts)}")
@@ -457,7 +455,7 @@ for verdict in ("same sign", "no clear difference", "opposite sign"):
 
 # %%
 dataset = load_data()
-ends = [live_run(COSINE, dataset, seed, share=0.5).rows[-1]["test_accuracy"] for seed in (0, 1)]
+ends = [live_run(recipe_of("cosine"), dataset, seed, share=0.5).rows[-1]["test_accuracy"] for seed in (0, 1)]
 print(f"seed 1 − seed 0: {ends[1] - ends[0]:+.2f} points on a sample of the test pictures, with nothing changed")
 
 # %% [markdown]

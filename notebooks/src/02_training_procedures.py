@@ -14,7 +14,7 @@
 #
 # *Time:* 35 minutes to read and drag, 1 minute of training on two CPU cores. *Paper:* §2, Algorithm 1, Table 2.
 
-# %%
+# %% tags=["hide-input"]
 import math
 from dataclasses import fields
 from fractions import Fraction
@@ -24,24 +24,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from tricks import augment
-from tricks.course.lesson import check, live_run, load_data, predict, show, table
-from tricks.course.sliders import sliders
-from tricks.data.archive import members
-from tricks.data.folders import Picture, decode
-from tricks.data.sets import find
-from tricks.models.resnet import build, parameter_count
-from tricks.parameters import xavier_init_
-from tricks.plots.evidence import against_paper, curves
-from tricks.plots.export import export
-from tricks.plots.preprocessing import colour_clouds, contour_paths, images_grid
+from tricks import augment, parameters, schedules
+from tricks.course.lesson import check, live_run, load_data, predict, show, show_loop, slide, sliders, table
+from tricks.data import archive, folders, sets
+from tricks.models import resnet
+from tricks.plots import evidence, preprocessing
 from tricks.plots.style import COLOURS, GREY, LIGHT, canvas, styled
-from tricks.recipe import Recipe
-from tricks.records import paper
-from tricks.records.statistics import Comparison, caption
-from tricks.schedules import step_lr
-from tricks.studies.studies import arm
-from tricks.train import epochs
+from tricks.records import paper, statistics
+from tricks.studies.studies import arm, recipe_of
 
 dataset = load_data()
 
@@ -111,16 +101,16 @@ NAME = "n03028079/ILSVRC2012_val_00006268.JPEG"  # a church
 
 def photo(side):
     """The church, uint8 (side, side, 3); the data set's first picture, enlarged, where Imagenette is not at hand."""
-    path, data = find("imagenette"), None
+    path, data = sets.find("imagenette"), None
     if path and path.is_dir():
         data = path / "train" / NAME if (path / "train" / NAME).exists() else None
     elif path:
-        _, data = next(members(path, lambda name: name.endswith(NAME)), (None, None))
+        _, data = next(archive.members(path, lambda name: name.endswith(NAME)), (None, None))
     if data is None:
         print(f"That photo is not at hand, so this is the first picture of {dataset.source}, enlarged.")
         return np.array(Image.fromarray(dataset.train.images[0]).resize((side, side)))
     print("A photo out of Imagenette.")
-    return np.array(decode(Picture(NAME, data), side))
+    return np.array(folders.decode(folders.Picture(NAME, data), side))
 
 
 image, index = torch.from_numpy(photo(96))[None], torch.tensor([0])  # uint8 (1, 96, 96, 3), and which of it
@@ -163,7 +153,8 @@ pictures = {
     "all six steps\nin the next epoch": augment.paper(image, index, *draw(2), 84) * sd + mean,
     "validation:\nthe middle": augment.normalise(augment.centre_crop(image, index, 84)) * sd + mean,
 }
-images_grid([x[0].permute(1, 2, 0).clamp(0, 255).byte().numpy() for x in pictures.values()], list(pictures), columns=4)
+drawn = [x[0].permute(1, 2, 0).clamp(0, 255).byte().numpy() for x in pictures.values()]
+preprocessing.images_grid(drawn, list(pictures), columns=4)
 
 # %% [markdown]
 # Colours as wrong as in step 4 are no bug. The paper scales "hue" by 0.6 to 1.4 without saying what that means; we turn
@@ -216,13 +207,13 @@ ours = torch.linalg.eigh(torch.cov(colours.T)).eigenvectors[:, -1]  # the first 
 print(f"angle between ImageNet's p₁ and that of {dataset.source}: {math.degrees(math.acos(abs(ours @ p_1))):.1f}°")
 coefficient = (0.6, 1.4)
 controls = {"hue": coefficient, "saturation": coefficient, "brightness": coefficient, "alpha_1": (-0.3, 0.3)}
-sliders(partial(colour_clouds, sample), recoloured, **controls)
+sliders(partial(preprocessing.colour_clouds, sample), recoloured, **controls)
 
 # %% [markdown]
 # The smallest saturation with the largest brightness, as a still picture:
 
 # %%
-colour_clouds(sample, recoloured(hue=1.0, saturation=0.6, brightness=1.4))
+preprocessing.colour_clouds(sample, recoloured(hue=1.0, saturation=0.6, brightness=1.4))
 
 # %% [markdown]
 # ## The gradient of a mini-batch
@@ -346,7 +337,7 @@ axes = {"xlim": (-3, 3), "ylim": (-3, 2), "xlabel": "$w_1$, of age", "ylabel": "
 curvature = torch.linalg.eigvalsh(cars.T @ cars / n)
 print(f"curvature along the valley {curvature[0]:.2f}, across it {curvature[1]:.2f}. With all cars a step and μ = 0")
 print(f"the path leaves the valley at η above 2 / {curvature[1]:.2f} = {2 / curvature[1]:.2f}.")
-sliders(partial(contour_paths, loss, **axes), race, lr=(0.01, 1.3), momentum=(0.0, 0.99))
+sliders(partial(preprocessing.contour_paths, loss, **axes), race, lr=(0.01, 1.3), momentum=(0.0, 0.99))
 
 # %% [markdown]
 # Three settings side by side. At a small η only momentum gets anywhere; a moderate μ goes down the valley; a large one
@@ -376,7 +367,7 @@ fig = three_ways(settings)
 ends = [{label: float(loss(*path[-1].numpy())) for label, path in race(*setting).items()} for setting in settings]
 lowest = sum(min(end, key=end.__getitem__) == "8 cars, Nesterov" for end in ends)
 takeaway = f"Same data, same steps: Nesterov ends lowest in {lowest} of {len(ends)} settings of η and μ"
-export(fig, "02_three_ways_down", takeaway=takeaway)
+slide(fig, "02_three_ways_down", takeaway=takeaway)
 fig
 
 # %% [markdown]
@@ -393,8 +384,8 @@ d_in, d_out = 9 * 32, 9 * 64
 a = math.sqrt(6 / (d_in + d_out))
 by_hand = torch.empty(64, 32, 3, 3).uniform_(-a, a, generator=torch.Generator().manual_seed(0))
 
-show(xavier_init_)
-xavier_init_(layer, torch.Generator().manual_seed(0))
+show(parameters.xavier_init_)
+parameters.xavier_init_(layer, torch.Generator().manual_seed(0))
 assert torch.equal(layer.weight, by_hand)
 channels_only = math.sqrt(6 / (32 + 64))
 print(f"a = {a:.4f}. With channels alone {channels_only:.4f}: {channels_only**2 / a**2:.0f} times the variance")
@@ -482,9 +473,10 @@ decay_picture()
 # are what *you* set before it. The two counts have nothing to do with each other:
 
 # %%
+choices = len(fields(recipe_of("baseline")))
 for net in ("resnet8", "resnet20", "resnet50"):
-    parameters = parameter_count(build(net, 10))
-    print(f"{net:<9}{parameters:>11,} parameters, {len(fields(Recipe))} hyper-parameters (the fields of Recipe)")
+    count = resnet.parameter_count(resnet.build(net, 10))
+    print(f"{net:<9}{count:>11,} parameters, {choices} hyper-parameters (the fields of Recipe)")
 
 # %% [markdown]
 # ## Weight and bias
@@ -529,8 +521,8 @@ two_lines()
 def stairs(peak, total=8 * 120, runs=200):
     fig, (left, right) = canvas(2, height=3.6)
     lowest = loss(*torch.linalg.lstsq(cars, price[:, None]).solution[:, 0].numpy())
-    schedules = {"constant": [peak] * total, "paper's": [step_lr(step, total, peak) for step in range(total)]}
-    for label, rates in schedules.items():
+    plans = {"constant": [peak] * total, "paper's": [schedules.step_lr(step, total, peak) for step in range(total)]}
+    for label, rates in plans.items():
         stream, w, above = torch.Generator().manual_seed(0), START.expand(runs, 2), []
         for lr in rates:
             batch = torch.randint(n, (runs, 8), generator=stream)
@@ -559,9 +551,9 @@ stairs(0.3)
 # until section 3.2.)
 
 # %%
-show(epochs, around="torch.optim.SGD", context=1)
-show(epochs, around="enumerate(train.epoch", context=3)
-show(epochs, around="scaler.scale(loss)", context=2)
+show_loop("torch.optim.SGD", context=1)
+show_loop("enumerate(train.epoch", context=3)
+show_loop("scaler.scale(loss)", context=2)
 
 # %% [markdown]
 # ## Evidence
@@ -589,8 +581,8 @@ table([
 for share in (0.25, 0.5):
     (pilot,) = arm(f"pilot-baseline-{ours.lr}-{share}")
     print(f"first division after {share:.0%} of the run: {pilot.accuracy:.2f} % of the held-out pictures")
-per_epoch = caption(runs, curve=True)
-curves({"baseline": runs}, caption=per_epoch)
+per_epoch = statistics.caption(runs, curve=True)
+evidence.curves({"baseline": runs}, caption=per_epoch)
 
 # %% [markdown]
 # Look for stairs where the learning rate falls. The paper's Fig. 3b has them, for a network that it does not name
@@ -604,14 +596,14 @@ theirs = paper.curve("3b", "step")[1]  # per epoch, a fraction
 jumps = {}
 for k, (epoch, paper_epoch) in enumerate(zip(divided, (30, 60, 90), strict=True), 1):
     changes = [run.rows[epoch]["test_accuracy"] - run.rows[epoch - 1]["test_accuracy"] for run in runs]
-    measured = Comparison(tuple(run.seed for run in runs), tuple(changes), "points")
+    measured = statistics.Comparison(tuple(run.seed for run in runs), tuple(changes), "points")
     jumps[f"division {k}"] = measured, 100 * (theirs[paper_epoch] - theirs[paper_epoch - 1])
     print(f"division {k}: paper {jumps[f'division {k}'][1]:+.1f} points, ours {measured}")
 guess.reveal(jumps["division 1"][0])
-fig = against_paper(jumps, unit="points of accuracy in one epoch", caption=per_epoch)
+fig = evidence.against_paper(jumps, unit="points of accuracy in one epoch", caption=per_epoch)
 measured, theirs = jumps["division 1"]
 takeaway = f"The epoch after the first division of η: {measured}; paper {theirs:+.1f}"
-export(fig, "02_what_a_division_brings", takeaway=takeaway, runs=runs)
+slide(fig, "02_what_a_division_brings", takeaway=takeaway, runs=runs)
 fig
 
 # %% [markdown]
@@ -686,7 +678,7 @@ def paper_lr(epoch):
     return 0.1 * 0.1 ** sum(epoch >= division for division in (30, 60, 90))
 
 
-check("the paper's schedule", paper_lr, lambda epoch: step_lr(epoch, 120, 0.1), range(120))
+check("the paper's schedule", paper_lr, lambda epoch: schedules.step_lr(epoch, 120, 0.1), range(120))
 
 # %% [markdown]
 # ## Summary

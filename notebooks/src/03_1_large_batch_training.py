@@ -14,7 +14,7 @@
 #
 # *Time:* 45 minutes to read and drag, 2 minutes of training on two CPU cores. *Paper:* §3.1, Table 4.
 
-# %%
+# %% tags=["hide-input"]
 import copy
 from dataclasses import replace
 from functools import partial
@@ -24,24 +24,14 @@ import torch
 from IPython.display import Markdown, display
 from torch.nn.functional import avg_pool2d, cross_entropy
 
-from tricks import process
-from tricks.augment import normalise
-from tricks.course.lesson import budget, check, live_run, load_data, predict, show, table
-from tricks.course.sliders import sliders
+from tricks import augment, parameters, process, schedules
+from tricks.course.lesson import budget, check, live_run, load_data, predict, show, show_loop, slide, sliders, table
 from tricks.data.order import balanced_order
-from tricks.parameters import decay_groups, zero_last_gamma_
-from tricks.plots.evidence import against_paper, curves
-from tricks.plots.export import export
-from tricks.plots.large_batch import block_growth, gradient_noise, loss_traces
+from tricks.plots import evidence, large_batch
 from tricks.plots.schedules import schedule
 from tricks.recipe import BASELINE
-from tricks.records import paper
-from tricks.records.make import model_for
-from tricks.records.statistics import caption, compare, plus_minus
-from tricks.schedules import lr_at, scaled_lr, warmup
-from tricks.studies.arms import ARMS, LARGE_BATCH, PILOTS, SMALL_BATCH
-from tricks.studies.studies import arm
-from tricks.train import epochs
+from tricks.records import make, paper, statistics
+from tricks.studies.studies import arm, recipe_of, study
 
 # %% [markdown]
 # ## The problem: fewer steps for the same pictures
@@ -54,7 +44,7 @@ small, unscaled = arm("small"), arm("large-unscaled")
 for name, runs in {"64": small, "512": unscaled}.items():
     per_epoch = runs[0].meta["train_images"] // int(name)
     print(f"{name:>3} pictures a step: {per_epoch:3} steps an epoch, {per_epoch * runs[0].recipe.epochs:5,} in all")
-curves({"64 a step": small, "512 a step": unscaled}, caption=caption(small + unscaled, curve=True))
+evidence.curves({"64 a step": small, "512 a step": unscaled}, caption=statistics.caption(small + unscaled, curve=True))
 
 # %% [markdown]
 # ### Before you go on: predict
@@ -81,7 +71,7 @@ dataset = load_data()
 QUICK = budget() != "smoke"
 images, STEPS = (5_000, 200) if QUICK else (512, 20)
 chosen = balanced_order(dataset.train.labels)[:images]
-x = avg_pool2d(normalise(torch.from_numpy(dataset.train.images[chosen]).to(process.device())), 2)
+x = avg_pool2d(augment.normalise(torch.from_numpy(dataset.train.images[chosen]).to(process.device())), 2)
 y = torch.from_numpy(dataset.train.labels[chosen]).to(process.device())
 SOURCE = f"n = 1 seed · resnet8 · {len(x):,} images of {dataset.source} at {x.shape[-1]} px"
 print(f"{tuple(x.shape)} from {dataset.source}")
@@ -92,7 +82,7 @@ print(f"{tuple(x.shape)} from {dataset.source}")
 # %%
 def first_steps(model, rates, batch_size, seed=0):
     """Train with one step per learning rate; yields each batch's loss once its gradients are there, before the step."""
-    groups = decay_groups(model.train(), BASELINE.weight_decay, no_bias_decay=False)
+    groups = parameters.decay_groups(model.train(), BASELINE.weight_decay, no_bias_decay=False)
     optimizer = torch.optim.SGD(groups, lr=rates[0], momentum=0.9, nesterov=True)
     stream = torch.Generator().manual_seed(seed)
     for lr in rates:
@@ -105,7 +95,7 @@ def first_steps(model, rates, batch_size, seed=0):
         optimizer.step()
 
 
-fresh = model_for(BASELINE, len(dataset.classes), seed=0)
+fresh = make.model_for(BASELINE, len(dataset.classes), seed=0)
 trained = copy.deepcopy(fresh)
 losses = list(first_steps(trained, [0.05] * (STEPS // 2), batch_size=64))
 print(f"loss {losses[0]:.2f} at the first step, {np.mean(losses[-10:]):.2f} over the last ten of {len(losses)}")
@@ -133,7 +123,8 @@ def noise(model):
 measured = {"statistics of the batch, as in training": noise(trained.train())}
 measured["running statistics: a plain mean over pictures"] = noise(trained.eval())
 variances = {f"batch norm with {label}": values for label, (values, _) in measured.items()}
-gradient_noise(SIZES, variances, caption=f"{SOURCE} · {REPEATS} batches of each size, after {STEPS // 2} steps")
+drawn = f"{REPEATS} batches of each size, after {STEPS // 2} steps"
+large_batch.gradient_noise(SIZES, variances, caption=f"{SOURCE} · {drawn}")
 
 # %% [markdown]
 # With running statistics, V(b) = V(1)/b is a theorem, and what is left is sampling error. With the statistics of the
@@ -145,10 +136,10 @@ gradient_noise(SIZES, variances, caption=f"{SOURCE} · {REPEATS} batches of each
 # wants a learning rate k times as large. Without the factor, the mean is k times too short. By hand and by the library:
 
 # %%
-show(scaled_lr)
+show(schedules.scaled_lr)
 for batch_size in (256, 512, 1024):
     by_hand = 0.1 * batch_size / 256
-    assert scaled_lr(0.1, batch_size) == by_hand
+    assert schedules.scaled_lr(0.1, batch_size) == by_hand
     print(f"b = {batch_size:5,}: learning rate {by_hand:.1f}")
 
 # %% [markdown]
@@ -176,7 +167,8 @@ batch, rows = torch.randint(len(x), (512,), generator=torch.Generator().manual_s
 for lr in (0.01, 0.03, 0.1, 0.3):
     row = {"η": lr}
     for name, model in {"first weights": fresh, f"after {STEPS // 2} steps": trained}.items():
-        eight, one = displacement(model, lr, batch.split(64)), displacement(model, scaled_lr(lr, 512, 64), [batch])
+        eight = displacement(model, lr, batch.split(64))
+        one = displacement(model, schedules.scaled_lr(lr, 512, 64), [batch])
         row[f"{name}: cosine"] = f"{torch.cosine_similarity(eight, one, dim=0):.2f}"
         row[f"{name}: length ratio"] = f"{one.norm() / eight.norm():.2f}"
     rows.append(row)
@@ -205,14 +197,14 @@ for label, (values, signals) in measured.items():
 
 # %%
 by_hand = [0.08, 0.16, 0.24, 0.32, 0.40]
-show(warmup)
-assert np.allclose(by_hand, [warmup(step, 5, 0.4) for step in range(5)])
+show(schedules.warmup)
+assert np.allclose(by_hand, [schedules.warmup(step, 5, 0.4) for step in range(5)])
 rows = []
 for name, pictures, batch_size, total, warm in (
     ("paper, b = 256", 1_281_167, 256, 120, 5.0),  # ImageNet's training set; "e.g. 5 data epochs"
     ("paper, b = 1024", 1_281_167, 1024, 120, 5.0),
     *((f"ours, b = {r.batch_size}", r.train_images, r.batch_size, r.epochs, r.warmup_epochs)
-      for r in (ARMS["small-warmup"], ARMS["large-warmup"])),
+      for r in map(recipe_of, ("small-warmup", "large-warmup"))),
 ):
     per_epoch = pictures // batch_size
     rows.append({"run": name, "steps an epoch": f"{per_epoch:,}", "steps in all": f"{per_epoch * total:,}",
@@ -226,15 +218,15 @@ table(rows)
 
 # %%
 def two_schedules(batch_size=512, warmup_epochs=2.0):
-    recipe = replace(LARGE_BATCH, batch_size=batch_size, warmup_epochs=warmup_epochs)
+    recipe = replace(recipe_of("large"), batch_size=batch_size, warmup_epochs=warmup_epochs)
     return {"linear scaling": replace(recipe, warmup_epochs=0.0), "linear scaling + warm-up": recipe}
 
 
 sliders(schedule, two_schedules, batch_size=[64, 128, 256, 512, 1024, 2048], warmup_epochs=(0.0, 4.0, 0.5))
 
 # %%
-settings = {"b = 64": SMALL_BATCH, "b = 64, warm-up 2 epochs": ARMS["small-warmup"],
-            "b = 512": LARGE_BATCH, "b = 512, warm-up 2 epochs": ARMS["large-warmup"]}
+settings = {"b = 64": recipe_of("small"), "b = 64, warm-up 2 epochs": recipe_of("small-warmup"),
+            "b = 512": recipe_of("large"), "b = 512, warm-up 2 epochs": recipe_of("large-warmup")}
 schedule(settings)
 
 # %% [markdown]
@@ -252,9 +244,9 @@ traces = {peak: {} for peak in PEAKS}
 line = display(Markdown("starting"), display_id=True)
 for done, (peak, plan) in enumerate([(peak, plan) for peak in PEAKS for plan in PLANS], start=1):
     ramp = PLANS[plan]
-    rates = [warmup(step, ramp, peak) if step < ramp else peak for step in range(STEPS)]
+    rates = [schedules.warmup(step, ramp, peak) if step < ramp else peak for step in range(STEPS)]
     traces[peak][plan] = trace = []
-    for loss in first_steps(model_for(BASELINE, len(dataset.classes), seed=0), rates, batch_size=32):
+    for loss in first_steps(make.model_for(BASELINE, len(dataset.classes), seed=0), rates, batch_size=32):
         trace.append(loss)
         if not np.isfinite(loss):
             break
@@ -264,7 +256,7 @@ for done, (peak, plan) in enumerate([(peak, plan) for peak in PEAKS for plan in 
 # Drag the peak learning rate until one of the curves ends in a cross:
 
 # %%
-first_losses = partial(loss_traces, steps=STEPS, chance=np.log(len(dataset.classes)), warmup_steps=RAMP,
+first_losses = partial(large_batch.loss_traces, steps=STEPS, chance=np.log(len(dataset.classes)), warmup_steps=RAMP,
                        caption=f"{SOURCE} · {STEPS} steps of 32 images, Nesterov momentum 0.9")
 sliders(first_losses, lambda lr=0.8: traces[lr], lr=PEAKS)
 
@@ -306,8 +298,8 @@ for gamma in (1.0, 0.0):
     by_hand = gamma * x_hat + 0.0
     assert torch.allclose(bn(channel.view(4, 1, 1, 1)).flatten(), by_hand, atol=1e-5)
     print(f"γ = {gamma:.0f}: {[round(v, 3) for v in by_hand.tolist()]}")
-show(zero_last_gamma_)
-silent = model_for(replace(BASELINE, zero_gamma=True), len(dataset.classes), seed=0)
+show(parameters.zero_last_gamma_)
+silent = make.model_for(replace(BASELINE, zero_gamma=True), len(dataset.classes), seed=0)
 block, z = silent.stages[0][0], torch.rand(2, 32, 8, 8, device=process.device())  # after a ReLU: z ≥ 0
 assert torch.equal(block(z), z)  # path A adds nothing, path B is the identity
 
@@ -329,7 +321,7 @@ def watched(model):
 
 norms = {}
 for start, zero in (("γ = 0", True), ("γ = 1", False)):
-    model = model_for(replace(BASELINE, zero_gamma=zero), len(dataset.classes), seed=0)
+    model = make.model_for(replace(BASELINE, zero_gamma=zero), len(dataset.classes), seed=0)
     for step, _ in enumerate(first_steps(model, [0.05, 0.05], batch_size=64)):
         norms[f"{start}: step {step}"] = watched(model)
 behind = norms["γ = 0: step 0"]
@@ -347,7 +339,7 @@ table([{"gradient norm of": name, **{when: f"{values[name]:.2g}" for when, value
 # %%
 def grow(zero, steps, lr=0.05):
     """The root mean square of each block's last γ, and ‖path A‖/‖path B‖, before each step: (steps, blocks) each."""
-    model = model_for(replace(BASELINE, zero_gamma=zero), len(dataset.classes), seed=0)
+    model = make.model_for(replace(BASELINE, zero_gamma=zero), len(dataset.classes), seed=0)
     blocks = [module for module in model.modules() if hasattr(module, "last_bn")]
     norms, gammas, ratios = {}, [], []
     for block in blocks:
@@ -361,7 +353,7 @@ def grow(zero, steps, lr=0.05):
 
 growth = {"γ = 0 at the start": grow(True, STEPS // 2), "γ = 1 at the start": grow(False, STEPS // 2)}
 gammas, ratios = ({start: values[i] for start, values in growth.items()} for i in (0, 1))
-block_growth(gammas, ratios, caption=f"{SOURCE} · batches of 64, learning rate 0.05")
+large_batch.block_growth(gammas, ratios, caption=f"{SOURCE} · batches of 64, learning rate 0.05")
 
 # %% [markdown]
 # The solid lines start at 0. γ moves by its gradient times the learning rate, so what a block has become depends on the
@@ -390,8 +382,8 @@ table(rows)
 # %%
 tiny = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Flatten(), torch.nn.Linear(4, 2))
 by_hand = {"0.weight": True, "0.bias": False, "1.weight": False, "1.bias": False, "3.weight": True, "3.bias": False}
-show(decay_groups)
-decaying, spared = decay_groups(tiny, 5e-4, no_bias_decay=True)
+show(parameters.decay_groups)
+decaying, spared = parameters.decay_groups(tiny, 5e-4, no_bias_decay=True)
 assert decaying["weight_decay"] == 5e-4 and spared["weight_decay"] == 0
 library = {name: any(p is q for q in decaying["params"]) for name, p in tiny.named_parameters()}
 assert library == by_hand
@@ -412,7 +404,7 @@ KINDS = {
 }
 trained.train().zero_grad()
 cross_entropy(trained(x[batch]), y[batch]).backward()
-decaying = {id(p) for p in decay_groups(trained, BASELINE.weight_decay, no_bias_decay=True)[0]["params"]}
+decaying = {id(p) for p in parameters.decay_groups(trained, BASELINE.weight_decay, no_bias_decay=True)[0]["params"]}
 rows = []
 for kind, (layer, name) in KINDS.items():
     group = [getattr(module, name) for module in trained.modules() if isinstance(module, layer)]
@@ -452,10 +444,10 @@ with torch.no_grad():
 # the optimiser gets. Zero γ is done to the model before the first step.
 
 # %%
-show(lr_at)
-show(epochs, around="# no bias decay", context=2)
-show(epochs, around="# linear scaling", context=3)
-show(model_for, around="# zero γ", context=2)
+show(schedules.lr_at)
+show_loop("# no bias decay", context=2)
+show_loop("# linear scaling", context=3)
+show(make.model_for, around="# zero γ", context=2)
 
 # %% [markdown]
 # ## What they did to accuracy
@@ -472,49 +464,50 @@ everything = [run for arms in OURS.values() for runs in arms.values() for run in
 
 table([{"each row adds to the one above": row,
         **{f"paper, b = {b}": f"{rows_4[row][f'BS{b}_top1']:.2f}" for b in (256, 1024)},
-        **{f"ours, b = {b}": plus_minus([run.accuracy for run in arms[row]]) for b, arms in OURS.items()}}
+        **{f"ours, b = {b}": statistics.plus_minus([run.accuracy for run in arms[row]]) for b, arms in OURS.items()}}
        for row in LADDER])
 print("test accuracy, %; ours with the 95 % interval of the mean over seeds")
 print("\nhow the learning rate at b = 64 was chosen, one seed each:")
-for name, recipe in PILOTS["pilot_large_batch"].items():
-    print(f"   {recipe.lr:<5} {arm(name)[0].accuracy:.2f} % of the held-out pictures")
+for name in study("pilot_large_batch").arms:
+    print(f"   {recipe_of(name).lr:<5} {arm(name)[0].accuracy:.2f} % of the held-out pictures")
 
 # %%
 large = OURS[512]["Linear scaling"]
 shown = {"b = 64": small, "b = 512, learning rate unscaled": unscaled,
          "b = 512, scaled": large, "b = 512, scaled, warm-up": OURS[512]["+ LR warmup"]}
-curves(shown, caption=caption([run for runs in shown.values() for run in runs], curve=True))
+evidence.curves(shown, caption=statistics.caption([run for runs in shown.values() for run in runs], curve=True))
 
 # %% [markdown]
 # Each step of the ladder as a paired difference, in points of top-1 accuracy. Where we have 64 → 512, the paper has
 # 256 → 1024.
 
 # %%
-pairs = {"64 → 512, linear scaling": (compare(OURS[512]["Linear scaling"], OURS[64]["Linear scaling"]), theirs)}
+pairs = {"64 → 512, linear scaling": (statistics.compare(large, OURS[64]["Linear scaling"]), theirs)}
 names = list(LADDER)
 for b, paper_b in ((512, 1024), (64, 256)):
     for before, row in zip(names, names[1:], strict=False):
         step = paper.delta("4", row, before, f"BS{paper_b}_top1")
-        pairs[f"{row}, b = {b}"] = (compare(OURS[b][row], OURS[b][before]), step)
+        pairs[f"{row}, b = {b}"] = (statistics.compare(OURS[b][row], OURS[b][before]), step)
 table([{"": name, "paper": f"{step:+.2f}", "ours": f"{ours}", "verdict": ours.against(step)}
        for name, (ours, step) in pairs.items()])
-fig = against_paper(pairs, caption=caption(everything))
+fig = evidence.against_paper(pairs, caption=statistics.caption(everything))
 verdicts = [ours.against(step) for ours, step in pairs.values()]
 takeaway = (f"Large batch and its heuristics, {len(verdicts)} steps. Ours against the paper's: "
             + ", ".join(f"{verdicts.count(each)} {each}" for each in sorted(set(verdicts))))
-export(fig, "03_1_heuristics_against_paper", takeaway=takeaway, runs=everything)
+slide(fig, "03_1_heuristics_against_paper", takeaway=takeaway, runs=everything)
 fig
 
 # %%
 print("at b = 512, against the learning rate of b = 64:")
-print(f"   scaled:               {compare(large, unscaled)}")
-print(f"   scaled, with warm-up: {compare(OURS[512]['+ LR warmup'], unscaled)}")
+print(f"   scaled:               {statistics.compare(large, unscaled)}")
+print(f"   scaled, with warm-up: {statistics.compare(OURS[512]['+ LR warmup'], unscaled)}")
 print("at b = 512 with all four, against linear scaling alone at b = 64:")
-print(f"   {compare(OURS[512]['+ No bias decay'], small)}")
+print(f"   {statistics.compare(OURS[512]['+ No bias decay'], small)}")
 print("what decay alone would leave of a weight by the end of a run:")
-for b, recipe in {64: ARMS["small"], 512: ARMS["large"]}.items():
+for b, recipe in {64: recipe_of("small"), 512: recipe_of("large")}.items():
     per_epoch = recipe.train_images // b
-    way = sum(lr_at(recipe, step, per_epoch) for step in range(recipe.epochs * per_epoch)) / (1 - recipe.momentum)
+    rates = [schedules.lr_at(recipe, step, per_epoch) for step in range(recipe.epochs * per_epoch)]
+    way = sum(rates) / (1 - recipe.momentum)
     print(f"   b = {b}: {np.exp(-recipe.weight_decay * way):.0%}")
 guess.reveal(pairs["64 → 512, linear scaling"][0])
 
@@ -562,7 +555,7 @@ print(f"standard deviation between runs: {min(spread):.2f} to {max(spread):.2f} 
 
 # %%
 batch_size = 512
-recipe, parts, rows = live_run(replace(ARMS["large-no-bias"], batch_size=batch_size), dataset)
+recipe, parts, rows = live_run(replace(recipe_of("large-no-bias"), batch_size=batch_size), dataset)
 steps, ramp = recipe.epochs * len(parts.train), round(recipe.warmup_epochs * len(parts.train))
 print(f"{steps} steps in all, {ramp} of them warm-up")
 awake = [module.last_bn.weight for module in parts.model.modules() if hasattr(module, "last_bn")]
@@ -596,8 +589,8 @@ def rate(step, batch_size, m):
 
 
 def library_rate(step, batch_size, m):
-    peak = scaled_lr(0.1, batch_size)
-    return warmup(step, m, peak) if step < m else peak
+    peak = schedules.scaled_lr(0.1, batch_size)
+    return schedules.warmup(step, m, peak) if step < m else peak
 
 
 check("learning rate", rate, library_rate, [(0, 256, 5), (4, 1024, 5), (5, 1024, 5), (312, 64, 100)])

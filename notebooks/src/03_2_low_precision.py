@@ -16,7 +16,7 @@
 #
 # *Time:* 30 minutes to read and drag, 1 minute of training on two CPU cores. *Paper:* §3.2, Tables 3 and 4.
 
-# %%
+# %% tags=["hide-input"]
 import copy
 import json
 import math
@@ -29,19 +29,13 @@ from IPython.display import display
 from torch.nn import BatchNorm2d, Conv2d, Linear
 
 from tricks import ROOT, precision, process
-from tricks.course.lesson import budget, check, live_run, load_data, predict, show, table
-from tricks.course.sliders import sliders
+from tricks.course.lesson import budget, check, live_run, load_data, predict, show, show_loop, slide, sliders, table
 from tricks.plots.evidence import against_paper, curves
-from tricks.plots.export import export
 from tricks.plots.precision import gradient_histogram, lost_updates, number_lines, speeds
 from tricks.plots.style import COLOURS, GREY, canvas, styled
-from tricks.precision import BF16, FP16, FP32, Format, lost_share, shares
-from tricks.records import paper
-from tricks.records.statistics import caption, compare, plus_minus
-from tricks.studies.arms import COSINE
-from tricks.studies.studies import arm
+from tricks.records import paper, statistics
+from tricks.studies.studies import arm, recipe_of
 from tricks.targets import one_hot, soft_cross_entropy
-from tricks.train import epochs
 
 # %% [markdown]
 # ## The problem: numbers that are not there
@@ -50,7 +44,7 @@ from tricks.train import epochs
 # five numbers in each:
 
 # %%
-DTYPES = {FP32: torch.float32, FP16: torch.float16, BF16: torch.bfloat16}
+DTYPES = {precision.FP32: torch.float32, precision.FP16: torch.float16, precision.BF16: torch.bfloat16}
 numbers = {"0.1": 0.1, "0.00000001": 1e-8, "70,000": 70_000.0, "1 + 0.002": 1.002, "1 + 0.0004": 1.0004}
 table([
     {"number": text, **{form.name: f"{float(torch.tensor(x).to(dtype)):.8g}".replace("inf", "∞")
@@ -100,8 +94,8 @@ table(rows)
 # format are evenly spaced, and a cast picks the nearest:
 
 # %%
-show(Format.spacing)
-show(Format.round)
+show(precision.Format.spacing)
+show(precision.Format.round)
 stream = torch.Generator().manual_seed(0)
 mixed_sizes = torch.randn(100_000, generator=stream) * 2.0 ** torch.randint(-30, 18, (100_000,), generator=stream)
 for form, dtype in DTYPES.items():
@@ -130,7 +124,7 @@ display(number_lines(1000.0), number_lines(3e-6))
 
 # %%
 dataset = load_data()
-recipe, parts, rows = live_run(COSINE, dataset)
+recipe, parts, rows = live_run(recipe_of("cosine"), dataset)
 
 # %% [markdown]
 # ## Gradients that become 0
@@ -179,7 +173,7 @@ for kind, gradients in {"layer outputs": of_outputs, "weights": of_weights}.item
         lost = {"fp16: 0, %": half == 0, "fp16: subnormal, %": subnormal, "fp16: ∞, %": half.isinf(),
                 "bf16: 0 or ∞, %": (brain == 0) | brain.isinf()}
         percent = {name: 100 * which.double().mean().item() for name, which in lost.items()}
-        assert math.isclose(percent["fp16: 0, %"], shares(gradients.numpy(), scale)["fp16 0"], abs_tol=1e-9)
+        assert math.isclose(percent["fp16: 0, %"], precision.shares(gradients.numpy(), scale)["fp16 0"], abs_tol=1e-9)
         rows.append({"gradients of": kind, "how many": f"{len(gradients):,}", "loss scale": f"{scale:,}",
                      **{name: f"{value:.3g}" for name, value in percent.items()}})
 table(rows)
@@ -223,7 +217,7 @@ def error(scale, dtype):
 @styled
 def cost_of_rounding(exponents):
     fig, ax = canvas(height=4.0, caption=f"gradients of all weights · {batch_caption}")
-    for form, colour, marker in (BF16, COLOURS[1], "s"), (FP16, COLOURS[0], "o"):
+    for form, colour, marker in (precision.BF16, COLOURS[1], "s"), (precision.FP16, COLOURS[0], "o"):
         errors = [100 * error(2.0**k, DTYPES[form]) for k in exponents]
         ax.semilogy(exponents, errors, f"{marker}-", color=colour, label=form.name)
         print(f"{form.name}: smallest error {min(filter(math.isfinite, errors)):.2g} %")
@@ -319,7 +313,7 @@ for lr in (0.4, 0.04, 0.004):
         parameter.grad, before = of_weights.to(dtype), parameter.detach().clone()
         torch.optim.SGD([parameter], lr=lr).step()
         unchanged = 100 * (parameter == before).double().mean().item()
-        assert abs(unchanged - lost_share(weights.numpy(), parameter.grad.float().numpy(), lr, form)) < 1
+        assert abs(unchanged - precision.lost_share(weights.numpy(), parameter.grad.float().numpy(), lr, form)) < 1
         print(f"   {form.name} {unchanged:5.1f} %", end="")
     print()
 
@@ -345,7 +339,7 @@ display(*(lost_updates(**some, lr=lr, caption=f"every 8th weight · {batch_capti
 @styled
 def stalled(lr=0.01, steps=2000):
     fig, ax = canvas(height=4.0)
-    for form, colour in (FP32, GREY), (FP16, COLOURS[0]), (BF16, COLOURS[1]):
+    for form, colour in (precision.FP32, GREY), (precision.FP16, COLOURS[0]), (precision.BF16, COLOURS[1]):
         for kept in dict.fromkeys((DTYPES[form], torch.float32)):
             w, path = torch.ones((), dtype=kept), []
             for _ in range(steps):
@@ -371,9 +365,9 @@ stalled()
 
 # %%
 show(precision.amp_dtype)
-show(epochs, around="# mixed precision", context=1)
-show(epochs, around="logits = model(x)", context=1)
-show(epochs, around="scaler.scale(loss)", context=2)
+show_loop("# mixed precision", context=1)
+show_loop("logits = model(x)", context=1)
+show_loop("scaler.scale(loss)", context=2)
 
 # %% [markdown]
 # `autocast` casts the inputs and weights of each convolution and matrix product as they are used. The paper stores a
@@ -406,15 +400,15 @@ table([{"what": what, "format": str(kind).removeprefix("torch.")} for what, kind
 
 # %%
 full, mixed = arm("cosine"), arm("cosine-amp")
-curves({"fp32": full, "mixed precision": mixed}, caption=caption(full + mixed, curve=True))
+curves({"fp32": full, "mixed precision": mixed}, caption=statistics.caption(full + mixed, curve=True))
 
 # %%
-ours = compare(mixed, full)
+ours = statistics.compare(mixed, full)
 against = {f"paper: batch size {batch}": (ours, points) for batch, points in theirs.items()}
-fig = against_paper(against, caption=caption(full + mixed))
+fig = against_paper(against, caption=statistics.caption(full + mixed))
 numbers = " and ".join(f"{points:+.2f}" for points in theirs.values())
 takeaway = f"Mixed precision − fp32: {ours}; paper {numbers}"
-export(fig, "03_2_accuracy_in_mixed_precision", takeaway=takeaway, runs=full + mixed)
+slide(fig, "03_2_accuracy_in_mixed_precision", takeaway=takeaway, runs=full + mixed)
 fig
 
 # %% [markdown]
@@ -423,12 +417,12 @@ fig
 
 # %%
 for name, runs in {"fp32": full, "mixed precision": mixed}.items():
-    print(f"{name:<16} {plus_minus([run.accuracy for run in runs])} %, {len(runs)} seeds")
+    print(f"{name:<16} {statistics.plus_minus([run.accuracy for run in runs])} %, {len(runs)} seeds")
 for batch, points in theirs.items():
     print(f"paper, batch size {batch}: {points:+.2f} points; verdict: {ours.against(points)}")
 print(f"ours, accuracy: {ours}")
-print(f"ours, NLL:      {compare(mixed, full, 'nll', 'nats')}")
-print(f"ours, ECE:      {compare(mixed, full, 'ece', '')}")
+print(f"ours, NLL:      {statistics.compare(mixed, full, 'nll', 'nats')}")
+print(f"ours, ECE:      {statistics.compare(mixed, full, 'ece', '')}")
 if math.isfinite(ours.half):
     low, high = ours.mean - ours.half, ours.mean + ours.half
     print(f"compatible with the records: a change of {low:+.2f} to {high:+.2f} points")
@@ -449,14 +443,14 @@ guess.reveal(ours)
 GPU = {"fp32": arm("full-cosine"), "bf16": arm("full-cosine-bfloat16"), "fp16": arm("full-cosine-float16")}
 table([
     {"precision": name, "loss scale": "yes" if runs[0].recipe.amp_dtype == "float16" else "no", "seeds": len(runs),
-     "test accuracy, %": plus_minus([run.accuracy for run in runs]),
-     "NLL, nats": plus_minus([run.final["nll"] for run in runs], 3),
-     "clean training accuracy, %": plus_minus([run.rows[-1]["train_accuracy"] for run in runs], 1)}
+     "test accuracy, %": statistics.plus_minus([run.accuracy for run in runs]),
+     "NLL, nats": statistics.plus_minus([run.final["nll"] for run in runs], 3),
+     "clean training accuracy, %": statistics.plus_minus([run.rows[-1]["train_accuracy"] for run in runs], 1)}
     for name, runs in GPU.items()
 ])
 for name in ("bf16", "fp16"):
-    print(f"{name} − fp32: {compare(GPU[name], GPU['fp32'])}")
-print(caption([run for runs in GPU.values() for run in runs]))
+    print(f"{name} − fp32: {statistics.compare(GPU[name], GPU['fp32'])}")
+print(statistics.caption([run for runs in GPU.values() for run in runs]))
 
 # %% [markdown]
 # Few seeds, so wide intervals: they exclude a loss of two points, and cannot see tenths. And one thing about the row
@@ -514,7 +508,7 @@ whole = speed["fp16", 128] / speed["fp32", 32]
 slow, fast = (paper.table("3")["ResNet-50"][f"{setting}_time_per_epoch"] for setting in ("baseline", "efficient"))
 takeaway = (f"32 images a GPU in fp32 to 128 in fp16: {whole:.1f} times as fast (step only, one {record['device']}); "
             f"paper {slow / fast:.1f} (whole epoch, eight V100)")
-export(fig, "03_2_speed_in_four_precisions", takeaway=takeaway)
+slide(fig, "03_2_speed_in_four_precisions", takeaway=takeaway)
 fig
 
 # %%

@@ -15,7 +15,7 @@
 #
 # *Time:* 30 minutes to read and drag, 1 minute of training on two CPU cores. *Paper:* §4, Fig. 1 and 2, Table 5.
 
-# %%
+# %% tags=["hide-input"]
 import textwrap
 from dataclasses import replace
 from functools import cache
@@ -26,8 +26,8 @@ import torchvision
 from torch import nn
 from torch.nn.functional import avg_pool2d, pad
 
-from tricks.course.lesson import check, live_run, load_data, predict, show, table
-from tricks.course.sliders import sliders
+from tricks import parameters, recipe
+from tricks.course.lesson import check, live_run, load_data, predict, show, slide, sliders, table
 from tricks.models.resnet import (
     NETS,
     Bottleneck,
@@ -38,18 +38,13 @@ from tricks.models.resnet import (
     multiply_adds,
     parameter_count,
 )
-from tricks.parameters import zero_last_gamma_
-from tricks.plots.evidence import against_paper, curves
-from tricks.plots.export import export
-from tricks.plots.preprocessing import images_grid
+from tricks.plots import evidence, preprocessing
 from tricks.plots.tweaks import accuracy_cost, coverage, part_costs, receptive_field
-from tricks.recipe import changes
-from tricks.records import paper
-from tricks.records.make import model_for
+from tricks.records import make, paper
 from tricks.records.statistics import caption, compare, plus_minus
-from tricks.studies.arms import PILOTS, TWEAKS
-from tricks.studies.studies import arm
+from tricks.studies.studies import arm, recipe_of, study
 
+TWEAKS = recipe_of("tweaks-plain")
 dataset = load_data()
 
 # %% [markdown]
@@ -65,7 +60,7 @@ image = dataset.test.images[180] / 255
 seen = np.full_like(image, 0.75)
 seen[::2, ::2] = image[::2, ::2]
 squares = image.reshape(len(image) // 2, 2, len(image) // 2, 2, 3)  # rows, 2, columns, 2, colours
-images_grid(
+preprocessing.images_grid(
     [image, seen, image[::2, ::2], squares.mean((1, 3))],
     ["the input", "read by 1×1, stride 2", "its output", "mean of 2×2, stride 2"],
     columns=4,
@@ -121,7 +116,7 @@ for tweak_d, read in ((False, x[:, :, ::2, ::2]), (True, pooled)):
 # %%
 show(Bottleneck.forward)
 show(Bottleneck.__init__, around="tweak_b else", context=1)
-show(model_for, around="# model tweaks", context=3)
+show(make.model_for, around="# model tweaks", context=3)
 
 # %% [markdown]
 # ## What a block reads
@@ -335,9 +330,9 @@ def part_by_part(net, classes, side, tweak):
 
 counted = {tweak: part_by_part("resnet50", 1000, 224, tweak) for tweak in ("plain", "B", "C", "D")}
 table([
-    {"network": row, "parameters, M": parameters / 1e6, "Table 5: parameters, M": printed["params"],
+    {"network": row, "parameters, M": count / 1e6, "Table 5: parameters, M": printed["params"],
      "multiply-adds, G": sum(costs.values()) / 1e9, "Table 5: FLOPs, G": printed["FLOPs"]}
-    for (row, printed), (costs, parameters) in zip(paper.table("5").items(), counted.values(), strict=True)
+    for (row, printed), (costs, count) in zip(paper.table("5").items(), counted.values(), strict=True)
 ])
 print(f"paper, Table 1, for ResNet-50: {paper.table('1')['ResNet-50']['FLOPs']} G")
 part_costs({tweak: costs for tweak, (costs, _) in counted.items()})
@@ -369,7 +364,7 @@ print(f"The {len(sums)} poolings of ResNet-50-D add up {sum(sums) / 1e6:.1f} M n
 # choice, to see whether the choice lies at an edge.
 
 # %%
-pilots = [run for name in PILOTS["pilot_tweaks"] for run in arm(name)]
+pilots = [run for name in study("pilot_tweaks").arms for run in arm(name)]
 table([{"learning rate": run.recipe.lr, "held-out accuracy, %": run.accuracy, "seed": run.seed} for run in pilots])
 best = max(pilots, key=lambda run: run.accuracy)
 error = (best.accuracy * (100 - best.accuracy) / best.meta["test_images"]) ** 0.5
@@ -410,7 +405,7 @@ results = {
     f"{new} against {old}": (compare(ARMS[new], ARMS[old]), paper.delta("5", ROWS[new], ROWS[old], "top1"))
     for new, old in (("B", "plain"), ("C", "B"), ("D", "C"), ("D", "plain"))
 }
-against_paper(results, caption=caption([run for tweak in ROWS for run in ARMS[tweak]]))
+evidence.against_paper(results, caption=caption([run for tweak in ROWS for run in ARMS[tweak]]))
 
 # %%
 for label, (ours, theirs) in results.items():
@@ -430,7 +425,7 @@ guess.reveal(results["D against plain"][0])
 # %%
 for tweak in TWEAK:
     net = averaging_(build("bottleneck14-pool", 10, **TWEAK[tweak]))
-    zero_last_gamma_(net)
+    parameters.zero_last_gamma_(net)
     x = torch.ones(1, 16, 16, 16, requires_grad=True)
     net.stages(x).sum().backward()
     print(f"{tweak:<8} reads {int((x.grad[0] != 0).any(0).sum()):3d} of 256 positions at the start")
@@ -463,7 +458,7 @@ fig = accuracy_cost(
 ours, theirs = results["D against plain"]
 costs = [sum(small[tweak][0].values()) for tweak in ("D", "plain")]
 takeaway = f"D − plain: {ours}, for {costs[0] / costs[1]:.2f} × the multiply-adds; paper {theirs:+.2f}"
-export(fig, "04_accuracy_against_cost", takeaway=takeaway, runs=everything)
+slide(fig, "04_accuracy_against_cost", takeaway=takeaway, runs=everything)
 fig
 
 # %% [markdown]
@@ -478,12 +473,12 @@ fig
 
 # %%
 smaller = replace(TWEAKS, net="bottleneck14", image_size=32)
-print(f"Changed from the recorded recipe, for both: {changes(smaller, TWEAKS)}")
+print(f"Changed from the recorded recipe, for both: {recipe.changes(smaller, TWEAKS)}")
 lines = {}
 for tweak in ("plain", "D"):
-    recipe, parts, rows = live_run(replace(smaller, **TWEAK[tweak]), dataset)
+    cut, _, rows = live_run(replace(smaller, **TWEAK[tweak]), dataset)
     lines[f"{tweak}, live, one seed"] = [rows]
-curves(lines, caption=f"live, 1 seed · {recipe.net} · {recipe.train_images:,} images · {dataset.source}")
+evidence.curves(lines, caption=f"live, 1 seed · {cut.net} · {cut.train_images:,} images · {dataset.source}")
 
 # %% [markdown]
 # ## Misreadings

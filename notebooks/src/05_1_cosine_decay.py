@@ -15,7 +15,7 @@
 #
 # *Time:* 30 minutes to read and drag, 1 minute of training on two CPU cores. *Paper:* §5.1, eq. 1, Fig. 3, Table 6.
 
-# %%
+# %% tags=["hide-input"]
 import math
 from dataclasses import replace
 from itertools import count, groupby, islice
@@ -25,20 +25,28 @@ import torch
 from IPython.display import display
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from tricks.course.lesson import check, live, live_run, load_data, predict, show, table, verdicts
-from tricks.course.sliders import sliders
+from tricks import schedules, train
+from tricks.course.lesson import (
+    check,
+    live,
+    live_run,
+    load_data,
+    predict,
+    show,
+    show_loop,
+    slide,
+    sliders,
+    table,
+    verdicts,
+)
 from tricks.plots.evidence import against_paper, curves
-from tricks.plots.export import export
 from tricks.plots.schedules import bowl_rates, distance_and_noise, leads, schedule
 from tricks.plots.style import COLOURS, GREY, canvas, styled
 from tricks.recipe import BASELINE
-from tricks.records import paper
-from tricks.records.make import prepare
-from tricks.records.statistics import caption, compare, lead, t_interval
-from tricks.schedules import cosine_lr, lr_at, noise_floor, noisy_quadratic, step_lr
-from tricks.studies.arms import ARMS, COSINE
-from tricks.studies.studies import arm
-from tricks.train import epochs
+from tricks.records import make, paper, statistics
+from tricks.studies.studies import arm, recipe_of, study
+
+COSINE = recipe_of("cosine")
 
 # %% [markdown]
 # ## The problem: when to lower the rate
@@ -103,13 +111,13 @@ print("  ".join(f"t = {quarter}T/4: {rate:.4f}" for quarter, rate in enumerate(b
 # `T_max` counts optimiser steps and `scheduler.step()` is called after each of them:
 
 # %%
-show(cosine_lr)
-assert np.allclose([cosine_lr(t, T, peak) for t in range(0, T + 1, T // 4)], by_hand)
+show(schedules.cosine_lr)
+assert np.allclose([schedules.cosine_lr(t, T, peak) for t in range(0, T + 1, T // 4)], by_hand)
 
 optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=peak)
 scheduler = CosineAnnealingLR(optimizer, T_max=T)
 for t in range(T + 1):
-    assert math.isclose(optimizer.param_groups[0]["lr"], cosine_lr(t, T, peak), abs_tol=1e-12)
+    assert math.isclose(optimizer.param_groups[0]["lr"], schedules.cosine_lr(t, T, peak), abs_tol=1e-12)
     optimizer.step()
     scheduler.step()
 
@@ -121,19 +129,19 @@ for t in range(T + 1):
 # would jump down at the seam. The step schedule keeps its epochs, whatever the warm-up:
 
 # %%
-show(lr_at)
+show(schedules.lr_at)
 for total, warm in ((120, 5), (12, 1), (30, 5)):
-    inside = cosine_lr(warm, total, 1.0)  # T counts the warm-up too
+    inside = schedules.cosine_lr(warm, total, 1.0)  # T counts the warm-up too
     recipe = replace(BASELINE, schedule="cosine", epochs=total, warmup_epochs=warm, lr=1.0)
-    print(f"{warm} of {total} epochs warm-up, then: {lr_at(recipe, 100 * warm, 100):.3f} of the peak", end="")
+    print(f"{warm} of {total} epochs warm-up, then: {schedules.lr_at(recipe, 100 * warm, 100):.3f} of the peak", end="")
     print(f" ({inside:.3f} with the warm-up in T). Half of the peak: epoch {warm + (total - warm) / 2:g}")
-    assert math.isclose(lr_at(recipe, 50 * (warm + total), 100), 0.5)
+    assert math.isclose(schedules.lr_at(recipe, 50 * (warm + total), 100), 0.5)
 
 # %% [markdown]
 # In the training loop a schedule is one line. Whatever it is, it is a function of the step:
 
 # %%
-show(epochs, around="lr_at(recipe, epoch * len(train)")
+show_loop("lr_at(recipe, epoch * len(train)")
 
 # %% [markdown]
 # ## Explore the schedules
@@ -160,7 +168,7 @@ sliders(on_both_axes, explore, peak=(0.05, 1.0), warmup_epochs=(0, 20), epochs=(
 
 # %%
 EARLY, HALF, COS = "step, first drop at 1/4", "step, first drop at 1/2", "cosine"
-RECIPES = {EARLY: ARMS["efficient-early"], COS: ARMS["cosine"], HALF: ARMS["efficient"]}
+RECIPES = {EARLY: recipe_of("efficient-early"), COS: COSINE, HALF: recipe_of("efficient")}
 schedule(RECIPES, log=True)
 
 # %% [markdown]
@@ -176,7 +184,7 @@ def setting(warm, kind):
 
 
 def rates_at(warm, kind, times, per_epoch=1251):  # 1,281,167 images in batches of 1,024
-    return np.array([lr_at(setting(warm, kind), round(t * per_epoch), per_epoch) for t in times])
+    return np.array([schedules.lr_at(setting(warm, kind), round(t * per_epoch), per_epoch) for t in times])
 
 
 @styled
@@ -230,7 +238,7 @@ def floors(rates, a=1.0, sigma=0.3, steps=160, runs=2_000):
         for _ in range(steps):
             w = w - lr * (a * w + sigma * rng.standard_normal(runs))
             means.append((0.5 * a * w**2).mean())
-        exact, floor = sum(noisy_quadratic([lr] * steps, [a], sigma)), noise_floor(lr, a, sigma)
+        exact, floor = sum(schedules.noisy_quadratic([lr] * steps, [a], sigma)), schedules.noise_floor(lr, a, sigma)
         error = (0.5 * a * w**2).std() / math.sqrt(runs)
         print(f"lr {lr}: floor {floor:.5f}; step {steps}: {exact[-1]:.5f}, simulated {means[-1]:.5f} ± {error:.5f}")
         ax.plot(exact, color=colour, label=f"learning rate {lr}")
@@ -253,7 +261,7 @@ floors((0.4, 0.04, 0.004))
 # mean still has to go, and the noise around it. The grey run keeps its peak for ever. Drag.
 
 # %%
-show(noisy_quadratic)
+show(schedules.noisy_quadratic)
 sliders(distance_and_noise, peak=(0.05, 1.5, 0.05), first_decay=(0.05, 0.95, 0.05), flat=(0.001, 0.3))
 
 # %% [markdown]
@@ -276,7 +284,7 @@ def behind(difference, first):
 
 
 for flat in (0.005, 0.02, 0.05, 0.2):
-    step, cosine = (sum(noisy_quadratic(bowl_rates(kind), (1.0, flat), 0.3)) for kind in ("step", "cosine"))
+    step, cosine = (sum(schedules.noisy_quadratic(bowl_rates(kind), (1.0, flat), 0.3)) for kind in ("step", "cosine"))
     print(f"flat direction a = {flat}: cosine {behind((step - cosine)[10::10], 1)}")
     print(f"   expected loss at the end: step {step[-1]:.5f}, cosine {cosine[-1]:.5f}")
 
@@ -296,23 +304,24 @@ for flat in (0.005, 0.02, 0.05, 0.2):
 early, half, cosine = arm("efficient-early"), arm("efficient"), arm("cosine")
 runs = early + half + cosine
 theirs_3b = {EARLY: (xs, [100 * y for y in steps_3b]), COS: (xs, [100 * y for y in cosines_3b])}
-caption_3b = f"paper: Fig. 3b, ImageNet, peak 0.4 in both. Ours: {caption(runs, curve=True)}"
+caption_3b = f"paper: Fig. 3b, ImageNet, peak 0.4 in both. Ours: {statistics.caption(runs, curve=True)}"
 fig = curves({EARLY: early, COS: cosine, HALF: half}, paper=theirs_3b, caption=caption_3b)
-takeaway = f"Cosine − {EARLY}: {compare(cosine, early)}; paper {theirs:+.2f}"
-export(fig, "05_1_step_and_cosine", takeaway=takeaway, runs=runs)
+takeaway = f"Cosine − {EARLY}: {statistics.compare(cosine, early)}; paper {theirs:+.2f}"
+slide(fig, "05_1_step_and_cosine", takeaway=takeaway, runs=runs)
 fig
 
 # %%
 ahead_3b = np.subtract(theirs_3b[COS][1], theirs_3b[EARLY][1])
 print(f"paper (epochs 0 to 119): cosine {behind(ahead_3b, 0)}")
 print(f"   largest deficit {ahead_3b.min():+.1f} points at epoch {ahead_3b.argmin()}, last epoch {ahead_3b[-1]:+.2f}")
-OURS = {f"cosine − {label}": lead(cosine, other) for label, other in ((EARLY, early), (HALF, half))}
+OURS = {f"cosine − {label}": statistics.lead(cosine, other) for label, other in ((EARLY, early), (HALF, half))}
 for label, ahead in OURS.items():
     mean = ahead.mean(axis=0)
     print(f"ours, {label} (epochs 1 to {len(mean)}), n = {len(ahead)}")
     print(f"   cosine {behind(mean, 1)}")
     print(f"   lowest {mean.min():+.1f} points at epoch {mean.argmin() + 1}, last epoch {mean[-1]:+.2f} (sample)")
-leads(OURS, "cosine − step, points", paper={f"paper: cosine − {EARLY}": ahead_3b}, caption=caption(runs, curve=True))
+leads(OURS, "cosine − step, points", paper={f"paper: cosine − {EARLY}": ahead_3b},
+      caption=statistics.caption(runs, curve=True))
 
 # %% [markdown]
 # Whoever stops both runs at the same epoch before the end compares two moments of two plans. The rate that each arm
@@ -320,7 +329,7 @@ leads(OURS, "cosine − step, points", paper={f"paper: cosine − {EARLY}": ahea
 
 # %%
 def at(group, epoch):
-    accuracy, _ = t_interval([run.rows[epoch - 1]["test_accuracy"] for run in group])
+    accuracy, _ = statistics.t_interval([run.rows[epoch - 1]["test_accuracy"] for run in group])
     return f"{accuracy:.1f} % (lr {group[0].rows[epoch - 1]['lr']:.2g})"
 
 
@@ -338,20 +347,20 @@ table([{"stopped after": f"{epoch} of {length} epochs",
 # %%
 long_step, long_cosine = arm("full-efficient"), arm("full-cosine")
 long_runs = long_step + long_cosine
-long_caption = f"paper: Fig. 3b, ImageNet. Ours: {caption(long_runs, curve=True)}"
+long_caption = f"paper: Fig. 3b, ImageNet. Ours: {statistics.caption(long_runs, curve=True)}"
 fig = curves({EARLY: long_step, COS: long_cosine}, paper=theirs_3b, caption=long_caption)
 last_3b = f"paper, Fig. 3b's last epoch {ahead_3b[-1]:+.2f}, Table 6 {theirs:+.2f}"
-takeaway = f"120 epochs, cosine − step: {compare(long_cosine, long_step)}; {last_3b}"
-export(fig, "05_1_figure_3b_with_120_epochs", takeaway=takeaway, runs=long_runs)
+takeaway = f"120 epochs, cosine − step: {statistics.compare(long_cosine, long_step)}; {last_3b}"
+slide(fig, "05_1_figure_3b_with_120_epochs", takeaway=takeaway, runs=long_runs)
 fig
 
 # %%
-ahead = lead(long_cosine, long_step).mean(axis=0)
+ahead = statistics.lead(long_cosine, long_step).mean(axis=0)
 print(f"paper (epochs 0 to 119): cosine {behind(ahead_3b, 0)}")
 print(f"ours  (epochs 1 to {len(ahead)}): cosine {behind(ahead, 1)}")
 print(f"   largest deficit {ahead.min():+.1f} points at epoch {ahead.argmin() + 1}, last {ahead[-1]:+.2f} (sample)")
-print(f"all test images, last epoch: {compare(long_cosine, long_step)}")
-print(f"   {last_3b}; verdict: {compare(long_cosine, long_step).against(theirs)}")
+print(f"all test images, last epoch: {statistics.compare(long_cosine, long_step)}")
+print(f"   {last_3b}; verdict: {statistics.compare(long_cosine, long_step).against(theirs)}")
 
 # %% [markdown]
 # Compare the shapes: together while the rates are alike, a jump where the step schedule drops, a long stretch in which
@@ -364,9 +373,9 @@ print(f"   {last_3b}; verdict: {compare(long_cosine, long_step).against(theirs)}
 # On all test images, after the last epoch, paired by seed:
 
 # %%
-ours = compare(cosine, half)
-results = {f"cosine − {EARLY}": (compare(cosine, early), theirs), f"cosine − {HALF}": (ours, theirs)}
-against_paper(results, caption=caption(runs))
+ours = statistics.compare(cosine, half)
+results = {f"cosine − {EARLY}": (statistics.compare(cosine, early), theirs), f"cosine − {HALF}": (ours, theirs)}
+against_paper(results, caption=statistics.caption(runs))
 
 # %%
 cvpr = paper.delta("6 (CVPR)", "+ cosine decay", "Efficient", "ResNet-50-D_top1_mean")
@@ -377,7 +386,7 @@ print(f"paper, last epoch of Fig. 3b: {ahead_3b[-1]:+.2f} points")
 for other in ("Inception-V3", "MobileNet"):
     print(f"paper, {other}: {paper.delta('6', '+ cosine decay', 'Efficient', f'{other}_top1'):+.2f} points")
 verdicts(results)
-print(f"ours, {HALF} against {EARLY}: {compare(half, early)}")
+print(f"ours, {HALF} against {EARLY}: {statistics.compare(half, early)}")
 guess.reveal(ours)
 
 # %% [markdown]
@@ -393,12 +402,14 @@ guess.reveal(ours)
 
 # %%
 per_epoch = COSINE.train_images // COSINE.batch_size
-rates = {label: [lr_at(r, step, per_epoch) for step in range(r.epochs * per_epoch)] for label, r in RECIPES.items()}
+rates = {label: [schedules.lr_at(r, step, per_epoch) for step in range(r.epochs * per_epoch)]
+         for label, r in RECIPES.items()}
 table([{"schedule": label, "Σ lr, in epochs at the peak": sum(lr) / per_epoch / max(lr), "last lr": lr[-1]}
        for label, lr in rates.items()])
+TRIED = study("pilot").arms + study("pilot_step").arms
 NAMES = {EARLY: "pilot-step-{}-0.25", HALF: "pilot-step-{}-0.5", COS: "pilot-lr-{}"}
 held_out = {
-    label: {lr: arm(name.format(lr))[0].accuracy for lr in (0.05, 0.1, 0.2, 0.4, 0.8) if name.format(lr) in ARMS}
+    label: {lr: arm(name.format(lr))[0].accuracy for lr in (0.05, 0.1, 0.2, 0.4, 0.8) if name.format(lr) in TRIED}
     for label, name in NAMES.items()
 }
 table([{"peak": str(lr), **{label: f"{found[lr]:.2f}" for label, found in held_out.items() if lr in found}}
@@ -436,7 +447,8 @@ recipe, parts, finished = live_run(COSINE, dataset)
 
 # %%
 longer = replace(recipe, epochs=2 * recipe.epochs)
-stopped = list(live(islice(epochs(longer, prepare(longer, 0, dataset), seed=0), recipe.epochs), total=recipe.epochs))
+begun = train.epochs(longer, make.prepare(longer, 0, dataset), seed=0)
+stopped = list(live(islice(begun, recipe.epochs), total=recipe.epochs))
 for plan, rows in ((recipe, finished), (longer, stopped)):
     last = rows[-1]
     print(f"{plan.epochs} planned, {recipe.epochs} done: test accuracy {last['test_accuracy']:.1f} %", end="")
@@ -474,7 +486,7 @@ def my_lr(step, total, warmup_steps, peak):
 
 def library(step, total, warmup_steps, peak):
     recipe = replace(BASELINE, epochs=total, warmup_epochs=warmup_steps, lr=peak, schedule="cosine")
-    return lr_at(recipe, step, 1)
+    return schedules.lr_at(recipe, step, 1)
 
 
 check("cosine with warm-up", my_lr, library, [(step, 120, 5, 0.4) for step in (0, 4, 5, 62, 119)] + [(7, 20, 0, 0.1)])
@@ -491,7 +503,7 @@ def mean_rate(first_decay):
 
 
 check("area of the step schedule", mean_rate,
-      lambda share: sum(step_lr(s, 1200, 1.0, share) for s in range(1200)) / 1200, [0.25, 0.4, 0.5])
+      lambda share: sum(schedules.step_lr(s, 1200, 1.0, share) for s in range(1200)) / 1200, [0.25, 0.4, 0.5])
 
 # %% [markdown]
 # **3.** After which share of the run has the cosine fallen to 1/factor of its peak? Solve eq. 1 for t/T, then compare
@@ -505,7 +517,7 @@ def share_at(factor):
 
 def rate_there(factor):
     share = share_at(factor)
-    return None if share is None else cosine_lr(share, 1, 1.0)
+    return None if share is None else schedules.cosine_lr(share, 1, 1.0)
 
 
 check("cosine at 1/factor of its peak", rate_there, lambda factor: 1 / factor, [2, 10, 100])

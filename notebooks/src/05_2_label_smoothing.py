@@ -15,27 +15,20 @@
 #
 # *Time:* 30 minutes to read and drag, 1 minute of training on two CPU cores. *Paper:* §5.2, eq. 3–5, Fig. 4, Table 6.
 
-# %%
+# %% tags=["hide-input"]
 import math
 
 import torch
 from IPython.display import display
 from torch.nn.functional import cross_entropy
 
-from tricks import metrics
-from tricks.course.lesson import check, live_run, load_data, predict, show, table
-from tricks.course.sliders import sliders
-from tricks.label_smoothing import pytorch_eps, smooth, theoretical_gap
+from tricks import label_smoothing, metrics, targets, train
+from tricks.course.lesson import check, live_run, load_data, predict, show, show_loop, slide, sliders, table
 from tricks.plots.evidence import against_paper, gap_histogram, reliability, response
-from tricks.plots.export import export
 from tricks.plots.smoothing import optimal_gap
 from tricks.records import paper
 from tricks.records.statistics import caption, compare, overconfidence, plus_minus, t_interval, value
-from tricks.studies.arms import SMOOTH
-from tricks.studies.studies import arm
-from tricks.targets import one_hot, soft_cross_entropy
-from tricks.train import epochs
-from tricks.train import predict as logits_of
+from tricks.studies.studies import arm, recipe_of
 
 # %% [markdown]
 # ## The problem: a target out of reach
@@ -86,16 +79,16 @@ by_hand
 # numbers, so it works in the same way on targets that mixup has mixed:
 
 # %%
-show(smooth)
-assert torch.allclose(smooth(one_hot(y, K), eps), by_hand)
+show(label_smoothing.smooth)
+assert torch.allclose(label_smoothing.smooth(targets.one_hot(y, K), eps), by_hand)
 
 # %% [markdown]
 # The loss is the cross-entropy −Σ p log q of the target p and the softmax q. (The paper prints eq. 3 with the two
 # exchanged; its next line uses it as written here.) In the training loop, smoothing is one line:
 
 # %%
-show(soft_cross_entropy)
-show(epochs, around="# label smoothing")
+show(targets.soft_cross_entropy)
+show_loop("# label smoothing")
 
 # %% [markdown]
 # ### Two conventions, one trick
@@ -105,10 +98,10 @@ show(epochs, around="# label smoothing")
 
 # %%
 logits, y10 = torch.randn(8, 10, generator=torch.Generator().manual_seed(0)), torch.arange(8)
-ours = soft_cross_entropy(logits, smooth(one_hot(y10, 10), 0.1))
+ours = targets.soft_cross_entropy(logits, label_smoothing.smooth(targets.one_hot(y10, 10), 0.1))
 print(f"paper, ε = 0.1:                   {ours:.6f}")
 print(f"PyTorch, label_smoothing = 0.1:   {cross_entropy(logits, y10, label_smoothing=0.1):.6f}")
-converted = pytorch_eps(0.1, 10)
+converted = label_smoothing.pytorch_eps(0.1, 10)
 print(f"PyTorch, label_smoothing = {converted:.3f}: {cross_entropy(logits, y10, label_smoothing=converted):.6f}")
 
 # %% [markdown]
@@ -125,9 +118,10 @@ print(f"PyTorch, label_smoothing = {converted:.3f}: {cross_entropy(logits, y10, 
 # %%
 for eps in (0.0, 0.1):
     z = torch.zeros(1, 10, requires_grad=True)
-    print(f"ε = {eps}, optimal gap {theoretical_gap(eps, 10):.3f}. Gap after", end="")
+    print(f"ε = {eps}, optimal gap {label_smoothing.theoretical_gap(eps, 10):.3f}. Gap after", end="")
     for step in range(1, 2_001):
-        (gradient,) = torch.autograd.grad(soft_cross_entropy(z, smooth(one_hot(torch.tensor([3]), 10), eps)), z)
+        p = label_smoothing.smooth(targets.one_hot(torch.tensor([3]), 10), eps)
+        (gradient,) = torch.autograd.grad(targets.soft_cross_entropy(z, p), z)
         z = (z - 0.5 * gradient).detach().requires_grad_()
         if step in (10, 100, 500, 2_000):
             print(f"   {step:,} steps: {metrics.logit_gap(z.detach())[0]:.3f}", end="")
@@ -159,7 +153,7 @@ display(optimal_gap(0.4, 10), optimal_gap(0.1, 1000))
 ARMS = {0.0: one_hot_runs, **{eps: arm(f"smoothing-{eps}") for eps in (0.05, 0.1, 0.2, 0.4)}}
 everything = [run for runs in ARMS.values() for run in runs]
 three = {f"ε = {eps}": ARMS[eps] for eps in (0.0, 0.1, 0.4)}
-goals = {f"ε = {eps}": theoretical_gap(eps, 10) for eps in (0.1, 0.4)}
+goals = {f"ε = {eps}": label_smoothing.theoretical_gap(eps, 10) for eps in (0.1, 0.4)}
 theirs_4b = {f"{name}, K = 1000": paper.curve("4b", name) for name in ("one-hot", "smoothed")}
 gap_histogram(three, theory=goals, paper=theirs_4b, caption=caption(ARMS[0.0] + ARMS[0.1] + ARMS[0.4]))
 
@@ -167,14 +161,14 @@ gap_histogram(three, theory=goals, paper=theirs_4b, caption=caption(ARMS[0.0] + 
 # The same in numbers. The spread is the standard deviation over the test pictures of one network:
 
 # %%
-print(f"paper, ImageNet, K = 1000. Optimum at ε = 0.1: {theoretical_gap(0.1, 1000):.2f}")
+print(f"paper, ImageNet, K = 1000. Optimum at ε = 0.1: {label_smoothing.theoretical_gap(0.1, 1000):.2f}")
 for name, (gap, density) in theirs_4b.items():
     mean = sum(g * d for g, d in zip(gap, density, strict=True)) / sum(density)
     print(f"   {name:<18} mean gap {mean:5.2f}")
 print("ours, CIFAR-10, K = 10")
 for eps, runs in ARMS.items():
     mean, spread = (t_interval([value(run, f"gap.{part}") for run in runs])[0] for part in ("mean", "sd"))
-    optimum = theoretical_gap(eps, 10)
+    optimum = label_smoothing.theoretical_gap(eps, 10)
     print(f"   ε = {eps:<5} mean gap {mean:5.2f}, spread over pictures {spread:.2f}, optimum {optimum:.2f}")
 
 # %% [markdown]
@@ -213,7 +207,7 @@ for metric, unit in (("ece", ""), ("nll", "nats")):
 accuracies = [[run.accuracy for run in runs] for runs in ARMS.values()]
 fig = response(list(ARMS), accuracies, "smoothing ε", "test accuracy, %", caption=caption(everything))
 takeaway = f"Label smoothing, ε = 0.1: {compare(ARMS[0.1], ARMS[0.0])}; paper {theirs:+.2f}"
-export(fig, "05_2_accuracy_against_smoothing", takeaway=takeaway, runs=everything)
+slide(fig, "05_2_accuracy_against_smoothing", takeaway=takeaway, runs=everything)
 fig
 
 # %%
@@ -234,8 +228,8 @@ guess.reveal(ours)
 # %%
 print("last epoch, on samples of 2,000 pictures")
 for eps, runs in ARMS.items():
-    train, test = (t_interval([run.rows[-1][f"{part}_accuracy"] for run in runs])[0] for part in ("train", "test"))
-    print(f"ε = {eps:<5} training {train:.1f} %, test {test:.1f} %, gap {train - test:.1f} points")
+    fitted, new = (t_interval([run.rows[-1][f"{part}_accuracy"] for run in runs])[0] for part in ("train", "test"))
+    print(f"ε = {eps:<5} training {fitted:.1f} %, test {new:.1f} %, gap {fitted - new:.1f} points")
 
 # %% [markdown]
 # When the paper's column and ours disagree, think of this first: our networks have seen few pictures few times (the
@@ -269,10 +263,10 @@ reliability(full, caption=caption(without + with_it))
 
 # %%
 dataset = load_data()
-recipe, parts, rows = live_run(SMOOTH, dataset)
-logits, labels = logits_of(parts.model, parts.test)
+recipe, parts, rows = live_run(recipe_of("smoothing-0.1"), dataset)
+logits, labels = train.evaluate(parts.model, parts.test)
 gap = metrics.logit_gap(logits).mean()
-print(f"mean gap of the live network: {gap:.2f}, optimum at ε = 0.1: {theoretical_gap(0.1, 10):.2f}")
+print(f"mean gap of the live network: {gap:.2f}, optimum at ε = 0.1: {label_smoothing.theoretical_gap(0.1, 10):.2f}")
 
 # %% [markdown]
 # ## Smoothing is not class similarity
@@ -285,7 +279,7 @@ print(f"mean gap of the live network: {gap:.2f}, optimum at ε = 0.1: {theoretic
 # %%
 chosen = 3  # cat, in CIFAR-10
 probabilities = logits.softmax(1)[labels == chosen].mean(0)
-target = smooth(one_hot(torch.tensor([chosen]), 10), 0.1)[0]
+target = label_smoothing.smooth(targets.one_hot(torch.tensor([chosen]), 10), 0.1)[0]
 table([{"class": dataset.classes[k], "smoothed target": f"{target[k]:.3f}", "mean softmax": f"{probabilities[k]:.3f}"}
        for k in probabilities.argsort(descending=True)])
 
@@ -311,7 +305,7 @@ def to_pytorch(eps, K):
     return eps * K / (K - 1)
 
 
-check("PyTorch's ε", to_pytorch, pytorch_eps, [(0.1, 10), (0.1, 1000), (0.4, 3)])
+check("PyTorch's ε", to_pytorch, label_smoothing.pytorch_eps, [(0.1, 10), (0.1, 1000), (0.4, 3)])
 
 # %% [markdown]
 # **2.** A colleague wants the logits of a 10-class network to settle 6 apart. Which ε is that? Solve eq. 5 for ε.
@@ -324,7 +318,7 @@ def eps_for(gap, K):
 
 def reached(gap, K):
     eps = eps_for(gap, K)
-    return None if eps is None else theoretical_gap(eps, K)
+    return None if eps is None else label_smoothing.theoretical_gap(eps, K)
 
 
 check("ε for a gap", reached, lambda gap, K: gap, [(6.0, 10), (9.1, 1000), (1.0, 2)])
@@ -339,8 +333,8 @@ def lowest_loss(eps, K):
 
 
 def measured(eps, K):
-    target = smooth(one_hot(torch.tensor([0]), K), eps)
-    return float(soft_cross_entropy(target.log(), target))  # logits whose softmax is the target
+    target = label_smoothing.smooth(targets.one_hot(torch.tensor([0]), K), eps)
+    return float(targets.soft_cross_entropy(target.log(), target))  # logits whose softmax is the target
 
 
 check("lowest loss", lowest_loss, measured, [(0.1, 10), (0.1, 1000), (0.4, 10)])

@@ -15,33 +15,23 @@
 #
 # *Time:* 30 minutes to read and drag, 2 minutes of training on two CPU cores. *Paper:* §5.3, eq. 6, §5.5, Table 6.
 
-# %%
+# %% tags=["hide-input"]
 import math
 
 import torch
 import torch.nn.functional as F
 from IPython.display import clear_output, display
 
-from tricks import metrics
-from tricks.course.lesson import check, live_run, load_data, predict, short, show, table
-from tricks.course.sliders import sliders
-from tricks.distillation import distill_loss
-from tricks.label_smoothing import smooth
-from tricks.models.resnet import build, multiply_adds
+from tricks import distillation, label_smoothing, metrics, recipe, targets, train
+from tricks.course.lesson import check, live_run, load_data, predict, short, show, show_loop, slide, sliders, table
+from tricks.models import resnet
+from tricks.plots import evidence, style
 from tricks.plots.distillation import soft_gradient, soft_targets
-from tricks.plots.evidence import against_paper, reliability, response
-from tricks.plots.export import export
-from tricks.plots.style import COLOURS, GREY, canvas, styled
-from tricks.recipe import teacher_of
-from tricks.records import paper
-from tricks.records.make import prepare, teacher_for
+from tricks.records import make, paper
 from tricks.records.statistics import caption, compare, plus_minus, t_interval, value
-from tricks.studies.arms import DISTILL, SMOOTH
-from tricks.studies.studies import arm
-from tricks.targets import one_hot, soft_cross_entropy
-from tricks.train import epochs
-from tricks.train import predict as logits_of
+from tricks.studies.studies import arm, recipe_of
 
+SMOOTH, DISTILL = recipe_of("smoothing-0.1"), recipe_of("distill")
 dataset = load_data()
 K = len(dataset.classes)
 
@@ -54,14 +44,14 @@ K = len(dataset.classes)
 # live runs. The first time this takes up to a minute; then it is read from `data/cache`.
 
 # %%
-recipe = short(DISTILL, dataset.name)
-teacher = teacher_for(recipe, dataset)
+distilled = short(DISTILL, dataset.name)
+teacher = make.teacher_for(distilled, dataset)
 clear_output(wait=True)  # its epochs, which are printed only the first time
 
-parts = prepare(short(SMOOTH, dataset.name), 0, dataset)  # a student without a teacher, not trained yet
-r, labels = (part.cpu() for part in logits_of(teacher, parts.test_sample))
+parts = make.prepare(short(SMOOTH, dataset.name), 0, dataset)  # a student without a teacher, not trained yet
+r, labels = (part.cpu() for part in train.evaluate(teacher, parts.test_sample))
 r = r.double()  # (2000, 10): the teacher's logits on a sample of the test pictures
-print(f"{recipe.teacher}, {recipe.train_images:,} pictures × {recipe.epochs} epochs:", end=" ")
+print(f"{distilled.teacher}, {distilled.train_images:,} pictures × {distilled.epochs} epochs:", end=" ")
 print(f"{metrics.accuracy(r, labels):.1f} % of {len(labels):,} test pictures right")
 
 # %% [markdown]
@@ -130,10 +120,10 @@ print(f"of the soft term, T² · {entropy:.4f} = {T**2 * entropy:.4f} is the tea
 # entropy is the KL divergence, which is 0 when the student agrees with the teacher. Value differs, gradient does not:
 
 # %%
-show(distill_loss)
+show(distillation.distill_loss)
 Z, R = torch.tensor([z], requires_grad=True), torch.tensor([teachers])
-ours = distill_loss(Z, R, T)
-papers = T**2 * soft_cross_entropy(Z / T, (R / T).softmax(1))
+ours = distillation.distill_loss(Z, R, T)
+papers = T**2 * targets.soft_cross_entropy(Z / T, (R / T).softmax(1))
 print(f"library {ours.item():.4f}, paper {papers.item():.4f}, difference {papers.item() - ours.item():.4f}")
 assert math.isclose(ours.item(), T**2 * (soft - entropy), rel_tol=1e-5)
 assert math.isclose(papers.item() - ours.item(), T**2 * entropy, rel_tol=1e-5)
@@ -150,7 +140,7 @@ T, student, teachers = 4.0, r[8:16], r[:8]
 pair = (student / T).log_softmax(1), (teachers / T).softmax(1)
 batchmean = T**2 * F.kl_div(*pair, reduction="batchmean")
 mean = T**2 * F.kl_div(*pair, reduction="none").mean()  # what the default gives, without its warning
-ours = distill_loss(student, teachers, T)
+ours = distillation.distill_loss(student, teachers, T)
 print(f"T² · kl_div: batchmean {batchmean:.4f}, mean {mean:.4f}; distill_loss {ours:.4f}, ratio {ours / mean:.2f}")
 assert torch.isclose(ours, batchmean) and torch.isclose(ours, K * mean)
 
@@ -161,7 +151,7 @@ assert torch.isclose(ours, batchmean) and torch.isclose(ours, K * mean)
 # gradients. `distill_weight` is 1 in every run of this lesson, as in the paper.
 
 # %%
-show(epochs, around="# distillation", context=7)
+show_loop("# distillation", context=7)
 
 # %% [markdown]
 # The paper's teacher is trained with the same refinements as its student, and one teacher serves all students (§5.5).
@@ -169,7 +159,7 @@ show(epochs, around="# distillation", context=7)
 # its weights.
 
 # %%
-show(teacher_of)
+show(recipe.teacher_of)
 
 # %% [markdown]
 # ## Temperature
@@ -193,16 +183,16 @@ at_temperature(20)
 # nothing.
 
 # %%
-@styled
+@style.styled
 def entropies(temperatures):
     each = torch.stack([torch.special.entr((r / T).softmax(1)).sum(1) for T in temperatures])  # (temperatures, N)
     low, high = each.quantile(torch.tensor([0.05, 0.95], dtype=each.dtype), dim=1)
-    smoothed = torch.special.entr(smooth(one_hot(labels[:1], K), 0.1)).sum()
-    fig, ax = canvas()
-    ax.fill_between(temperatures, low, high, color=COLOURS[0], alpha=0.2, label="90 % of the pictures")
+    smoothed = torch.special.entr(label_smoothing.smooth(targets.one_hot(labels[:1], K), 0.1)).sum()
+    fig, ax = style.canvas()
+    ax.fill_between(temperatures, low, high, color=style.COLOURS[0], alpha=0.2, label="90 % of the pictures")
     ax.semilogx(temperatures, each.mean(1), label="teacher, mean")
-    ax.axhline(math.log(K), color=GREY, linestyle="--", label=f"log K = {math.log(K):.2f}")
-    ax.axhline(smoothed, color=COLOURS[1], linestyle="--", label=f"smoothed label, ε = 0.1: {smoothed:.2f}")
+    ax.axhline(math.log(K), color=style.GREY, linestyle="--", label=f"log K = {math.log(K):.2f}")
+    ax.axhline(smoothed, color=style.COLOURS[1], linestyle="--", label=f"smoothed label, ε = 0.1: {smoothed:.2f}")
     ax.set(xlabel="temperature T", ylabel="entropy, nats", xlim=(1, 50), ylim=(0, None), xticks=(1, 2, 4, 10, 20, 50))
     ax.xaxis.set_major_formatter("{x:g}")
     ax.xaxis.set_minor_formatter("")
@@ -229,8 +219,8 @@ entropies(torch.logspace(0, math.log10(50), 60, dtype=torch.float64))
 # is on real logits we need a student: resnet8 after its first epoch, trained on labels only.
 
 # %%
-next(epochs(short(SMOOTH, dataset.name), parts))
-z = logits_of(parts.model, parts.test_sample)[0].cpu().double()
+next(train.epochs(short(SMOOTH, dataset.name), parts))
+z = train.evaluate(parts.model, parts.test_sample)[0].cpu().double()
 print(f"student after one epoch: {metrics.accuracy(z, labels):.1f} %, teacher: {metrics.accuracy(r, labels):.1f} %")
 
 
@@ -241,7 +231,8 @@ def gradient(loss, z):
 
 
 TEMPERATURES = range(1, 101)
-gradients = torch.stack([gradient(lambda z, T=T: distill_loss(z, r, T), z) for T in TEMPERATURES])  # (100, N, K)
+gradients = [gradient(lambda z, T=T: distillation.distill_loss(z, r, T), z) for T in TEMPERATURES]
+gradients = torch.stack(gradients)  # (100, N, K)
 for T, exact in zip(TEMPERATURES, gradients, strict=True):
     assert torch.allclose(exact, T * ((z / T).softmax(1) - (r / T).softmax(1)))
 difference = z - r
@@ -255,8 +246,8 @@ print("distance from the limit at T = 1, 4, 20, 100:", *(f"{x:.0%}" for x in off
 # labels' term, (softmax(z) − p), which T does not touch.
 
 # %%
-targets = smooth(one_hot(labels, K), SMOOTH.label_smoothing).double()
-hard_gradient = gradient(lambda z: soft_cross_entropy(z, targets), z)
+smoothed = label_smoothing.smooth(targets.one_hot(labels, K), SMOOTH.label_smoothing).double()
+hard_gradient = gradient(lambda z: targets.soft_cross_entropy(z, smoothed), z)
 shown = order.roll(-middle)  # all pictures, the one from the middle first
 hard_norm = float(hard_gradient.norm(dim=1).mean())
 
@@ -282,8 +273,9 @@ display(pull(1), pull(20))
 # %%
 squared_error = K * limit.square().sum(1).mean() / 2
 for T in (4, 20, 100, 1_000):
-    print(f"T = {T:>5,}: soft term {distill_loss(z, r, T):.4f}, squared error of the logits {squared_error:.4f}")
-assert torch.isclose(distill_loss(z, r, 1_000), squared_error, rtol=0.02)
+    soft_term = distillation.distill_loss(z, r, T)
+    print(f"T = {T:>5,}: soft term {soft_term:.4f}, squared error of the logits {squared_error:.4f}")
+assert torch.isclose(distillation.distill_loss(z, r, 1_000), squared_error, rtol=0.02)
 
 # %% [markdown]
 # ## How much of the pull is the teacher's?
@@ -295,9 +287,9 @@ assert torch.isclose(distill_loss(z, r, 1_000), squared_error, rtol=0.02)
 # %%
 rows = []
 for name, logits in {"all logits 0": torch.zeros_like(z), "after one epoch": z}.items():
-    from_labels = gradient(lambda z: soft_cross_entropy(z, targets), logits)
+    from_labels = gradient(lambda z: targets.soft_cross_entropy(z, smoothed), logits)
     for T in (1, 4, 20):
-        from_teacher = gradient(lambda z, T=T: distill_loss(z, r, T), logits)
+        from_teacher = gradient(lambda z, T=T: distillation.distill_loss(z, r, T), logits)
         sizes = [float(part.norm(dim=1).mean()) for part in (from_labels, from_teacher)]
         rows.append({"student": name, "T": T, "labels' term": sizes[0], "soft term with T²": sizes[1],
                      "without T²": sizes[1] / T**2, "teacher : labels": f"{sizes[1] / sizes[0]:.2f} : 1",
@@ -317,10 +309,10 @@ table(rows)
 # %%
 rows = []
 with torch.device("meta"):  # shapes only
-    ours = [build(net, 10, tweak_d=True) for net in (DISTILL.net, DISTILL.teacher)]
-    papers = [build(net, 1000, tweak_b=True, tweak_c=True, tweak_d=True) for net in ("resnet50", "resnet152")]
+    ours = [resnet.build(net, 10, tweak_d=True) for net in (DISTILL.net, DISTILL.teacher)]
+    papers = [resnet.build(net, 1000, tweak_b=True, tweak_c=True, tweak_d=True) for net in ("resnet50", "resnet152")]
 for name, nets, side in (("ours: resnet8, resnet14", ours, 32), ("paper: ResNet-50-D, ResNet-152-D", papers, 224)):
-    student, larger = (multiply_adds(net, side) for net in nets)
+    student, larger = (resnet.multiply_adds(net, side) for net in nets)
     rows.append({"student, teacher": name, "student forward, M": f"{student / 1e6:,.0f}",
                  "teacher forward, M": f"{larger / 1e6:,.0f}",
                  "step with a teacher": f"{(3 * student + larger) / (3 * student):.2f} × a step without"})
@@ -359,10 +351,10 @@ same_alone = [run for run in alone if run.seed in common]
 everything = [run for runs in same.values() for run in runs]
 level = t_interval([run.accuracy for run in same_alone])[0]
 accuracies = [[run.accuracy for run in runs] for runs in same.values()]
-fig = response(list(same), accuracies, "temperature T", "test accuracy, %",
+fig = evidence.response(list(same), accuracies, "temperature T", "test accuracy, %",
                reference={"no teacher": level}, caption=caption(same_alone + everything))
 takeaway = f"Distillation, T = 20: {compare(same[20], same_alone)}; paper {theirs:+.2f}"
-export(fig, "05_3_accuracy_against_temperature", takeaway=takeaway, runs=same_alone + everything)
+slide(fig, "05_3_accuracy_against_temperature", takeaway=takeaway, runs=same_alone + everything)
 fig
 
 # %%
@@ -399,7 +391,7 @@ for metric, unit in (("nll", "nats"), ("ece", "")):
 
 # %%
 three_arms = {"no teacher": same_alone, "T = 1": same[1], "T = 20": same[20]}
-reliability(three_arms, caption=caption([run for runs in three_arms.values() for run in runs]))
+evidence.reliability(three_arms, caption=caption([run for runs in three_arms.values() for run in runs]))
 
 # %% [markdown]
 # ## Beside the paper
@@ -408,7 +400,7 @@ reliability(three_arms, caption=caption([run for runs in three_arms.values() for
 
 # %%
 ours = compare(taught[20], alone)
-display(against_paper({"distillation, T = 20": (ours, theirs)}, caption=caption(alone + taught[20])))
+display(evidence.against_paper({"distillation, T = 20": (ours, theirs)}, caption=caption(alone + taught[20])))
 CVPR = paper.delta("6 (CVPR)", TAUGHT, PLAIN, "ResNet-50-D_top1_mean")
 table([
     {"paper, Table 6, points": net,
@@ -437,13 +429,13 @@ guess.reveal(ours)
 # mixed with them. The loss drawn includes the soft term, so it compares with no loss of 5.2.
 
 # %%
-recipe, parts, rows = live_run(DISTILL, dataset)
-z = logits_of(parts.model, parts.test_sample)[0].cpu().double()
+cut, parts, rows = live_run(DISTILL, dataset)
+z = train.evaluate(parts.model, parts.test_sample)[0].cpu().double()
 agree = 100 * (z.argmax(1) == r.argmax(1)).double().mean()
 print(f"teacher {metrics.accuracy(r, labels):.1f} % right, student {metrics.accuracy(z, labels):.1f} %,", end=" ")
 print(f"they answer alike on {agree:.1f} % of {len(z):,} test pictures")
-print(f"soft term at T = 20: {distill_loss(z, r, 20):.3f} nats", end=", ")
-print(f"for a student with all logits 0: {distill_loss(torch.zeros_like(z), r, 20):.3f}")
+print(f"soft term at T = 20: {distillation.distill_loss(z, r, 20):.3f} nats", end=", ")
+print(f"for a student with all logits 0: {distillation.distill_loss(torch.zeros_like(z), r, 20):.3f}")
 
 # %% [markdown]
 # ## Soft targets are not label smoothing
@@ -452,9 +444,9 @@ print(f"for a student with all logits 0: {distill_loss(torch.zeros_like(z), r, 2
 # below is the mean target over the test pictures of a class; the right class is left white.
 
 # %%
-@styled
+@style.styled
 def mean_targets(panels):
-    fig, axes = canvas(len(panels), height=4.2, sharey=True)
+    fig, axes = style.canvas(len(panels), height=4.2, sharey=True)
     masked = {name: rows.masked_fill(torch.eye(K, dtype=torch.bool), math.nan) for name, rows in panels.items()}
     top = max(float(rows.nan_to_num().max()) for rows in masked.values())
     for ax, (name, rows) in zip(axes, masked.items(), strict=True):
@@ -467,16 +459,16 @@ def mean_targets(panels):
     return fig
 
 
-def by_class(targets):
-    return torch.stack([targets[labels == k].mean(0) for k in range(K)])
+def by_class(rows):
+    return torch.stack([rows[labels == k].mean(0) for k in range(K)])
 
 
-KINDS = {"label smoothing, ε = 0.1": targets, "teacher, T = 4": (r / 4).softmax(1)}
+KINDS = {"label smoothing, ε = 0.1": smoothed, "teacher, T = 4": (r / 4).softmax(1)}
 mean_targets({name: by_class(kind) for name, kind in KINDS.items()})
 
 # %%
 for name, kind in {**KINDS, "teacher, T = 20": (r / 20).softmax(1)}.items():
-    wrong = kind[one_hot(labels, K) == 0].view(-1, K - 1)
+    wrong = kind[targets.one_hot(labels, K) == 0].view(-1, K - 1)
     ratio = (wrong.amax(1) / wrong.amin(1)).median()
     entropy = torch.special.entr(kind).sum(1)
     print(f"{name:<25} largest : smallest wrong class {ratio:5.2f} (median picture);", end=" ")
@@ -508,10 +500,10 @@ def total_gradient(z, r, p, T):
 
 
 def by_autograd(z, r, p, T):
-    return gradient(lambda z: soft_cross_entropy(z, p) + distill_loss(z, r, T), z)
+    return gradient(lambda z: targets.soft_cross_entropy(z, p) + distillation.distill_loss(z, r, T), z)
 
 
-check("gradient of eq. 6", total_gradient, by_autograd, [(z[:5], r[:5], targets[:5], T) for T in (1.0, 4.0, 20.0)])
+check("gradient of eq. 6", total_gradient, by_autograd, [(z[:5], r[:5], smoothed[:5], T) for T in (1.0, 4.0, 20.0)])
 
 # %% [markdown]
 # **2.** A colleague's soft term is `kl_div(log_softmax(z / T), softmax(r / T))`, with PyTorch's default reduction and
@@ -525,7 +517,8 @@ def missing_factor(T, K):
 
 def measured_factor(T, K):
     a, b = torch.randn(2, 16, K, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    return distill_loss(a, b, T) / F.kl_div((a / T).log_softmax(1), (b / T).softmax(1), reduction="none").mean()
+    mean = F.kl_div((a / T).log_softmax(1), (b / T).softmax(1), reduction="none").mean()
+    return distillation.distill_loss(a, b, T) / mean
 
 
 check("missing factor", missing_factor, measured_factor, [(1.0, 10), (20.0, 10), (20.0, 1000)])

@@ -14,7 +14,7 @@
 #
 # *Time:* 35 minutes to read and drag, 1 minute of training on two CPU cores. *Paper:* §5.4–5.5, eq. 7–8, Table 6.
 
-# %%
+# %% tags=["hide-input"]
 import math
 from dataclasses import replace
 from functools import cache, partial
@@ -26,22 +26,14 @@ from scipy.special import digamma, entr
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from tricks import metrics
-from tricks.augment import normalise
-from tricks.course.lesson import check, live_run, load_data, predict, show, table
-from tricks.course.sliders import sliders
-from tricks.label_smoothing import smooth
-from tricks.mixup import lighter_weight, mixup, near_ends
+from tricks import augment, label_smoothing, metrics, mixup, train
+from tricks.course.lesson import check, live_run, load_data, predict, show, show_loop, slide, sliders, table
 from tricks.plots.evidence import against_paper, reliability, response
-from tricks.plots.export import export
 from tricks.plots.mixup import Plane, beta_density, decision_map, grid, mixed_pair
 from tricks.records import paper
 from tricks.records.statistics import caption, compare, overconfidence, plus_minus, t_interval
-from tricks.studies.arms import COSINE
-from tricks.studies.studies import arm
+from tricks.studies.studies import arm, recipe_of
 from tricks.targets import one_hot, soft_cross_entropy
-from tricks.train import draw_mixing, epochs
-from tricks.train import predict as logits_of
 
 # %% [markdown]
 # ## The problem: nothing is asked between the pictures
@@ -83,7 +75,7 @@ def batches(x, y, alpha, steps=STEPS):
     draws, pairs = np.random.default_rng(0), torch.Generator().manual_seed(0)
     for _ in range(steps):
         lam = draws.beta(alpha, alpha) if alpha else 1.0
-        yield mixup(x, one_hot(y, 2), lam, torch.randperm(len(x), generator=pairs))
+        yield mixup.mixup(x, one_hot(y, 2), lam, torch.randperm(len(x), generator=pairs))
 
 
 # %%
@@ -145,8 +137,8 @@ lam, perm = 0.3, torch.tensor([1, 0])
 mixed_by_hand = torch.tensor([[0.3 * 0 + 0.7 * 10, 0.3 * 4 + 0.7 * 8], [0.3 * 10 + 0.7 * 0, 0.3 * 8 + 0.7 * 4]])
 targets_by_hand = torch.tensor([[0.3, 0, 0.7], [0.7, 0, 0.3]])
 print(mixed_by_hand)
-show(mixup)
-mixed, targets = mixup(x, one_hot(y, 3), lam, perm)
+show(mixup.mixup)
+mixed, targets = mixup.mixup(x, one_hot(y, 3), lam, perm)
 assert torch.allclose(mixed, mixed_by_hand) and torch.allclose(targets, targets_by_hand)
 
 # %% [markdown]
@@ -168,12 +160,13 @@ print(f"{of_mixed_target:.6f} = {mixed_loss:.6f}")
 
 # %%
 def smooth_then_mix(eps):
-    return mixup(x, smooth(one_hot(y, 3), eps), lam, perm)[1]
+    return mixup.mixup(x, label_smoothing.smooth(one_hot(y, 3), eps), lam, perm)[1]
 
 
-assert torch.allclose(smooth_then_mix(0.1), smooth(targets, 0.1))
-one_smoothed = lam * smooth(one_hot(y, 3), 0.1) + (1 - lam) * one_hot(y, 3)[perm]
-print(f"largest difference if only y_i is smoothed: {(one_smoothed - smooth(targets, 0.1)).abs().max():.3f}")
+assert torch.allclose(smooth_then_mix(0.1), label_smoothing.smooth(targets, 0.1))
+one_smoothed = lam * label_smoothing.smooth(one_hot(y, 3), 0.1) + (1 - lam) * one_hot(y, 3)[perm]
+apart = (one_smoothed - label_smoothing.smooth(targets, 0.1)).abs().max()
+print(f"largest difference if only y_i is smoothed: {apart:.3f}")
 
 # %% [markdown]
 # In the training loop it takes three lines. λ is drawn once per *batch*; the partners are a random permutation of the
@@ -182,8 +175,8 @@ print(f"largest difference if only y_i is smoothed: {(one_smoothed - smooth(targ
 # run with mixup sees the same crops in the same order as the run without.
 
 # %%
-show(epochs, around="# mixup", context=2)
-show(draw_mixing)
+show_loop("# mixup", context=2)
+show(train.draw_mixing)
 
 # %% [markdown]
 # ## Two pictures
@@ -199,12 +192,12 @@ labels = one_hot(torch.from_numpy(dataset.train.labels[pair]), len(dataset.class
 
 
 def mixture(lam=0.7):
-    picture, target = mixup(pictures, labels, lam, torch.tensor([1, 0]))
+    picture, target = mixup.mixup(pictures, labels, lam, torch.tensor([1, 0]))
     return picture[0].numpy(), target[0].numpy()
 
 
-assert torch.allclose(normalise(mixup(pictures, labels, 0.7, torch.tensor([1, 0]))[0]),
-                      mixup(normalise(pictures), labels, 0.7, torch.tensor([1, 0]))[0], atol=1e-5)
+assert torch.allclose(augment.normalise(mixup.mixup(pictures, labels, 0.7, torch.tensor([1, 0]))[0]),
+                      mixup.mixup(augment.normalise(pictures), labels, 0.7, torch.tensor([1, 0]))[0], atol=1e-5)
 drawn = partial(mixed_pair, pictures.numpy(), dataset.classes)
 sliders(drawn, mixture, lam=(0.0, 1.0))
 
@@ -227,8 +220,8 @@ sliders(beta_density, alpha=(0.05, 4.0, 0.05))
 
 # %%
 for alpha in (0.1, 0.2, 0.5, 1.0):
-    print(f"α = {alpha}: {100 * near_ends(alpha):4.1f} % of the batches are within 0.1 of 0 or 1, "
-          f"mean weight of the lighter picture {100 * lighter_weight(alpha):4.1f} %")
+    print(f"α = {alpha}: {100 * mixup.near_ends(alpha):4.1f} % of the batches are within 0.1 of 0 or 1, "
+          f"mean weight of the lighter picture {100 * mixup.lighter_weight(alpha):4.1f} %")
 display(beta_density(1.0), beta_density(4.0))
 
 # %% [markdown]
@@ -300,7 +293,7 @@ def lowest_loss_of(run):
     recipe, steps = run.recipe, run.meta["train_images"] // run.recipe.batch_size
     if not recipe.mixup_alpha:
         return 0.0
-    lam = np.array([drawn.lam for drawn in draw_mixing(recipe, run.seed, recipe.epochs - 1, steps, "cpu")])
+    lam = np.array([drawn.lam for drawn in train.draw_mixing(recipe, run.seed, recipe.epochs - 1, steps, "cpu")])
     different = (1 - 1 / recipe.batch_size) * 0.9  # the partner is another picture, and of another of ten classes
     return different * float(np.mean(entr(lam) + entr(1 - lam)))
 
@@ -360,7 +353,7 @@ for metric, unit in (("ece", ""), ("nll", "nats")):
 accuracies = [[run.accuracy for run in runs] for runs in ALPHA.values()]
 fig = response(list(ALPHA), accuracies, "mixup α (0: no mixup)", "test accuracy, %", caption=caption(everything))
 takeaway = f"Mixup alone, α = 0.2: {compare(ALPHA[0.2], ALPHA[0.0])}"
-export(fig, "05_4_accuracy_against_alpha", takeaway=takeaway, runs=everything)
+slide(fig, "05_4_accuracy_against_alpha", takeaway=takeaway, runs=everything)
 fig
 
 # %%
@@ -431,7 +424,7 @@ as_in_table_6, equal = compare(mix_200, plain_120), compare(mix_200, plain_200)
 at_length = {"mixup and 200 instead of 120 epochs": (as_in_table_6, theirs), "mixup, 200 epochs": (equal, theirs)}
 fig = against_paper(at_length, caption=caption([*plain_120, *plain_200, *mix_200]))
 takeaway = f"Mixup, 200 epochs with and without: {equal}; paper, 200 against 120 epochs: {theirs:+.2f}"
-export(fig, "05_4_mixup_at_the_papers_length", takeaway=takeaway, runs=[*plain_120, *plain_200, *mix_200])
+slide(fig, "05_4_mixup_at_the_papers_length", takeaway=takeaway, runs=[*plain_120, *plain_200, *mix_200])
 fig
 
 # %%
@@ -488,7 +481,7 @@ table([
 # One short run with α = 0.2, drawn while it trains. It is smaller than the recorded ones and is not mixed with them.
 
 # %%
-recipe, parts, rows = live_run(replace(COSINE, mixup_alpha=0.2), dataset)
+recipe, parts, rows = live_run(replace(recipe_of("cosine"), mixup_alpha=0.2), dataset)
 
 # %% [markdown]
 # Now the accuracy that many programs print under mixup: mixed pictures, counted as right when the answer is y_i. The
@@ -501,12 +494,12 @@ against_first, against_heavier = [], []
 for x, y in parts.clean_sample:
     for _ in range(8):  # eight λ for each batch
         lam, perm = draws.beta(0.2, 0.2), torch.randperm(len(x), generator=pairs).to(x.device)
-        mixed, _ = mixup(x, one_hot(y, parts.train.num_classes), lam, perm)
+        mixed, _ = mixup.mixup(x, one_hot(y, parts.train.num_classes), lam, perm)
         with torch.no_grad():
             answer = parts.model(mixed).argmax(1)
         against_first.append((answer == y).float())
         against_heavier.append((answer == (y if lam >= 0.5 else y[perm])).float())
-logits, y = logits_of(parts.model, parts.clean_sample)
+logits, y = train.evaluate(parts.model, parts.clean_sample)
 print(f"clean pictures:                        {metrics.accuracy(logits, y):.1f} %")
 print(f"mixed, counted against y_i:            {100 * torch.cat(against_first).mean():.1f} %")
 print(f"mixed, counted against the heavier:    {100 * torch.cat(against_heavier).mean():.1f} %")
@@ -528,7 +521,7 @@ print(f"mixed, counted against the heavier:    {100 * torch.cat(against_heavier)
 some = torch.from_numpy(dataset.train.images[:32]).double().flatten(1)
 generator, draws = torch.Generator().manual_seed(0), np.random.default_rng(0)
 shuffled = [torch.randperm(32, generator=generator) for _ in range(30)]
-mixtures = torch.cat([mixup(some, some, draws.beta(1, 1), perm)[0] for perm in shuffled])
+mixtures = torch.cat([mixup.mixup(some, some, draws.beta(1, 1), perm)[0] for perm in shuffled])
 for name, matrix in (("pictures", some), ("mixtures", mixtures)):
     rank = int(torch.linalg.matrix_rank(matrix, rtol=1e-9))
     print(f"{len(matrix):4d} {name} of {matrix.shape[1]:,} numbers each: rank {rank}")
@@ -549,7 +542,7 @@ def mixup_each(x, targets, lam, perm):
 
 
 def one_by_one(x, targets, lam, perm):
-    rows = [mixup(x, targets, float(share), perm) for share in lam]
+    rows = [mixup.mixup(x, targets, float(share), perm) for share in lam]
     return [torch.stack([row[part][i] for i, row in enumerate(rows)]) for part in (0, 1)]
 
 
@@ -588,7 +581,7 @@ def lowest_loss(lam, eps, K):
 
 def measured(lam, eps, K):
     targets = torch.eye(K, dtype=torch.float64)[:2]
-    target = smooth(mixup(targets, targets, lam, torch.tensor([1, 0]))[1], eps)[:1]
+    target = label_smoothing.smooth(mixup.mixup(targets, targets, lam, torch.tensor([1, 0]))[1], eps)[:1]
     return float(soft_cross_entropy(target.log(), target))  # logits whose softmax is the target
 
 

@@ -14,7 +14,7 @@
 #
 # *Time:* 35 minutes to read and drag, 2 minutes of training on two CPU cores. *Paper:* §6.1, Table 8.
 
-# %%
+# %% tags=["hide-input"]
 import math
 from dataclasses import replace
 from functools import partial
@@ -28,11 +28,10 @@ from scipy.stats import spearmanr
 from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import box_iou
 
-from tricks import metrics
-from tricks.course.lesson import check, compare_steps, fine_tune, predict, show, table
-from tricks.course.sliders import sliders
-from tricks.data.scenes import load
+from tricks import metrics, recipe
+from tricks.course.lesson import check, compare_steps, fine_tune, load_scenes, predict, show, slide, sliders, table
 from tricks.models.resnet import parameter_count
+from tricks.plots import evidence, segmentation
 from tricks.plots.detection import (
     boxes_side_by_side,
     envelope,
@@ -44,17 +43,12 @@ from tricks.plots.detection import (
     three_tasks,
     two_boxes,
 )
-from tricks.plots.evidence import curves
-from tricks.plots.export import export
-from tricks.plots.segmentation import classifier_and_task
-from tricks.recipe import changes
-from tricks.records import paper
-from tricks.records.statistics import caption, compare, plus_minus
-from tricks.studies.arms import BACKBONES, DETECTION, DETECTION_ARMS
-from tricks.studies.studies import arm
-from tricks.transfer import detection
-from tricks.transfer.backbone import backbone_for, trunk
-from tricks.transfer.loop import epochs
+from tricks.records import paper, statistics
+from tricks.studies.studies import arm, recipe_of, study
+from tricks.transfer import backbone, detection, loop
+
+DETECTION = recipe_of("detection-efficient")
+BACKBONES = [name.removeprefix("pretrain-") for name in study("pretrain").arms]
 
 # %% [markdown]
 # ## The question: does a better classifier make a better detector?
@@ -68,7 +62,7 @@ from tricks.transfer.loop import epochs
 ROWS = dict(zip(BACKBONES, paper.table("8"), strict=True))  # our name of a backbone: the paper's row
 table_8 = dict(zip(BACKBONES, paper.table("8").values(), strict=True))
 theirs = ("mAP, %", {name: ([row["ImageNet_top1"]], [row["mAP"]]) for name, row in table_8.items()})
-display(classifier_and_task({"Table 8: detection": theirs}, "top-1 accuracy on ImageNet, %"))
+display(segmentation.classifier_and_task({"Table 8: detection": theirs}, "top-1 accuracy on ImageNet, %"))
 table([{"backbone": f"{number} {row}", **paper.table("8")[row]} for number, row in enumerate(ROWS.values(), 1)])
 
 # %% [markdown]
@@ -84,8 +78,7 @@ table([{"backbone": f"{number} {row}", **paper.table("8")[row]} for number, row 
 # the paper does not report it. A box is taken from its mask: the smallest one around it.
 
 # %%
-scenes = load(replace(DETECTION, dataset="auto"), seed=0)
-print(scenes.note or f"Data: {scenes.source}, {len(scenes.train)} pictures to train on, {len(scenes.test)} to test on")
+scenes = load_scenes(DETECTION)
 THING = "person" if scenes.classes == ("person",) else "object"
 shown = next(scene for scene in scenes.test if ndimage.label(scene.pixels)[1] < len(scene.labels))
 display(three_tasks(shown.picture[::2, ::2], shown.boxes / 2, shown.pixels[::2, ::2], shown.instances[::2, ::2], THING))
@@ -228,15 +221,15 @@ show(detection.build)
 
 # %%
 pretrained = replace(DETECTION, dataset=scenes.name)
-backbone = pretrained.backbone
-classifier = backbone_for(pretrained, seed=0).cpu()
+classified = pretrained.backbone
+classifier = backbone.backbone_for(pretrained, seed=0).cpu()
 torch.manual_seed(0)  # the new heads are random
-detector = detection.build(pretrained, len(scenes.classes), backbone_for(pretrained, seed=0)).cpu().eval()
+detector = detection.build(pretrained, len(scenes.classes), backbone.backbone_for(pretrained, seed=0)).cpu().eval()
 heads = detector.roi_heads
-kept = dict(trunk(classifier).named_children())
+kept = dict(backbone.trunk(classifier).named_children())
 new = {"feature pyramid": detector.backbone.fpn, "region proposals": detector.rpn.head, "box head": heads.box_head,
        "class and box of a region": heads.box_predictor}
-print(f"backbone of seed 0, trained on {backbone.dataset}, {backbone.image_size} px, {backbone.epochs} epochs")
+print(f"backbone of seed 0, trained on {classified.dataset}, {classified.image_size} px, {classified.epochs} epochs")
 table([{"part": name, "parameters": f"{parameter_count(part):,}", "": "kept"} for name, part in kept.items()]
       + [{"part": "linear head", "parameters": f"{parameter_count(classifier.head):,}", "": "dropped"}]
       + [{"part": name, "parameters": f"{parameter_count(part):,}", "": "new, random"} for name, part in new.items()])
@@ -268,7 +261,7 @@ print(f"{len(anchors):,} anchors, of which {len(proposals):,} go on to the box h
 
 # %%
 show(detection.loss)
-show(epochs, around="task.loss", context=3)
+show(loop.epochs, around="task.loss", context=3)
 
 # %% [markdown]
 # ## Live
@@ -287,9 +280,9 @@ tuned = {"random": fine_tune(replace(pretrained, pretrained=False), scenes)}
 tuned["pretrained"] = fine_tune(pretrained, scenes)
 
 # %%
-recipe, few = tuned["pretrained"].recipe, tuned["pretrained"].parts.scenes
-live_caption = f"live, 1 seed · {backbone.net} · {len(few.train)} images × {recipe.epochs} epochs · {scenes.source}"
-curves({name: [run.rows] for name, run in tuned.items()}, "map_50", caption=live_caption)
+cut, few = tuned["pretrained"].recipe, tuned["pretrained"].parts.scenes
+live_caption = f"live, 1 seed · {classified.net} · {len(few.train)} images × {cut.epochs} epochs · {scenes.source}"
+evidence.curves({name: [run.rows] for name, run in tuned.items()}, "map_50", caption=live_caption)
 
 # %% [markdown]
 # Epoch 0 is the new heads before any training. One run each says how this seed went, and nothing about the next one.
@@ -371,10 +364,10 @@ for name, runs in ARMS.items():
         "backbone": ROWS.get(name, "random initialisation"),
         "paper: top-1": table_8.get(name, {}).get("ImageNet_top1", ""),
         "paper: mAP": table_8.get(name, {}).get("mAP", ""),
-        "ours: top-1": plus_minus([run.accuracy for run in CLASSIFIERS[name]], 1) if name in ROWS else "",
-        "our mAP, IoU 0.5": plus_minus([run.final["map_50"] for run in runs], 1),
-        "11 recalls": plus_minus([run.final["map_voc"] for run in runs], 1),
-        "IoU 0.5 to 0.95": plus_minus([run.final["map"] for run in runs], 1),
+        "ours: top-1": statistics.plus_minus([run.accuracy for run in CLASSIFIERS[name]], 1) if name in ROWS else "",
+        "our mAP, IoU 0.5": statistics.plus_minus([run.final["map_50"] for run in runs], 1),
+        "11 recalls": statistics.plus_minus([run.final["map_voc"] for run in runs], 1),
+        "IoU 0.5 to 0.95": statistics.plus_minus([run.final["map"] for run in runs], 1),
     })
 table(rows)
 
@@ -390,7 +383,8 @@ STEPS = {  # what is compared with what
 results = compare_steps(
     ARMS, STEPS, lambda new, old: paper.delta("8", ROWS[new], ROWS[old], "mAP"), "map_50", "points of mAP")
 runs = [run for name in ROWS for run in ARMS[name]]
-print(f"pretrained (D-efficient) − random initialisation: {compare(ARMS['efficient'], ARMS['random'], 'map_50')}")
+gained = statistics.compare(ARMS["efficient"], ARMS["random"], "map_50")
+print(f"pretrained (D-efficient) − random initialisation: {gained}")
 guess.reveal(results["all − D-efficient"][0])
 
 # %% [markdown]
@@ -400,7 +394,7 @@ guess.reveal(results["all − D-efficient"][0])
 # %%
 chosen = {"random": "random", "efficient": "D-efficient", "distill-mixup": "all tricks"}
 drawn = {label: [run.final["precision"] for run in ARMS[name]] for name, label in chosen.items()}
-display(precision_recall(drawn, caption=caption([run for name in chosen for run in ARMS[name]])))
+display(precision_recall(drawn, caption=statistics.caption([run for name in chosen for run in ARMS[name]])))
 
 # %% [markdown]
 # Back to the question. To the right: a better classifier, as above. Up: how much better a detector than with row 1's
@@ -411,14 +405,14 @@ ylabel = "mAP above row 1's, points"
 papers = {name: ([table_8[name]["ImageNet_top1"]], [paper.delta("8", row, ROWS["standard"], "mAP")])
           for name, row in ROWS.items()}
 ours = {name: ([run.accuracy for run in CLASSIFIERS[name]],
-               compare(ARMS[name], ARMS["standard"], "map_50").differences) for name in ROWS}
+               statistics.compare(ARMS[name], ARMS["standard"], "map_50").differences) for name in ROWS}
 means = np.array([[np.mean(values) for values in pair] for pair in ours.values()])
 print(f"ours, rank correlation of accuracy and mAP over the seven rows: {spearmanr(*means.T).statistic:+.2f}")
 panels = {"paper: ImageNet, PASCAL VOC": (ylabel, papers), "ours: Imagenette, Penn-Fudan": (ylabel, ours)}
-fig = classifier_and_task(panels, "top-1 accuracy of the classifier, %", caption=caption(runs))
+fig = segmentation.classifier_and_task(panels, "top-1 accuracy of the classifier, %", caption=statistics.caption(runs))
 differences, change = results["all − D-efficient"]
 takeaway = f"mAP, all tricks − D-efficient: paper {change:+.2f}, ours {differences}"
-export(fig, "06_1_classifier_and_detector", takeaway=takeaway, runs=runs)
+slide(fig, "06_1_classifier_and_detector", takeaway=takeaway, runs=runs)
 fig
 
 # %% [markdown]
@@ -437,9 +431,8 @@ fig
 # %%
 names = [f"detection-{name}" for name in ROWS]
 for i, name in enumerate(names[1:], start=1):
-    recipe_of = DETECTION_ARMS.__getitem__
-    nearest = min(names[:i], key=lambda other: len(changes(recipe_of(name), recipe_of(other))))
-    different = changes(recipe_of(name), recipe_of(nearest))
+    nearest = min(names[:i], key=lambda other: len(recipe.changes(recipe_of(name), recipe_of(other))))
+    different = recipe.changes(recipe_of(name), recipe_of(nearest))
     print(f"{name} against {nearest}:\n    {', '.join(f'{key} = {value}' for key, value in different.items())}")
     assert all(key.startswith("backbone.") for key in different)
 

@@ -14,7 +14,7 @@
 #
 # *Time:* 35 minutes to read and drag, 2 minutes of training on two CPU cores. *Paper:* §6.2, Table 9.
 
-# %%
+# %% tags=["hide-input"]
 from dataclasses import replace
 from functools import partial
 
@@ -27,13 +27,10 @@ from scipy.stats import spearmanr
 from torch import nn
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_jaccard_index
 
-from tricks import metrics
-from tricks.course.lesson import check, compare_steps, fine_tune, predict, show, table
-from tricks.course.sliders import sliders
-from tricks.data.scenes import load
+from tricks import metrics, recipe
+from tricks.course.lesson import check, compare_steps, fine_tune, load_scenes, predict, show, slide, sliders, table
 from tricks.models.resnet import NETS, ResNet, multiply_adds, parameter_count
 from tricks.plots.evidence import curves
-from tricks.plots.export import export
 from tricks.plots.segmentation import (
     classifier_and_task,
     coarse_truth,
@@ -43,15 +40,12 @@ from tricks.plots.segmentation import (
     side_by_side,
     windows,
 )
-from tricks.recipe import changes
-from tricks.records import paper
-from tricks.records.statistics import caption, compare, plus_minus
-from tricks.studies.arms import BACKBONES, SEGMENTATION, SEGMENTATION_ARMS
-from tricks.studies.studies import arm
-from tricks.transfer import segmentation
-from tricks.transfer.backbone import backbone_for, trunk
-from tricks.transfer.loop import epochs
-from tricks.transfer.segmentation import SpreadPool, dilate_, pixels, resized
+from tricks.records import paper, statistics
+from tricks.studies.studies import arm, recipe_of, study
+from tricks.transfer import backbone, loop, segmentation
+
+SEGMENTATION = recipe_of("segmentation-efficient")
+BACKBONES = [name.removeprefix("pretrain-") for name in study("pretrain").arms]
 
 # %% [markdown]
 # ## The question: does a better classifier make a better segmenter?
@@ -86,8 +80,7 @@ print(f"best row: {', '.join(f'{metric}: {ROWS[name]}' for metric, name in best.
 # (Lesson 6.1 tells detection, semantic and instance segmentation apart.)
 
 # %%
-scenes = load(replace(SEGMENTATION, dataset="auto"), seed=0)
-print(scenes.note or f"Data: {scenes.source}, {len(scenes.train)} pictures to train on, {len(scenes.test)} to test on")
+scenes = load_scenes(SEGMENTATION)
 everything = [*scenes.train, *scenes.test]
 THING = "person" if scenes.classes == ("person",) else "object"
 SIZE = SEGMENTATION.image_size  # px of the shorter side, what the network sees
@@ -95,13 +88,13 @@ SIZE = SEGMENTATION.image_size  # px of the shorter side, what the network sees
 
 def fit(scene, mask):
     """A mask (H, W) of a scene at the size that the network sees."""
-    return F.interpolate(torch.from_numpy(mask)[None, None].float(), resized(scene, SIZE).shape[1:])[0, 0]
+    return F.interpolate(torch.from_numpy(mask)[None, None].float(), segmentation.resized(scene, SIZE).shape[1:])[0, 0]
 
 
 def small(scene):
     """The picture uint8 (h, w, 3) at that size, and where something is: bool (h, w)."""
     picture = torch.from_numpy(scene.picture).permute(2, 0, 1)[None].float()
-    picture = F.interpolate(picture, resized(scene, SIZE).shape[1:], mode="area")
+    picture = F.interpolate(picture, segmentation.resized(scene, SIZE).shape[1:], mode="area")
     return picture[0].permute(1, 2, 0).byte().numpy(), fit(scene, scene.pixels) > 0
 
 
@@ -178,7 +171,8 @@ assert abs(metrics.mean_iou(matrix) - 100 * float(reference.mean())) < 1e-4
 def background_only(pictures):
     """The confusion matrix of one who says background everywhere."""
     K = len(scenes.classes) + 1
-    return sum(metrics.confusion(0 * pixels(scene), pixels(scene), K).cpu() for scene in pictures)
+    truths = map(segmentation.pixels, pictures)
+    return sum(metrics.confusion(0 * truth, truth, K).cpu() for truth in truths)
 
 
 nothing = background_only(everything)
@@ -207,11 +201,11 @@ show(segmentation.build)
 
 # %%
 pretrained = replace(SEGMENTATION, dataset=scenes.name)
-backbone = pretrained.backbone
-classifier = backbone_for(pretrained, seed=0).cpu().eval()
-segmenter = segmentation.build(pretrained, len(scenes.classes), backbone_for(pretrained, seed=0))
-kept = {name: parameter_count(part) for name, part in trunk(classifier).named_children()}
-print(f"backbone of seed 0, trained on {backbone.dataset}, {backbone.image_size} px, {backbone.epochs} epochs")
+classified = pretrained.backbone
+classifier = backbone.backbone_for(pretrained, seed=0).cpu().eval()
+segmenter = segmentation.build(pretrained, len(scenes.classes), backbone.backbone_for(pretrained, seed=0))
+kept = {name: parameter_count(part) for name, part in backbone.trunk(classifier).named_children()}
+print(f"backbone of seed 0, trained on {classified.dataset}, {classified.image_size} px, {classified.epochs} epochs")
 table([{"part": name, "parameters": f"{n:,}", "": "kept"} for name, n in kept.items()]
       + [{"part": "linear head", "parameters": f"{parameter_count(classifier.head):,}", "": "dropped"},
          {"part": "FCN head", "parameters": f"{parameter_count(segmenter.classifier):,}", "": "new, random"}])
@@ -266,7 +260,7 @@ for stride in (8, 16, 32):
 # every fourth behind two strides, at every place of the finer map.
 
 # %%
-show(dilate_)
+show(segmentation.dilate_)
 show(segmentation._spread)
 
 # %% [markdown]
@@ -283,10 +277,10 @@ def strideless_(model):
         for layer in block.modules():
             if isinstance(layer, nn.Conv2d):
                 layer.stride = (1, 1)
-        block.shortcut.pool = SpreadPool(1)  # tweak D's mean of 2×2, at every place
+        block.shortcut.pool = segmentation.SpreadPool(1)  # tweak D's mean of 2×2, at every place
 
 
-VERSIONS = {"strided, as trained": lambda model: None, "stride removed": strideless_, "dilated": dilate_}
+VERSIONS = {"strided, as trained": lambda model: None, "stride removed": strideless_, "dilated": segmentation.dilate_}
 
 
 def reading(net, change_, side):
@@ -325,11 +319,11 @@ for net, side in (("bottleneck14-pool", 17), ("resnet50", 81)):
 
 # %%
 with torch.no_grad():
-    x, maps = resized(shown, SIZE)[None].cpu(), {}
+    x, maps = segmentation.resized(shown, SIZE)[None].cpu(), {}
     for name, change_ in VERSIONS.items():
-        model = backbone_for(pretrained, seed=0).cpu().eval()
+        model = backbone.backbone_for(pretrained, seed=0).cpu().eval()
         change_(model)
-        maps[name] = trunk(model)(x)[0]
+        maps[name] = backbone.trunk(model)(x)[0]
 coarse_map, fine_map = maps["strided, as trained"], maps["dilated"]
 channel = int(coarse_map.std((1, 2)).argmax())
 steps = {name: 4 if values is coarse_map else 1 for name, values in maps.items()}
@@ -346,7 +340,7 @@ torch.testing.assert_close(fine_map[:, ::4, ::4], coarse_map, rtol=1e-3, atol=1e
 # %%
 for net in ("bottleneck14-pool", "resnet50"):
     costs = []
-    for change_ in (VERSIONS["strided, as trained"], dilate_):
+    for change_ in (VERSIONS["strided, as trained"], segmentation.dilate_):
         with torch.device("meta"):
             model = ResNet(NETS[net], 2, tweak_b=True, tweak_c=True, tweak_d=True)
         change_(model)
@@ -363,7 +357,7 @@ for net in ("bottleneck14-pool", "resnet50"):
 
 # %%
 show(segmentation.loss)
-show(epochs, around="task.loss", context=3)
+show(loop.epochs, around="task.loss", context=3)
 
 # %% [markdown]
 # ## Live
@@ -382,8 +376,8 @@ tuned = {"random": fine_tune(replace(pretrained, pretrained=False), scenes)}
 tuned["pretrained"] = fine_tune(pretrained, scenes)
 
 # %%
-recipe, few = tuned["pretrained"].recipe, tuned["pretrained"].parts.scenes
-live_caption = f"live, 1 seed · {backbone.net} · {len(few.train)} images × {recipe.epochs} epochs · {scenes.source}"
+cut, few = tuned["pretrained"].recipe, tuned["pretrained"].parts.scenes
+live_caption = f"live, 1 seed · {classified.net} · {len(few.train)} images × {cut.epochs} epochs · {scenes.source}"
 display(curves({name: [run.rows] for name, run in tuned.items()}, "miou", caption=live_caption))
 nothing = background_only(few.test)
 print(f"for comparison, background everywhere on these {len(few.test)} pictures: pixel accuracy "
@@ -403,7 +397,7 @@ print(f"for comparison, background everywhere on these {len(few.test)} pictures:
 @torch.no_grad()
 def probability(model, scene):
     """How likely the network holds each pixel for an object: float (h, w) at the size that it sees."""
-    return 1 - model(resized(scene, SIZE)[None])["out"].softmax(1)[0, 0].cpu().numpy()
+    return 1 - model(segmentation.resized(scene, SIZE)[None])["out"].softmax(1)[0, 0].cpu().numpy()
 
 
 chosen = few.test[::6]
@@ -442,10 +436,10 @@ for name, runs in ARMS.items():
         "paper: top-1": theirs.get("ImageNet_top1", ""),
         "paper: pixel accuracy": theirs.get("PixAcc", ""),
         "paper: mIoU": theirs.get("mIoU", ""),
-        "ours: top-1": plus_minus([run.accuracy for run in CLASSIFIERS[name]], 1) if name in ROWS else "",
-        "ours: pixel accuracy": plus_minus([run.final["pixel_accuracy"] for run in runs], 1),
-        "ours: mIoU": plus_minus([run.final["miou"] for run in runs], 1),
-        "ours: IoU of person": plus_minus([run.final["iou"][-1] for run in runs], 1),
+        "ours: top-1": statistics.plus_minus([run.accuracy for run in CLASSIFIERS[name]], 1) if name in ROWS else "",
+        "ours: pixel accuracy": statistics.plus_minus([run.final["pixel_accuracy"] for run in runs], 1),
+        "ours: mIoU": statistics.plus_minus([run.final["miou"] for run in runs], 1),
+        "ours: IoU of person": statistics.plus_minus([run.final["iou"][-1] for run in runs], 1),
     })
 table(rows)
 
@@ -461,7 +455,8 @@ STEPS = {  # what is compared with what
 results = compare_steps(
     ARMS, STEPS, lambda new, old: paper.delta("9", ROWS[new], ROWS[old], "mIoU"), "miou", "points of mIoU")
 runs = [run for name in ROWS for run in ARMS[name]]
-print(f"pretrained (D-efficient) − random initialisation: {compare(ARMS['efficient'], ARMS['random'], 'miou')}")
+gained = statistics.compare(ARMS["efficient"], ARMS["random"], "miou")
+print(f"pretrained (D-efficient) − random initialisation: {gained}")
 guess.reveal(results["all − cosine"][0])
 
 # %% [markdown]
@@ -473,14 +468,14 @@ ylabel = "mIoU above row 1's, points"
 papers = {name: ([table_9[name]["ImageNet_top1"]], [paper.delta("9", row, ROWS["standard"], "mIoU")])
           for name, row in ROWS.items()}
 ours = {name: ([run.accuracy for run in CLASSIFIERS[name]],
-               compare(ARMS[name], ARMS["standard"], "miou").differences) for name in ROWS}
+               statistics.compare(ARMS[name], ARMS["standard"], "miou").differences) for name in ROWS}
 means = np.array([[np.mean(values) for values in pair] for pair in ours.values()])
 print(f"ours, rank correlation of accuracy and mIoU over the seven rows: {spearmanr(*means.T).statistic:+.2f}")
 panels = {"paper: ImageNet, ADE20K": (ylabel, papers), "ours: Imagenette, Penn-Fudan": (ylabel, ours)}
-fig = classifier_and_task(panels, "top-1 accuracy of the classifier, %", caption=caption(runs))
+fig = classifier_and_task(panels, "top-1 accuracy of the classifier, %", caption=statistics.caption(runs))
 differences, change = results["all − cosine"]
 takeaway = f"mIoU, all tricks − cosine alone: paper {change:+.2f}, ours {differences}"
-export(fig, "06_2_classifier_and_segmenter", takeaway=takeaway, runs=runs)
+slide(fig, "06_2_classifier_and_segmenter", takeaway=takeaway, runs=runs)
 fig
 
 # %% [markdown]
@@ -502,9 +497,8 @@ fig
 # %%
 names = [f"segmentation-{name}" for name in ROWS]
 for i, name in enumerate(names[1:], start=1):
-    recipe_of = SEGMENTATION_ARMS.__getitem__
-    nearest = min(names[:i], key=lambda other: len(changes(recipe_of(name), recipe_of(other))))
-    different = changes(recipe_of(name), recipe_of(nearest))
+    nearest = min(names[:i], key=lambda other: len(recipe.changes(recipe_of(name), recipe_of(other))))
+    different = recipe.changes(recipe_of(name), recipe_of(nearest))
     print(f"{name} against {nearest}:\n    {', '.join(f'{key} = {value}' for key, value in different.items())}")
     assert all(key.startswith("backbone.") for key in different)
 
@@ -520,7 +514,7 @@ for i, name in enumerate(names[1:], start=1):
 # %%
 for name, run in tuned.items():
     answers = [segmentation.predict(run.parts.model, scene, SIZE) for scene in few.test]
-    each = [metrics.confusion(one, pixels(scene), len(scenes.classes) + 1).cpu()
+    each = [metrics.confusion(one, segmentation.pixels(scene), len(scenes.classes) + 1).cpu()
             for one, scene in zip(answers, few.test, strict=True)]
     means = [metrics.mean_iou(matrix) for matrix in each]
     together = metrics.mean_iou(sum(each))

@@ -15,7 +15,7 @@
 # *Time:* 35 minutes to read and drag, 1 minute of training on two CPU cores. *Paper:* §7, Tables 1, 4–9. Lesson 01
 # has the words *ablation*, *cumulative* and *leave-one-out*.
 
-# %%
+# %% tags=["hide-input"]
 import math
 import statistics
 from dataclasses import replace
@@ -24,14 +24,11 @@ from itertools import combinations, pairwise, permutations
 
 from IPython.display import display
 
+from tricks import recipe, train
 from tricks.course import cost
-from tricks.course.lesson import check, live_run, load_data, predict, show, table
-from tricks.course.sliders import sliders
-from tricks.plots.export import export
+from tricks.course.lesson import check, live_run, load_data, predict, show, show_loop, slide, sliders, table
 from tricks.plots.ladder import explorer, ladder, measures, worth
-from tricks.recipe import BASELINE, changes
-from tricks.records import paper
-from tricks.records.make import model_for
+from tricks.records import make, paper
 from tricks.records.statistics import (
     caption,
     compare,
@@ -43,8 +40,6 @@ from tricks.records.statistics import (
 )
 from tricks.studies.arms import ARMS, PILOTS, STACK
 from tricks.studies.studies import arm
-from tricks.train import epochs
-from tricks.train import predict as logits_of
 
 # %% [markdown]
 # ## The stack
@@ -75,9 +70,9 @@ for name, label in LABELS.items():
     COSTS[label] = cost.size(ARMS[name], classes=10)[0], forward, training
 
 # %%
-rows, below = [], BASELINE
+rows, below = [], recipe.BASELINE
 for name, label in LABELS.items():
-    change = ", ".join(f"{field} = {value}" for field, value in changes(ARMS[name], below).items())
+    change = ", ".join(f"{field} = {value}" for field, value in recipe.changes(ARMS[name], below).items())
     parameters, test, training = COSTS[label]
     rows.append({"rung": label, "changed": change, "parameters": f"{parameters:,}",
                  "multiply-adds, 10⁶: test": f"{test / 1e6:.1f}", "training": f"{training / 1e6:.1f}"})
@@ -137,15 +132,15 @@ print(f"the paper's stack: {100 * (top - own) / (100 - own):.1f} % of its own ba
 # there all the time, off by default:
 
 # %%
-recipe = ARMS["ladder-baseline"]
+rung = ARMS["ladder-baseline"]
 for name, change in STACK.items():
-    recipe = replace(recipe, **change)
-    assert recipe == ARMS[name]
+    rung = replace(rung, **change)
+    assert rung == ARMS[name]
 WITHOUT = {LABELS[name.replace("without-", "")]: name for name in ARMS if name.startswith("ladder-without-")}
 for name in WITHOUT.values():
-    print(f"{name:<24} {changes(ARMS[name], ARMS['ladder-mixup'])}")
-show(epochs, around="# ", context=0)
-show(model_for, around="recipe.", context=0)
+    print(f"{name:<24} {recipe.changes(ARMS[name], ARMS['ladder-mixup'])}")
+show_loop("# ", context=0)
+show(make.model_for, around="recipe.", context=0)
 
 # %% [markdown]
 # ## The ladder, the paper's and ours
@@ -180,7 +175,7 @@ fig = ladder({"paper": theirs, "ours": climb}, order=order, caption=caption(ever
 removed, theirs_removed = errors_removed(stack, bottom), 100 * (top - own) / (100 - own)
 takeaway = (f"From the baseline to \"{peak}\": {plus_minus(removed, 1)} % of the errors removed; "
             f"paper {theirs_removed:.1f} %")
-export(fig, "07_ladder_paper_and_ours", takeaway=takeaway, runs=everything)
+slide(fig, "07_ladder_paper_and_ours", takeaway=takeaway, runs=everything)
 fig
 
 # %%
@@ -306,7 +301,7 @@ table(rows)
 # lessons 3.1 and 5.4, whose runs were tested on the same pictures.
 
 # %%
-print("ladder-kept is ladder-all with", changes(ARMS["ladder-kept"], ARMS["ladder-all"]))
+print("ladder-kept is ladder-all with", recipe.changes(ARMS["ladder-kept"], ARMS["ladder-all"]))
 for name in ("ladder-baseline", "ladder-mixup", "ladder-all"):
     print(f"ladder-kept against {name}: {compare(arm('ladder-kept'), arm(name))}")
 
@@ -471,7 +466,7 @@ def answers_right(name, seed):
     """Train a short version of an arm; which test pictures it gets right."""
     print(name, end=". ")
     parts = live_run(ARMS[name], dataset, seed, share=0.5).parts
-    logits, labels = logits_of(parts.model, parts.test)
+    logits, labels = train.evaluate(parts.model, parts.test)
     return logits.argmax(1) == labels
 
 

@@ -12,22 +12,19 @@
 #
 # *Time:* 30 minutes. *Paper:* §3–§5; Tables 4, 5 and 6 are what the lab takes apart.
 
-# %%
+# %% tags=["hide-input"]
 import math
 from dataclasses import replace
 
 from scipy.special import stdtrit
 
-from tricks.course import cost
+from tricks.course import cost, lab_run
 from tricks.course.lab import Lab
-from tricks.course.lesson import check, short, show, table
-from tricks.course.trial import nearest
+from tricks.course.lesson import check, short, show, slide, table
 from tricks.plots.evidence import response
-from tricks.plots.export import export
 from tricks.recipe import BASELINE, changes
 from tricks.records.statistics import caption, compare
-from tricks.studies.arms import ARMS
-from tricks.studies.studies import arm
+from tricks.studies.studies import arm, recipe_of
 
 # %% [markdown]
 # ## The lab
@@ -72,7 +69,7 @@ lab.overlay
 first, second = lab.runs
 print(f"live, one seed: {compare([second], [first])}")
 print(f"run 2 changes {changes(second.recipe, first.recipe)}")
-name, recorded = nearest(second.recipe) or ("nothing", [])
+name, recorded = lab_run.nearest(second.recipe) or ("nothing", [])
 print(f"nearest recorded recipe: {name}")
 if recorded:
     print(f"in place of its values, run 2 has {changes(second.recipe, recorded[0].recipe)}")
@@ -93,7 +90,7 @@ if recorded:
 show(cost.work)
 rows = []
 for name in ("baseline", "cosine", "distill", "long"):
-    recipe = ARMS[name]
+    recipe = recipe_of(name)
     parameters, forward = cost.size(recipe, 10)
     total = cost.work(recipe, 10, recipe.train_images, 10_000)
     rows.append({"arm": name, "parameters": f"{parameters:,}", "multiply-adds a picture, M": f"{forward / 1e6:.2f}",
@@ -127,7 +124,7 @@ if freedom:
     takeaway = f"A single pair of runs scatters by ±{luck:.1f} points around what the change is worth"
     print(f"sd of one pair's difference, pooled over the four: {sd:.2f} points ({freedom} degrees of freedom)")
     print(f"a change that is worth nothing stays within ±{luck:.1f} points in 95 % of pairs")
-export(fig, "08_single_pairs", takeaway=takeaway, runs=everything)
+slide(fig, "08_single_pairs", takeaway=takeaway, runs=everything)
 fig
 
 # %% [markdown]

@@ -36,7 +36,7 @@
 # 78f8e0f, labml e6b3c8a. Later versions may differ. We have read these projects and do not run them: what runs below
 # is written for this lesson, or is PyTorch's and torchvision's own.
 
-# %%
+# %% tags=["hide-input"]
 import math
 import warnings
 from copy import deepcopy
@@ -52,24 +52,13 @@ from torch import nn
 from torch.optim.lr_scheduler import LinearLR, SequentialLR, StepLR
 from torchvision.transforms.v2 import functional as TF
 
-from tricks import augment
-from tricks.course.lesson import check, live_run, load_data, table
-from tricks.course.sliders import sliders
-from tricks.distillation import distill_loss
-from tricks.label_smoothing import pytorch_eps, smooth
-from tricks.mixup import mixup
+from tricks import augment, distillation, label_smoothing, mixup, parameters, schedules, targets, train
+from tricks.course.lesson import check, live_run, load_data, slide, sliders, table
 from tricks.models import resnet
-from tricks.parameters import decay_groups, xavier_init_
-from tricks.plots.export import export
-from tricks.plots.preprocessing import images_grid
-from tricks.plots.style import GREY, canvas, styled, with_redraw
+from tricks.plots import preprocessing, style
 from tricks.recipe import Recipe
-from tricks.records import paper
-from tricks.records.make import prepare
-from tricks.schedules import cosine_lr, lr_at, step_lr
-from tricks.studies.arms import COSINE
-from tricks.targets import one_hot, soft_cross_entropy
-from tricks.train import epochs
+from tricks.records import make, paper
+from tricks.studies.studies import recipe_of
 
 sheet = []  # part, what, how much: printed at the end
 
@@ -154,11 +143,11 @@ for name, p in {"one-hot": torch.tensor([1.0, 0.0, 0.0]), "smoothed": torch.tens
 
 # %%
 dataset = load_data()
-recipe, parts, rows = live_run(COSINE, dataset)
+recipe, parts, rows = live_run(recipe_of("cosine"), dataset)
 teacher = parts.model.eval()
 once = replace(recipe, epochs=1, warmup_epochs=0.3)
-young = prepare(once, 1, dataset)
-for row in epochs(once, young, seed=1):
+young = make.prepare(once, 1, dataset)
+for row in train.epochs(once, young, seed=1):
     print(f"the student, after one epoch: test accuracy {row['test_accuracy']:.1f} %")
 student = young.model.eval()
 batches = list(islice(parts.train.epoch(0), 4))
@@ -176,20 +165,21 @@ with torch.no_grad():
 # log(right class / each wrong one). The losses in PyTorch's rows are checked against `F.cross_entropy`.
 
 # %%
-def pytorch_smooth(targets, eps):
-    return (1 - eps) * targets + eps / targets.shape[1]
+def pytorch_smooth(p, eps):
+    return (1 - eps) * p + eps / p.shape[1]
 
 
 rows = []
 for K in (10, 1000):
+    converted = label_smoothing.pytorch_eps(0.1, K)
     logits, labels = torch.randn(64, K, generator=torch.Generator().manual_seed(0)), torch.arange(64) % K
     for name, eps, target in (
-        ("paper", 0.1, smooth(one_hot(labels, K), 0.1)),
-        ("PyTorch", 0.1, pytorch_smooth(one_hot(labels, K), 0.1)),
-        ("PyTorch", pytorch_eps(0.1, K), pytorch_smooth(one_hot(labels, K), pytorch_eps(0.1, K))),
+        ("paper", 0.1, label_smoothing.smooth(targets.one_hot(labels, K), 0.1)),
+        ("PyTorch", 0.1, pytorch_smooth(targets.one_hot(labels, K), 0.1)),
+        ("PyTorch", converted, pytorch_smooth(targets.one_hot(labels, K), converted)),
     ):
         right, wrong = target[0, 0].item(), target[0, 1].item()
-        loss = soft_cross_entropy(logits, target)
+        loss = targets.soft_cross_entropy(logits, target)
         if name == "PyTorch":
             assert torch.allclose(loss, F.cross_entropy(logits, labels, label_smoothing=eps))
         rows.append({"K": K, "whose": name, "ε": f"{eps:.5f}", "right class": f"{right:.5f}",
@@ -231,8 +221,8 @@ class Mixup:
         state["targets"] = (1 - self.share) * state["targets"] + self.share * self.partner
 
 
-def run_events(callbacks, x, targets):
-    state = {"x": x, "targets": targets}
+def run_events(callbacks, x, p):
+    state = {"x": x, "targets": p}
     for event in ("before_forward", "before_loss"):
         for callback in callbacks:
             getattr(callback, event, lambda state: None)(state)
@@ -252,20 +242,21 @@ def orders(share, perm, eps=0.1):
 
 def targets_apart(share, eps, K):
     """Largest difference between the two orders' targets, for two pictures of different classes."""
-    two = one_hot(torch.tensor([0, 1]), K)
+    two = targets.one_hot(torch.tensor([0, 1]), K)
     a, b = (run_events(order, two, two)[1] for order in orders(share, torch.tensor([1, 0]), eps).values())
     return (a - b).abs().max().item()
 
 
-two, swap = one_hot(torch.tensor([0, 2]), 4), torch.tensor([1, 0])
+two, swap = targets.one_hot(torch.tensor([0, 2]), 4), torch.tensor([1, 0])
 for name, order in orders(0.3, swap).items():
     print(f"events, {name}: {run_events(order, two, two)[1][0].numpy().round(4)}")
-mixed, smoothed = mixup(two, two, 0.7, swap)[1], smooth(two, 0.1)
-assert torch.allclose(smooth(mixed, 0.1), mixup(two, smoothed, 0.7, swap)[1])
-print(f"dense targets, any order: {smooth(mixed, 0.1)[0].numpy().round(4)}")
+mixed, smoothed = mixup.mixup(two, two, 0.7, swap)[1], label_smoothing.smooth(two, 0.1)
+assert torch.allclose(label_smoothing.smooth(mixed, 0.1), mixup.mixup(two, smoothed, 0.7, swap)[1])
+print(f"dense targets, any order: {label_smoothing.smooth(mixed, 0.1)[0].numpy().round(4)}")
 apart = {K: round(targets_apart(0.3, 0.1, K), 4) for K in (4, 10, 1000)}
-on_batch = [run_events(order, x, one_hot(y, 10)) for order in orders(0.3, torch.arange(len(x)).roll(1)).values()]
-a, b = (student(mixed).detach().float().softmax(1) - targets for mixed, targets in on_batch)  # gradients in the logits
+both_orders = orders(0.3, torch.arange(len(x)).roll(1)).values()
+on_batch = [run_events(order, x, targets.one_hot(y, 10)) for order in both_orders]
+a, b = (student(mixed).detach().float().softmax(1) - p for mixed, p in on_batch)  # gradients in the logits
 print(f"largest difference for K classes: {apart}; on the batch, the gradient moves by {(a - b).norm() / a.norm():.1%}")
 sheet.append(("2", "smoothing before mixup", f"targets {apart[10]:.3f} apart at K = 10, share 0.3"))
 
@@ -297,7 +288,7 @@ def mean_kl(z, r, T):
 
 def versions(z, r, y, T=20.0):
     """name -> (hard part, soft part) of the loss."""
-    hard, soft = F.cross_entropy(z, y), distill_loss(z, r, T)
+    hard, soft = F.cross_entropy(z, y), distillation.distill_loss(z, r, T)
     return {
         "paper, eq. 6": (hard, soft),
         "GluonCV, w = ½": (0.5 * hard, 0.5 * soft),
@@ -362,7 +353,7 @@ def steps(factor, lr, weight_decay):
         with torch.no_grad():
             r = teacher(x).float()
         z = model(x).float()
-        loss = factor * (F.cross_entropy(z, y) + distill_loss(z, r, 20.0))
+        loss = factor * (F.cross_entropy(z, y) + distillation.distill_loss(z, r, 20.0))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -394,11 +385,12 @@ PAPER = Recipe(epochs=120, batch_size=1024, lr=0.1, lr_batch=256, linear_scaling
 def rates(warmup_epochs=5, per_epoch=10):
     """Epochs (n,), and schedule -> (the paper's learning rates (n,), the other reading's)."""
     warm, total = warmup_epochs * per_epoch, 120 * per_epoch
-    other = {"cosine": lambda t: cosine_lr(t, total, 0.4), "step": lambda t: step_lr(t - warm, total, 0.4)}
+    other = {"cosine": lambda t: schedules.cosine_lr(t, total, 0.4),
+             "step": lambda t: schedules.step_lr(t - warm, total, 0.4)}
     pairs = {}
     for name, reading in other.items():
         recipe = replace(PAPER, schedule=name, warmup_epochs=warmup_epochs)
-        ours = [lr_at(recipe, t, per_epoch) for t in range(total)]
+        ours = [schedules.lr_at(recipe, t, per_epoch) for t in range(total)]
         pairs[name] = np.array(ours), np.array([reading(t) if t >= warm else ours[t] for t in range(total)])
     return np.arange(total) / per_epoch, pairs
 
@@ -414,16 +406,17 @@ for _ in range(120):  # torchvision's script steps once per epoch
 assert np.allclose(torchvision_lr[5:], rates(per_epoch=1)[1]["step"][1][5:])  # the reading above is PyTorch's own
 
 # %%
-@styled
-def schedules(warmup_epochs=5):
+@style.styled
+def both_readings(warmup_epochs=5):
     """The paper's learning rates and another reading's, and below them what the other adds (§5.1)."""
-    fig, axes = canvas(2, 2, height=5.2, sharex=True, height_ratios=(2, 1), caption="computed · 120 epochs, peak 0.4")
+    caption = "computed · 120 epochs, peak 0.4"
+    fig, axes = style.canvas(2, 2, height=5.2, sharex=True, height_ratios=(2, 1), caption=caption)
     others = {"cosine": ("T with the warm-up (timm)", (-0.11, 0.01)),
               "step": ("decays later (torchvision)", (-0.02, 0.38))}
     lines = {}
     for (top, below), (name, (label, range_below)) in zip(axes.T, others.items(), strict=True):
-        styles = (top, "-", {"label": "paper"}), (top, "--", {"label": label}), (below, "-", {"color": GREY})
-        lines[name] = [ax.plot([], [], style, animated=True, **more)[0] for ax, style, more in styles]
+        styles = (top, "-", {"label": "paper"}), (top, "--", {"label": label}), (below, "-", {"color": style.GREY})
+        lines[name] = [ax.plot([], [], dash, animated=True, **more)[0] for ax, dash, more in styles]
         top.set(title=name, xlim=(0, 120), ylim=(0, 0.52))
         below.set(xlabel="epoch", ylim=range_below)
         top.legend(loc="upper right")
@@ -436,18 +429,18 @@ def schedules(warmup_epochs=5):
             for line, values in zip(lines[name], (ours, other, other - ours), strict=True):
                 line.set_data(epoch, values)
 
-    return with_redraw(fig, redraw, warmup_epochs)
+    return style.with_redraw(fig, redraw, warmup_epochs)
 
 
-sliders(schedules, warmup_epochs=(1, 30))
+sliders(both_readings, warmup_epochs=(1, 30))
 
 # %%
-fig = schedules(5)
+fig = both_readings(5)
 epoch, pairs = rates(5, per_epoch=100)
 percent = {name: 100 * np.abs(other - ours).max() / 0.4 for name, (ours, other) in pairs.items()}
 apart = " and ".join(f"{value:.1f} % ({name})" for name, value in percent.items())
 takeaway = f"5 epochs of warm-up counted otherwise: the learning rate is off by up to {apart} of its peak"
-export(fig, "B_paper_vs_code_learning_rates", takeaway=takeaway)
+slide(fig, "B_paper_vs_code_learning_rates", takeaway=takeaway)
 for name, (ours, other) in pairs.items():
     gap = other - ours
     where = np.abs(gap) >= np.abs(gap).max() - 1e-9
@@ -456,7 +449,8 @@ for name, (ours, other) in pairs.items():
     sheet.append(("4", f"{name}: warm-up counted otherwise", f"lr {gap[np.abs(gap).argmax()]:+.4f} of 0.4 "
                   f"at epoch {epoch[where].min():.0f}"))
 for warm, total in ((5, 120), (5, 30)):
-    print(f"timm's jump at the end of {warm} epochs of warm-up out of {total}: {cosine_lr(warm, total, 1.0) - 1:+.1%}")
+    jump = schedules.cosine_lr(warm, total, 1.0) - 1
+    print(f"timm's jump at the end of {warm} epochs of warm-up out of {total}: {jump:+.1%}")
 
 # %% [markdown]
 # Either cosine ends at 0 and either step schedule at a thousandth of the peak. The cosine differs by little at any
@@ -475,8 +469,8 @@ for warm, total in ((5, 120), (5, 30)):
 # - add (c − 1) · 360° to it: torchvision's `ColorJitter(hue=0.4)`.
 
 # %%
-def linear(make):
-    return lambda p, c: torch.einsum("ij,jhw->ihw", make(torch.tensor([c]))[0], p).clamp(0, 1)
+def linear(matrix):
+    return lambda p, c: torch.einsum("ij,jhw->ihw", matrix(torch.tensor([c]))[0], p).clamp(0, 1)
 
 
 def multiply(p, c):
@@ -492,7 +486,7 @@ candidates = dataset.test.images[:200].astype(np.float32) / 255
 colours = np.diff(candidates, axis=3)  # green − red and blue − green
 picture = torch.from_numpy(candidates[colours.std((1, 2)).sum(1).argmax()]).permute(2, 0, 1)  # of many colours
 grid = {f"{name}\nc = {c:g}": change(picture, c) for c in (0.6, 1.0, 1.4) for name, change in JITTER.items()}
-images_grid([p.permute(1, 2, 0).numpy() for p in grid.values()], list(grid))
+preprocessing.images_grid([p.permute(1, 2, 0).numpy() for p in grid.values()], list(grid))
 
 # %% [markdown]
 # The middle row is the picture as it is. How far the three readings turn pale pure colours at the ends of the range, in
@@ -544,7 +538,7 @@ def fresh(init="Xavier"):
     model = resnet.build("resnet8", 10)
     layers = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     if init != "He":
-        xavier_init_(model)
+        parameters.xavier_init_(model)
     for w in [m.weight for m in layers]:
         if init == "MSRAPrelu":
             nn.init.normal_(w, std=C * math.sqrt(2 / (w[0].numel() + len(w) * w[0, 0].numel())))
@@ -655,7 +649,7 @@ with torch.device("meta"):
 rules = {name: exempt(net) for name, net in nets.items()}
 for name, net in nets.items():
     ours = next(iter(rules[name].values()))
-    assert all(a is b for a, b in zip(ours, decay_groups(net, 1e-4, True)[1]["params"], strict=True))
+    assert all(a is b for a, b in zip(ours, parameters.decay_groups(net, 1e-4, True)[1]["params"], strict=True))
 rows = [{"rule": rule, **{name: sum(p.numel() for p in rules[name][rule]) for name in nets}} for rule in rules[name]]
 everything = {name: resnet.parameter_count(net) for name, net in nets.items()}
 table([{"rule": row["rule"], **{n: f"{row[n]:,} of {everything[n]:,}" for n in nets}} for row in rows])

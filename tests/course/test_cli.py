@@ -110,7 +110,7 @@ def test_unexpected_errors_keep_their_traceback(trained):
         cli.main(["train"])
 
 
-@pytest.mark.parametrize("where", ["model_for", "soft_cross_entropy", "predict"])
+@pytest.mark.parametrize("where", ["model_for", "soft_cross_entropy", "evaluate"])
 @pytest.mark.parametrize("command", ["train", "train --no-save", "study tiny --worker"])
 def test_a_full_device_names_the_knobs(where, command, tmp_path, monkeypatch, capsys):
     """Full when the net is made, in a step, or in a test after an epoch; all around it is the real thing."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tricks.course import cost, lab, trial
+from tricks.course import cost, lab, lab_run
 from tricks.course.lab import CONTROLS, Lab
 from tricks.data.files import DataError
 from tricks.data.sets import Dataset, Split
@@ -283,7 +283,7 @@ def test_size_and_work_count_what_a_run_computes(panel):
 def test_the_batches_of_a_run_add_up_to_its_work(panel):
     shares = []
     run = Run("lab", panel.recipe, 0, [], {})
-    finished = trial.train(run, made_up(), lambda what, share: shares.append((what, share)), lambda run: None)
+    finished = lab_run.train(run, made_up(), lambda what, share: shares.append((what, share)), lambda run: None)
     assert (run.rows, run.final, run.meta) == ([], {}, {}) and len(finished.rows) == 2 and finished.final
     assert shares[0] == ("Epoch 1 of 2", 0.0) and shares[-1][0] == "All test images"
     assert all(a[1] < b[1] for a, b in zip(shares, shares[1:], strict=False))
@@ -345,7 +345,7 @@ def stop_after_an_epoch(panel, monkeypatch):
             panel.buttons["stop"].click()
             yield row
 
-    monkeypatch.setattr(trial, "epochs", stopping)
+    monkeypatch.setattr(lab_run, "epochs", stopping)
 
 
 def test_stop_ends_a_run_within_its_epoch_and_keeps_finished_ones(panel, monkeypatch):
@@ -388,7 +388,7 @@ def test_a_run_that_was_shown_does_not_change_when_the_next_epoch_is_done(panel,
 
 def count_batches(monkeypatch):
     batches = []
-    original = trial.Watched.epoch
+    original = lab_run.Watched.epoch
 
     def counted(self, epoch):
         for batch in original(self, epoch):
@@ -396,7 +396,7 @@ def count_batches(monkeypatch):
                 batches.append(epoch)
             yield batch
 
-    monkeypatch.setattr(trial.Watched, "epoch", counted)
+    monkeypatch.setattr(lab_run.Watched, "epoch", counted)
     return batches
 
 
@@ -443,7 +443,7 @@ def test_a_run_that_fails_says_why_and_loses_nothing(error, message, panel, monk
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr(trial, "epochs", failing)
+        patch.setattr(lab_run, "epochs", failing)
         panel.buttons["train"].click()
         panel.wait()
     assert message in panel.status.value and 'role="alert"' in panel.status.value
@@ -454,7 +454,7 @@ def test_a_run_that_fails_says_why_and_loses_nothing(error, message, panel, monk
 def test_a_loss_that_is_not_finite_is_a_message(panel):
     panel.set(lr=3.0, weight_decay=0.0, batch_size=16, epochs=40, distill_weight=0.0)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trial, "prepare", lambda *a, **k: exploding(prepare(*a, **k)))
+        patch.setattr(lab_run, "prepare", lambda *a, **k: exploding(prepare(*a, **k)))
         panel.train()
         panel.wait()
     assert "the loss is not finite from step 0 on" in panel.status.value
@@ -471,23 +471,23 @@ def exploding(parts):
 
 def test_a_difference_is_said_in_fields():
     old = replace(BASELINE, amp=True, teacher="resnet14", lr=0.4, train_images=5_000)
-    assert trial.difference(old, old) == ""
-    assert trial.difference(BASELINE, old) == "train_images = 0, lr = 0.1, no amp, no teacher"
-    assert trial.difference(old, BASELINE) == "train_images = 5000, lr = 0.4, amp, teacher = resnet14"
+    assert lab_run.difference(old, old) == ""
+    assert lab_run.difference(BASELINE, old) == "train_images = 0, lr = 0.1, no amp, no teacher"
+    assert lab_run.difference(old, BASELINE) == "train_images = 5000, lr = 0.4, amp, teacher = resnet14"
 
 
 def test_nearest_is_the_arm_with_records_that_differs_in_the_fewest_fields(panel):
-    assert trial.nearest(ARMS["baseline"])[0] == "cosine"  # the only one with records
+    assert lab_run.nearest(ARMS["baseline"])[0] == "cosine"  # the only one with records
     record("smoothing-0.1", 0)
     record("smoothing-0.2", 0)
     close = replace(ARMS["smoothing-0.2"], label_smoothing=0.15, epochs=5)
-    name, found = trial.nearest(close)
+    name, found = lab_run.nearest(close)
     distances = {name: len(changes(close, ARMS[name])) for name in ("cosine", "smoothing-0.1", "smoothing-0.2")}
     assert distances[name] == min(distances.values()) and [run.name for run in found] == [name]
-    assert trial.nearest(replace(close, dataset="shapes")) is None
+    assert lab_run.nearest(replace(close, dataset="shapes")) is None
     assert "cosine, the recorded recipe that is nearest (10,000 images × 12 epochs)" in panel.grey.value
     run(panel, label_smoothing=0.15)
-    assert f"Grey: {trial.nearest(panel.recipe)[0]}, the recorded recipe that is nearest" in panel.grey.value
+    assert f"Grey: {lab_run.nearest(panel.recipe)[0]}, the recorded recipe that is nearest" in panel.grey.value
     assert "The last run differs from it in" in panel.grey.value
     assert "epochs = 2" in panel.grey.value and "label_smoothing = 0.15" in panel.grey.value
 
@@ -514,19 +514,19 @@ def test_of_two_equal_runs_the_first_is_saved(panel, tmp_path):
 def test_a_run_on_other_data_is_not_compared_with_the_first(panel):
     first = run(panel)
     other = replace(first, meta={**first.meta, "source": "other pictures"})
-    assert "points" in trial.result(replace(first), first, going=False)
-    assert trial.result(other, first, going=False) == f"{other.accuracy:.2f} %"
+    assert "points" in lab_run.result(replace(first), first, going=False)
+    assert lab_run.result(other, first, going=False) == f"{other.accuracy:.2f} %"
 
 
 def test_what_is_saved_changes_nothing_that_the_course_shows(panel, monkeypatch, tmp_path):
     monkeypatch.setitem(arms.ARMS, "mine", panel.recipe)
     before = {path: path.read_bytes() for path in (tmp_path / "runs").rglob("*") if path.is_file()}
-    grey = trial.nearest(panel.recipe)
+    grey = lab_run.nearest(panel.recipe)
     run(panel)
     panel.buttons["save"].click()
     assert "1 of 1 finished runs saved" in panel.status.value
     assert {path: path.read_bytes() for path in (tmp_path / "runs").rglob("*") if path.is_file()} == before
-    assert trial.nearest(panel.recipe) == grey and grey[0] == "cosine"
+    assert lab_run.nearest(panel.recipe) == grey and grey[0] == "cosine"
 
 
 def test_a_run_that_a_study_has_recorded_is_not_saved_again(panel, tmp_path):

@@ -27,10 +27,11 @@ from tricks.course.lesson import (
     predict,
     short,
     show,
+    sliders,
     table,
     verdicts,
 )
-from tricks.course.sliders import _nice, _ratios, control, sliders
+from tricks.course.sliders import _nice, _ratios, control
 from tricks.data.scene import SceneSet
 from tricks.data.scenes import DRAWN, draw
 from tricks.data.sets import Dataset, Split

@@ -155,6 +155,22 @@ def test_a_solution_ends_with_its_block(code, blank):
     assert tool.blanked(code) == blank
 
 
+def test_a_folded_cell_is_collapsed_in_jupyterlab_and_stays_so_when_published():
+    notebook = tool.parse('# %% tags=["hide-input"]\nimport sys\n\n# %%\n1\n', False)
+    folded = {"tags": ["hide-input"], "jupyter": {"source_hidden": True}}
+    assert [cell.metadata for cell in notebook.cells] == [folded, {}]
+    for cell in notebook.cells:
+        cell.metadata["execution"] = {}
+    published = nbformat.reads(tool.publish(notebook), as_version=4)
+    nbformat.validate(published)
+    assert [cell.metadata for cell in published.cells] == [folded, {}]
+    for wrong in ({}, {"source_hidden": False}, {"source_hidden": True, "outputs_hidden": True}):
+        published.cells[0].metadata["jupyter"] = wrong
+        assert "cell 0: metadata is" in "".join(tool.faults(published))
+    published.cells[0].metadata = {"jupyter": {"source_hidden": True}}  # without the tag
+    assert "cell 0: metadata is" in "".join(tool.faults(published))
+
+
 def test_ids_repeat_and_tell_cells_apart():
     first, again = tool.parse(SOURCE, True), tool.parse(SOURCE, True)
     ids = [cell.id for cell in first.cells]
@@ -202,7 +218,12 @@ def test_faults_see_what_publishing_would_have_put_right():
     notebook.cells[0].execution_count = 7
     notebook.metadata["widgets"] = {}
     found = "\n".join(tool.faults(notebook))
-    for part in ("metadata is", "metadata ['execution']", "executed as 7, must be 1", "a widget view"):
+    for part in (
+        "metadata is ['kernel",
+        "cell 0: metadata is {'execution",
+        "executed as 7, must be 1",
+        "a widget view",
+    ):
         assert part in found
     assert tool.faults(nbformat.reads(tool.publish(notebook), as_version=4)) == []
 

@@ -17,10 +17,10 @@ import ipywidgets as widgets
 import torch
 from scipy.special import betaincinv
 
-from tricks.course import cost, trial
+from tricks.course import cost, lab_run
+from tricks.course.lab_run import Stopped, code, difference, nearest, result
 from tricks.course.lesson import budget, duration, short
 from tricks.course.sliders import UNSEEN, Panel, alarm, control, saved, without_us
-from tricks.course.trial import Stopped, code, difference, nearest, result
 from tricks.data.files import DataError
 from tricks.data.order import balanced_order, batch_count, check, hold_out
 from tricks.data.sets import Dataset, load
@@ -38,7 +38,7 @@ from tricks.targets import one_hot
 
 TEACHER = "resnet14"  # of the recorded runs
 SIDES = {"imagenette": 64}  # px; 32 for other sets
-CONTROLS: dict[str, dict[str, Any]] = {  # heading: field of Recipe, or seed: what `notebook.control` makes of it
+CONTROLS: dict[str, dict[str, Any]] = {  # heading: field of Recipe, or seed: what `sliders.control` makes of it
     "Data and budget": {
         "dataset": ["cifar10", "imagenette", "shapes"],
         "train_images": [512, 1_000, 2_000, 5_000, 10_000, 20_000, 0],
@@ -322,7 +322,7 @@ class Lab(Panel):
         try:
             self._tell("Reading the data")
             dataset = self._read(run.recipe)
-            keep(trial.train(run, dataset, report, keep))
+            keep(lab_run.train(run, dataset, report, keep))
             self._speed = self._work(run.recipe) / run.meta["seconds"]
             done = f"Done in {duration(run.meta['seconds'])}"
             alert, ending = False, f"{done}: {run.accuracy:.2f} % of all {run.recipe.split} images."

@@ -21,9 +21,12 @@ import numpy as np
 from IPython.display import Markdown, display
 
 from tricks import ROOT
+from tricks.course.sliders import Panel, text_of
 from tricks.data.scene import SceneSet
 from tricks.data.sets import Dataset, load
 from tricks.plots.evidence import LABELS, against_paper, progress
+from tricks.plots.export import export
+from tricks.plots.style import Figure
 from tricks.recipe import Recipe, Transfer, changes
 from tricks.records.statistics import Comparison, caption, compare
 from tricks.records.store import K, Run
@@ -68,6 +71,15 @@ def load_data() -> Dataset:
     return dataset
 
 
+def load_scenes(recipe: Transfer) -> SceneSet:
+    """Penn-Fudan if it is here or can be fetched, else drawn scenes, divided as seed 0 has them; says which."""
+    from tricks.data import scenes  # imports torch
+
+    found = scenes.load(replace(recipe, dataset="auto"), seed=0)
+    print(found.note or f"Data: {found.source}, {len(found.train)} pictures to train on, {len(found.test)} to test on")
+    return found
+
+
 def table(rows: Sequence[Mapping[str, Any]]) -> None:
     """Show a list of dictionaries as a table; numbers to four digits, a missing value empty."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
@@ -79,8 +91,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _cell(value: Any) -> str:
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return text.replace("|", "\\|").replace("\n", " ")
+    return text_of(value).replace("|", "\\|").replace("\n", " ")
 
 
 # Source
@@ -89,6 +100,18 @@ def _cell(value: Any) -> str:
 def show(thing: Any, around: str | None = None, context: int = 4) -> None:
     """Display the real source of a function or class, as `shown` has it."""
     display(Markdown(shown(thing, around, context)))
+
+
+def show_loop(around: str, context: int = 4) -> None:
+    """Display the lines of the training loop around each match of a text, as `shown_loop` has them."""
+    display(Markdown(shown_loop(around, context)))
+
+
+def shown_loop(around: str, context: int = 4) -> str:
+    """Markdown of the lines of `tricks.train.epochs` around each match of a text: see `shown`."""
+    from tricks.train import epochs  # imports torch
+
+    return shown(epochs, around, context)
 
 
 def shown(thing: Any, around: str | None = None, context: int = 4) -> str:
@@ -274,6 +297,24 @@ def predict(question: str, low: float, high: float, step: float = 0.1, unit: str
     guess = Guess(question, low, high, step, unit)
     display(guess.widget)
     return guess
+
+
+# Pictures
+
+
+def sliders(plot: Callable[..., Figure], data: Callable[..., Any] | None = None, /, **controls: Any) -> Panel:
+    """A panel of controls above a plot: of `plot(**values)`, or of `plot(data(**values))`.
+
+    A control is (low, high) or (low, high, step), whole numbers or not; a list of choices; or True/False. A range
+    over a factor of 100 or more moves in equal ratios. Controls start at the function's default where it has one.
+    The plot's `redraw`, if it has one, takes the same arguments later (see `tricks.plots.style`).
+    """
+    return Panel(plot, data, controls)
+
+
+def slide(fig: Figure, name: str, *, takeaway: str = "", runs: Sequence[Run] = ()) -> list[Path]:
+    """Write a figure for slides into figures/, as PNG, SVG and PDF. Returns their paths; see `tricks.plots.export`."""
+    return export(fig, name, takeaway=takeaway, runs=runs)
 
 
 # Live runs

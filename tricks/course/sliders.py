@@ -10,7 +10,6 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from tricks.course.lesson import _cell
 from tricks.plots.export import export_own
 from tricks.plots.style import SCREEN_DPI, Figure
 
@@ -26,18 +25,11 @@ NAMES = {
 }
 
 
-def sliders(plot: Callable[..., Figure], data: Callable[..., Any] | None = None, /, **controls: Any) -> "Panel":
-    """A panel of controls above a plot: of `plot(**values)`, or of `plot(data(**values))`.
-
-    A control is (low, high) or (low, high, step), whole numbers or not; a list of choices; or True/False. A range
-    over a factor of 100 or more moves in equal ratios. Controls start at the function's default where it has one.
-    The plot's `redraw`, if it has one, takes the same arguments later (see `tricks.plots.style`).
-    """
-    return Panel(plot, data, controls)
-
-
 class Panel(widgets.VBox):
-    """Controls, a picture that follows them, a button that exports it. Only the picture stays in a saved notebook."""
+    """Controls, a picture that follows them, a button that exports it: see `tricks.course.lesson.sliders`.
+
+    Only the picture stays in a saved notebook.
+    """
 
     def __init__(
         self, plot: Callable[..., Figure], data: Callable[..., Any] | None, controls: Mapping[str, Any]
@@ -89,7 +81,7 @@ class Panel(widgets.VBox):
     def _export(self, button: Any) -> None:
         try:
             plot = getattr(self.plot, "func", self.plot)  # of a functools.partial
-            values = ", ".join(f"{NAMES.get(key, key)} = {_cell(value)}" for key, value in self.values.items())
+            values = ", ".join(f"{NAMES.get(key, key)} = {text_of(value)}" for key, value in self.values.items())
             takeaway = f"{plot.__name__}: {values}".replace("_", " ").strip()
             paths = export_own(self.figure, plot.__name__, self.values, takeaway=takeaway)
             self.message.value = html.escape(saved(paths))
@@ -99,6 +91,11 @@ class Panel(widgets.VBox):
     def _repr_mimebundle_(self, *args: Any, **kwargs: Any) -> Any:
         still, metadata = self.figure._repr_mimebundle_()
         return {**super()._repr_mimebundle_(*args, **kwargs), **still}, metadata  # pyright: ignore[reportGeneralTypeIssues]
+
+
+def text_of(value: Any) -> str:
+    """A value for people: a number to four digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def saved(paths: Sequence[Path]) -> str:

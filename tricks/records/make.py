@@ -27,7 +27,7 @@ from tricks.recipe import Recipe, Transfer, teacher_of
 from tricks.records import store
 from tricks.records.store import K, Run, check_name, lookup
 from tricks.state import Row, plain, seconds_in
-from tricks.train import TRAIN_VERSION, Parts, epochs, knobs_named, predict
+from tricks.train import TRAIN_VERSION, Parts, epochs, evaluate, full_memory_explained
 
 WEIGHTS = ROOT / "data" / "weights"  # those that come with the course
 CACHE = ROOT / "data" / "cache"
@@ -166,7 +166,7 @@ def recorded_once(
             return finished
         file = CACHE / "checkpoints" / f"{identity(recipe, seed)}-v{TRAIN_VERSION}.safetensors"
         checkpoint = file if record else None
-        with knobs_named(recipe, checkpoint), process.group():
+        with full_memory_explained(recipe, checkpoint), process.group():
             finished = make(recipe, seed, name, checkpoint, progress if main else lambda _: None)
             if checkpoint and main:
                 finished.save(folder)
@@ -190,7 +190,7 @@ def _run(recipe: Recipe, seed: int, name: str, checkpoint: Path | None, progress
             f"{name}, seed {seed}: epoch {row['epoch']} of {recipe.epochs}, loss {row['train_loss']:.3f}, "
             f"{recipe.split} {row['test_accuracy']:.2f} %, {left}"
         )
-    final = metrics.summary(*predict(parts.judged, parts.test))
+    final = metrics.summary(*evaluate(parts.judged, parts.test))
     sizes = len(parts.train.labels), len(parts.test.labels)
     meta = describe(parts.model, dataset.source, sizes, time.perf_counter() - started)
     if checkpoint:

@@ -24,7 +24,7 @@ from tricks.records.make import describe, recorded_once, with_time_left
 from tricks.records.store import Run
 from tricks.schedules import lr_at
 from tricks.state import Row, State, plain, seconds_in
-from tricks.train import check_finite, names_the_knob
+from tricks.train import check_finite, explains_full_memory
 from tricks.transfer import detection, segmentation
 from tricks.transfer.backbone import backbone_for
 
@@ -38,7 +38,7 @@ class Parts(NamedTuple):
     scenes: SceneSet
 
 
-@names_the_knob
+@explains_full_memory
 def epochs(
     recipe: Transfer, parts: Parts, *, seed: int = 0, checkpoint: Path | None = None
 ) -> Generator[Row, None, None]:

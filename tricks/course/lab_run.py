@@ -15,7 +15,7 @@ from tricks.records.make import describe, prepare
 from tricks.records.statistics import compare
 from tricks.records.store import Run, find
 from tricks.studies.arms import ARMS
-from tricks.train import Loader, epochs, predict
+from tricks.train import Loader, epochs, evaluate
 
 
 class Stopped(Exception):
@@ -70,7 +70,7 @@ def train(run: Run, dataset: Dataset, report: Callable[[str, float], None], keep
     for row in epochs(recipe, parts, seed=run.seed):
         run = replace(run, rows=[*run.rows, row])
         keep(run)
-    final = metrics.summary(*predict(parts.judged, parts.test))
+    final = metrics.summary(*evaluate(parts.judged, parts.test))
     meta = describe(parts.model, dataset.source, (images, tested), time.perf_counter() - started)
     return replace(run, final=final, meta=meta)
 
