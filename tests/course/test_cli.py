@@ -220,7 +220,6 @@ def test_options_are_not_abbreviated(trained, capsys):
         ("train --seed", "'--seed'", "Expected 1 value"),
         ("run --budget tiny", "'tiny' for argument '--budget'", str(tuple(lesson.BUDGETS))),
         ("study smoothing --jobs x", "--jobs", "invalid literal for int() with base 10: 'x'"),
-        ("study smoothing --shard 4/4", "--shard: '4/4'", "must be I/N with I from 0 to N - 1, such as 0/4"),
         ("nothing", "nothing", "run, deck, data, study, train, info"),
         ("", "Missing subcommand", "run, deck, data, study, train, info"),
     ],
@@ -232,13 +231,15 @@ def test_wrong_usage_names_the_option_its_value_and_what_is_allowed(arguments, o
 
 @pytest.mark.parametrize(("text", "pair"), [("0/1", (0, 1)), ("7/8", (7, 8))])
 def test_shard(text, pair):
-    assert cli.shard([text]) == pair
+    assert cli.share(text) == pair
 
 
 @pytest.mark.parametrize("text", ["8/8", "1", "a/b", "-1/4", "1/0", ""])
-def test_shard_refuses(text):
-    with pytest.raises(ValueError, match="must be I/N with I from 0 to N - 1"):
-        cli.shard([text])
+def test_shard_refuses(text, monkeypatch, capsys):
+    monkeypatch.setattr(runner, "fill", lambda *_: pytest.fail("must not start"))
+    assert cli.main(["study", "smoothing", "--shard", text]) == 1
+    said = f"error: --shard {text!r}: must be I/N with I from 0 to N - 1, such as 0/4\n"
+    assert capsys.readouterr().err == said
 
 
 def test_study_fills_with_jobs_and_shard_then_writes_the_summary(monkeypatch, capsys):

@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
-from tyro import conf, constructors, extras
+from tyro import conf, extras
 
 from tricks import ROOT
 from tricks.data.files import DataError
@@ -48,14 +48,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def shard(texts: list[str]) -> tuple[int, int]:
-    """['2/8'] as (2, 8)."""
-    match = re.fullmatch(r"(\d+)/(\d+)", texts[0])
-    if not match or int(match[1]) >= int(match[2]):
-        raise ValueError(f"{texts[0]!r}: must be I/N with I from 0 to N - 1, such as 0/4")
-    return int(match[1]), int(match[2])
-
-
 def budgets() -> type[str]:
     """What --budget may be; asked for by `run` alone, as Jupyter's packages are slow to import."""
     from tricks.course.lesson import BUDGETS
@@ -65,16 +57,6 @@ def budgets() -> type[str]:
 
 Budget = Annotated[str, conf.arg(constructor_factory=budgets, help_behavior_hint="(default: quick)")]
 Name = Annotated[conf.Positional[str], conf.arg(help_behavior_hint="")]
-Shard = Annotated[
-    tuple[int, int],
-    constructors.PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="I/N",
-        instance_from_str=shard,
-        is_instance=lambda value: isinstance(value, tuple),
-        str_from_instance=lambda pair: ["{}/{}".format(*pair)],
-    ),
-]
 
 
 def run(
@@ -144,7 +126,7 @@ def study(
     list: bool = False,
     status: bool = False,
     jobs: Annotated[int, conf.arg(metavar="N")] = 1,
-    shard: Shard = (0, 1),
+    shard: Annotated[str, conf.arg(metavar="I/N")] = "0/1",
     worker: bool = False,
 ) -> None:
     """Record the runs of a study that are missing.
@@ -164,6 +146,7 @@ def study(
     """
     from tricks.studies import runner, studies
 
+    part = share(shard)
     if list:
         for each in studies.STUDIES.values():
             print(f"{each.name}: {each.question} ({each.source}; {len(each.arms)} arms, {len(each.seeds)} seeds)")
@@ -173,7 +156,7 @@ def study(
     elif not name:
         raise ValueError("which study? ./course study --list shows them, ./course study --status what is recorded")
     elif worker:
-        runner.work(studies.study(name), shard, progress=say)
+        runner.work(studies.study(name), part, progress=say)
     else:
         from tricks import process
 
@@ -181,15 +164,23 @@ def study(
         if together > 1 and jobs > 1:
             raise ValueError(f"--jobs {jobs}: must be 1 under torchrun, whose processes make each run together")
         if together > 1:
-            runner.work(studies.study(name), shard, progress=say)
+            runner.work(studies.study(name), part, progress=say)
         else:
             try:
-                runner.fill(studies.study(name), jobs, shard)
+                runner.fill(studies.study(name), jobs, part)
             except RuntimeError as error:  # its processes have shown their own errors
                 sys.exit(f"error: {error}")
         if rank == 0:
             runner.write_summary()
             print(runner.status(studies.study(name)))
+
+
+def share(text: str) -> tuple[int, int]:
+    """'2/8' as (2, 8)."""
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not match or int(match[1]) >= int(match[2]):
+        raise ValueError(f"--shard {text!r}: must be I/N with I from 0 to N - 1, such as 0/4")
+    return int(match[1]), int(match[2])
 
 
 def train(
