@@ -109,10 +109,11 @@ def test_a_full_memory_names_the_knobs_and_leaves_the_gpu_usable():
     assert len(list(epochs(recipe, parts))) == 1
 
 
+@pytest.mark.parametrize("mixed", [{"mixup_alpha": 0.2}, {"cutmix_alpha": 1.0, "ema_decay": 0.9}], ids=["bag", "after"])
 @pytest.mark.parametrize("kind", AUGMENTS)
-def test_the_loop_does_not_wait_for_the_gpu_within_an_epoch(kind, monkeypatch):
+def test_the_loop_does_not_wait_for_the_gpu_within_an_epoch(kind, mixed, monkeypatch):
     """A step that copies from the GPU, or a table to it, keeps the two from working at the same time."""
-    recipe = replace(TINY, epochs=2, augment=kind, label_smoothing=0.1, mixup_alpha=0.2)
+    recipe = replace(TINY, epochs=2, augment=kind, label_smoothing=0.1, **mixed)
     parts = prepare(recipe, 0, dataset())
     list(epochs(replace(recipe, epochs=1), parts))  # what is made once is made
     step = torch.optim.SGD.step

@@ -64,6 +64,7 @@ def test_what_could_meet_another_stream_is_refused(call, message):
         ((Purpose.MIXUP, 3, 5), 516500206117211855),
         ((Purpose.MIXUP, 3, 5, 2), 7316082550301443845),
         ((Purpose.MODEL, 3), 5737856171534892084),
+        ((Purpose.CUTMIX, 3, 5), 2541898491919721053),
         ((Purpose.ORDER, 3, 5), 4295163800311467286),
         ((Purpose.AUGMENT, 3, 5), 1675777725452411619),
         ((Purpose.NOISE, 3), 6379903054933658486),

@@ -13,7 +13,7 @@ from dataclasses import FrozenInstanceError, fields, replace
 import pytest
 
 from tricks import ROOT, recipe
-from tricks.recipe import BASELINE, Recipe, changes, teacher_of
+from tricks.recipe import BASELINE, Recipe, Transfer, changes, teacher_of
 
 NAMES = [field.name for field in fields(Recipe)]
 
@@ -27,10 +27,10 @@ INVALID = [  # field, value, what the message says is allowed
     ("augment", "randaugment", "none, crop_flip, paper"),
     ("epochs", 0, "[1, 10000]"),
     ("batch_size", 0, "[1, 1e+06]"),
-    ("lr", 0.0, "above 0"),
-    ("lr", -0.1, "[0, 100]"),
-    ("lr", math.nan, "[0, 100]"),
-    ("lr", math.inf, "[0, 100]"),
+    ("lr", 0.0, "above 0 and at most 100"),
+    ("lr", -0.1, "above 0 and at most 100"),
+    ("lr", math.nan, "above 0 and at most 100"),
+    ("lr", math.inf, "above 0 and at most 100"),
     ("lr_batch", 0, "[1, 1e+06]"),
     ("warmup_epochs", -1.0, "[0, 10000]"),
     ("warmup_epochs", 12.0, "below epochs = 12"),
@@ -41,8 +41,10 @@ INVALID = [  # field, value, what the message says is allowed
     ("label_smoothing", 1.0, "[0, 0.9999]"),
     ("label_smoothing", -0.1, "[0, 0.9999]"),
     ("mixup_alpha", -0.2, "[0, 100]"),
-    ("temperature", 0.0, "above 0"),
+    ("temperature", 0.0, "above 0 and at most 1000"),
     ("distill_weight", -1.0, "[0, 1000]"),
+    ("cutmix_alpha", -0.2, "[0, 100]"),
+    ("ema_decay", 1.0, "[0, 0.99999]"),
     ("label_smoothing", "0.1", "float"),
     ("epochs", 12.0, "int"),
     ("epochs", True, "int"),
@@ -92,11 +94,24 @@ def test_invalid_value_is_refused_with_field_value_and_range(field, value, allow
         replace(BASELINE, **{field: value})
     message = str(error.value)
     assert f"Recipe.{field} = {value!r}" in message
-    assert allowed in message
+    assert f": must be {allowed}" in message or f": must be in {allowed}" in message or f"one of {allowed}" in message
 
 
 def test_every_field_refuses_something():
     assert {field for field, _, _ in INVALID} == set(NAMES)
+
+
+def test_a_batch_is_mixed_once():
+    for alone in ({"mixup_alpha": 0.2}, {"cutmix_alpha": 1.0}):
+        assert changes(replace(BASELINE, **alone), BASELINE) == alone
+    with pytest.raises(ValueError) as error:
+        replace(BASELINE, mixup_alpha=0.2, cutmix_alpha=1.0)
+    assert str(error.value).startswith("Recipe.cutmix_alpha = 1.0: must be 0 with mixup_alpha = 0.2: a batch is mixed")
+
+
+def test_every_number_has_a_range_at_its_field():
+    for kind in (Recipe, Transfer):
+        assert [field.name for field in fields(kind) if field.type in (int, float)] == []
 
 
 def test_unknown_field_names_the_nearest():
@@ -105,8 +120,8 @@ def test_unknown_field_names_the_nearest():
 
 
 def test_json_round_trip_is_exact():
-    """Every field away from its default, with a float that has no short decimal form."""
-    there = replace(BASELINE, **{**OTHER, "lr": 0.1 + 0.2})
+    """Every field away from its default that can be at once, with a float that has no short decimal form."""
+    there = replace(BASELINE, **{**OTHER, "lr": 0.1 + 0.2, "cutmix_alpha": 0.0})  # mixup has the batches
     back = Recipe.from_dict(json.loads(json.dumps(there.to_dict())))
     assert back == there
     assert back.hash == there.hash
@@ -140,7 +155,9 @@ def test_equal_recipes_have_equal_hashes():
 
 def test_hash_stays_when_a_field_is_added(monkeypatch):
     source = inspect.getsource(recipe)
-    with_one_more = source.replace("    # data\n", "    # data\n    new_trick: float = 0.0\n", 1)
+    with_one_more = source.replace(
+        "    # data\n", "    # data\n    new_trick: Annotated[float, Range(0, 1)] = 0.0\n", 1
+    )
     assert with_one_more != source
     module = types.ModuleType("recipe_of_next_year")
     monkeypatch.setitem(sys.modules, module.__name__, module)

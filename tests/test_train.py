@@ -3,6 +3,7 @@
 import ast
 import inspect
 import json
+import math
 import os
 import signal
 import subprocess
@@ -23,7 +24,7 @@ from tricks.recipe import BASELINE
 from tricks.records import make, store
 from tricks.records.make import prepare
 from tricks.targets import one_hot, soft_cross_entropy
-from tricks.train import draw_mixup, epochs
+from tricks.train import draw_mixing, epochs, evaluate
 
 TINY = replace(BASELINE, epochs=3, batch_size=16, train_images=64, lr=0.05)
 
@@ -74,6 +75,7 @@ def test_one_step_equals_torchs_sgd_on_torchs_loss():
     [
         {"label_smoothing": 0.1},
         {"mixup_alpha": 0.2},
+        {"cutmix_alpha": 1.0},
         {"zero_gamma": True},
         {"no_bias_decay": True},
         {"schedule": "cosine"},
@@ -103,7 +105,7 @@ def test_every_knob_above_is_a_field_and_no_trick_is_missing():
     (mark,) = (m for m in test_each_knob_alone_changes_the_run_and_stays_finite.pytestmark if m.name == "parametrize")
     tried = {name for change in mark.args[1] for name in change}
     elsewhere = {"dataset", "image_size", "train_images", "split", "epochs", "batch_size", "lr", "lr_batch"}
-    own_test = {"teacher", "temperature", "distill_weight", "amp_dtype"}
+    own_test = {"teacher", "temperature", "distill_weight", "amp_dtype", "ema_decay"}
     assert tried | elsewhere | own_test == {name for name in BASELINE.to_dict()}
 
 
@@ -116,18 +118,28 @@ def test_same_seed_means_same_crops_with_and_without_mixup():
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-def test_mixups_draws_are_those_of_drawing_step_by_step(rank, monkeypatch):
+def test_the_draws_of_mixup_are_those_of_drawing_step_by_step(rank, monkeypatch):
     """One λ for all processes, and partners within the part of the batch that a process has."""
     monkeypatch.setattr(process, "world", lambda: (rank, 2))
     recipe = replace(TINY, mixup_alpha=0.2)
-    mixing = draw_mixup(recipe, 3, 5, 40, "cpu")
+    mixing = draw_mixing(recipe, 3, 5, 40, "cpu")
     draws = np.random.default_rng([3, 5, 1])
     pairs = process.generator(process.Purpose.MIXUP, 3, 5, rank)
     assert len(mixing) == 40
-    for lam, perm in mixing:
+    for lam, perm, _ in mixing:
         assert lam == draws.beta(0.2, 0.2) and isinstance(lam, float)
         assert torch.equal(perm, torch.randperm(8, generator=pairs))
-    assert draw_mixup(TINY, 3, 5, 40, "cpu") == []
+    assert draw_mixing(TINY, 3, 5, 40, "cpu") == []
+
+
+def test_the_draws_of_cutmix_are_beta_and_uniform_and_not_those_of_mixup():
+    cut, mixed = (
+        draw_mixing(replace(TINY, **{name: 1.0}), 3, 5, 4_000, "cpu") for name in ("cutmix_alpha", "mixup_alpha")
+    )
+    drawn = np.array([[lam, *place] for lam, _, place in cut])
+    assert drawn.min() >= 0 and drawn.max() < 1
+    assert np.abs(drawn.mean(0) - 0.5).max() < 4 * math.sqrt(1 / 12 / 4_000)  # Beta(1, 1) is uniform, too
+    assert [step.lam for step in cut] != [step.lam for step in mixed]
 
 
 def test_seeds_differ_and_a_seed_repeats():
@@ -165,11 +177,10 @@ def test_the_teacher_is_trained_once_with_the_students_tricks_and_changes_the_st
         assert torch.equal(ours, theirs)
 
 
+@pytest.mark.parametrize("mixed", [{"mixup_alpha": 0.2}, {"cutmix_alpha": 1.0, "ema_decay": 0.9}], ids=["bag", "after"])
 @pytest.mark.parametrize("stop_after", [1, 2])
-def test_resumed_equals_uninterrupted(tmp_path, stop_after):
-    recipe = replace(
-        TINY, mixup_alpha=0.2, label_smoothing=0.1, schedule="cosine", warmup_epochs=1.0, no_bias_decay=True
-    )
+def test_resumed_equals_uninterrupted(tmp_path, stop_after, mixed):
+    recipe = replace(TINY, label_smoothing=0.1, schedule="cosine", warmup_epochs=1.0, no_bias_decay=True, **mixed)
     whole_parts = prepare(recipe, 0, dataset())
     whole = list(epochs(recipe, whole_parts))
     checkpoint = tmp_path / "run.safetensors"
@@ -179,8 +190,25 @@ def test_resumed_equals_uninterrupted(tmp_path, stop_after):
     first.close()
     parts = prepare(recipe, 0, dataset())
     assert list(epochs(recipe, parts, checkpoint=checkpoint)) == whole
-    for ours, theirs in zip(parts.model.state_dict().values(), whole_parts.model.state_dict().values(), strict=True):
-        assert torch.equal(ours, theirs)
+    for ours, theirs in ((parts.model, whole_parts.model), (parts.judged, whole_parts.judged)):
+        for a, b in zip(ours.state_dict().values(), theirs.state_dict().values(), strict=True):
+            assert torch.equal(a, b)
+
+
+def test_the_average_is_evaluated_and_kept_and_training_is_as_without_it(own_cache):
+    recipe, plain_recipe = replace(TINY, ema_decay=0.9), TINY
+    parts = prepare(recipe, 0, dataset())
+    rows, without = list(epochs(recipe, parts)), train_rows(plain_recipe)
+    assert [row["train_loss"] for row in rows] == [row["train_loss"] for row in without]
+    assert [row["test_nll"] for row in rows] != [row["test_nll"] for row in without]
+    logits, y = evaluate(parts.judged, parts.test)
+    assert rows[-1]["test_nll"] == pytest.approx(float(nn.functional.cross_entropy(logits, y)), rel=1e-5)
+    finished = make.run(recipe, 0)
+    assert finished.final["nll"] == pytest.approx(
+        rows[-1]["test_nll"], rel=1e-5
+    )  # the sample is all of a set this small
+    kept = make.weights_for(recipe, 0)
+    assert all(torch.equal(kept[name], tensor) for name, tensor in parts.judged.state_dict().items())
 
 
 def note_in_training(seen, name):
@@ -322,7 +350,7 @@ def test_the_seconds_of_a_resumed_run_are_those_of_all_its_sessions(own_cache, m
         if "epoch 2" in text:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(train.time, "perf_counter", lambda: now)
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
     monkeypatch.setattr(train, "measure", a_minute_later)
     with pytest.raises(KeyboardInterrupt):
         make.run(TINY, 5, progress=stop)
@@ -333,7 +361,7 @@ def test_the_seconds_of_a_resumed_run_are_those_of_all_its_sessions(own_cache, m
 def test_the_time_left_of_a_resumed_run_is_that_of_the_epochs_to_come(monkeypatch):
     """Two epochs come back at once, the other four take a minute each."""
     clock = iter([0.0, 0.0, 0.0, 60.0, 120.0, 180.0, 240.0])
-    monkeypatch.setattr(train.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
     left = [text for _, text in make.with_time_left(({"epoch": k + 1} for k in range(6)), total=6)]
     assert left[2:] == [f"about {minutes} min left" for minutes in ("3.0", "2.0", "1.0", "0.0")]
 
@@ -365,6 +393,8 @@ TRICKS = {  # what is called for a trick: the fields of the recipe that it depen
     "smooth": ({"label_smoothing"}, "label smoothing"),
     "mixup": ({"mixup_alpha"}, "mixup"),
     "distill_loss": ({"temperature"}, "distillation"),
+    "cutmix": ({"cutmix_alpha"}, "CutMix"),
+    "average_": ({"ema_decay"}, "averaged weights"),
     "resnet.build": ({"tweak_b", "tweak_c", "tweak_d"}, "model tweaks"),
     "zero_last_gamma_": ({"zero_gamma"}, "zero γ"),
 }

@@ -31,6 +31,7 @@ class Purpose(IntEnum):
 
     MIXUP = 1
     MODEL = 2  # a network's first weights
+    CUTMIX = 3
     ORDER = 101  # of the training images or scenes
     AUGMENT = 102  # crops, flips and colours of an epoch
     NOISE = 103  # in labels

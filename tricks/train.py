@@ -1,7 +1,6 @@
 """The training loop, with every trick of the paper on one visible line."""
 
 import contextlib
-import time
 from collections.abc import Callable, Generator, Iterator
 from functools import partial, wraps
 from pathlib import Path
@@ -12,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from tricks import metrics, precision, process
+from tricks.after.averaging import average_, decay_at
+from tricks.after.cutmix import cutmix
 from tricks.distillation import distill_loss
 from tricks.label_smoothing import smooth
 from tricks.mixup import mixup
@@ -19,8 +20,11 @@ from tricks.parameters import decay_groups
 from tricks.process import Purpose
 from tricks.recipe import Recipe, Transfer
 from tricks.schedules import lr_at
-from tricks.state import Row, plain, resume, save_checkpoint
+from tricks.state import Row, State, plain
 from tricks.targets import one_hot, soft_cross_entropy
+
+TRAIN_VERSION = 1  # raised whenever a change alters the numbers that a recipe and a seed give
+P = ParamSpec("P")
 
 
 class Loader(Protocol):
@@ -40,10 +44,6 @@ class Loader(Protocol):
         ...
 
 
-TRAIN_VERSION = 1  # raised whenever a change alters the numbers that a recipe and a seed give
-P = ParamSpec("P")
-
-
 class Parts(NamedTuple):
     """What `epochs` needs beside the recipe: see `prepare`."""
 
@@ -53,6 +53,12 @@ class Parts(NamedTuple):
     test_sample: Loader  # of the evaluated images, for the curves
     test: Loader  # all of them, for the result
     teacher: nn.Module | None = None
+    average: nn.Module | None = None  # of the model's weights
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is evaluated and kept: the average, if there is one."""
+        return self.average or self.model
 
 
 @contextlib.contextmanager
@@ -87,28 +93,30 @@ def epochs(
     With `checkpoint`, the state after each epoch is written there, and a run that finds one yields its rows and goes on
     from it as if it had never stopped. FloatingPointError, with the step, when the loss is not finite.
     """
-    model, train, clean_sample, test_sample, _, teacher = parts
+    model, train, clean_sample, test_sample, _, teacher, average = parts
     device = next(model.parameters()).device
     dtype = precision.amp_dtype(device, recipe.amp_dtype)
     autocast = partial(torch.autocast, device.type, dtype, enabled=recipe.amp)  # mixed precision
     scaler = torch.amp.GradScaler(device.type, enabled=recipe.amp and dtype == torch.float16)  # loss scaling
     groups = decay_groups(model, recipe.weight_decay, recipe.no_bias_decay)  # no bias decay
     optimizer = torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=True)
-    rows, seconds = resume(checkpoint, model, optimizer, scaler)
-    started = time.perf_counter() - seconds
-    yield from rows
-    for epoch in range(len(rows), recipe.epochs):
+    state = State(model, average, optimizer, scaler, checkpoint)
+    yield from state.rows
+    for epoch in range(len(state.rows), recipe.epochs):
         model.train()
-        mixing = draw_mixup(recipe, seed, epoch, len(train), device)  # mixup: λ and partners
+        mixing = draw_mixing(recipe, seed, epoch, len(train), device)  # λ, partners and places
         losses = torch.zeros(len(train), device=device)
         for batch, (x, y) in enumerate(train.epoch(epoch)):
-            lr = lr_at(recipe, epoch * len(train) + batch, len(train))  # linear scaling, warm-up, step or cosine decay
+            step = epoch * len(train) + batch
+            lr = lr_at(recipe, step, len(train))  # linear scaling, warm-up, step or cosine decay
             for group in optimizer.param_groups:
                 group["lr"] = lr
 
             targets = smooth(one_hot(y, train.num_classes), recipe.label_smoothing)  # label smoothing
             if recipe.mixup_alpha:  # mixup
-                x, targets = mixup(x, targets, *mixing[batch])
+                x, targets = mixup(x, targets, mixing[batch].lam, mixing[batch].perm)
+            if recipe.cutmix_alpha:  # CutMix
+                x, targets = cutmix(x, targets, *mixing[batch])
 
             with autocast():
                 logits = model(x)
@@ -123,31 +131,39 @@ def epochs(
             scaler.scale(loss).backward()
             scaler.step(optimizer)
             scaler.update()
+            if average is not None:  # averaged weights
+                average_(average, plain(model), decay_at(step, recipe.ema_decay))
             losses[batch] = loss.detach()
 
         check_finite(losses, epoch, recipe, checkpoint)
         last_lr = lr_at(recipe, (epoch + 1) * len(train) - 1, len(train))
-        rows.append({"epoch": epoch + 1, "lr": last_lr, **measure(model, losses, clean_sample, test_sample)})
-        save_checkpoint(checkpoint, model, optimizer, scaler, rows, time.perf_counter() - started)
-        yield rows[-1]
+        measured = measure(parts.judged, losses, clean_sample, test_sample)
+        yield state.keep({"epoch": epoch + 1, "lr": last_lr, **measured})
 
 
-def draw_mixup(
-    recipe: Recipe, seed: int, epoch: int, steps: int, device: torch.device | str
-) -> list[tuple[float, Tensor]]:
-    """For each step of an epoch λ ~ Beta(α, α) and the partners (N,) in the batch of this process; [] without mixup.
+class Mixing(NamedTuple):
+    """How one batch is mixed with itself."""
 
-    From streams of their own, so that mixup does not change the crops. All at once, because a copy to a GPU within the
-    epoch would wait for it.
+    lam: float
+    perm: Tensor  # (N,), the partners
+    place: tuple[float, float]  # of CutMix's box, (down, across) in [0, 1)
+
+
+def draw_mixing(recipe: Recipe, seed: int, epoch: int, steps: int, device: torch.device | str) -> list[Mixing]:
+    """What mixup or CutMix draws for each step of an epoch, λ from Beta(α, α); [] without them.
+
+    From streams of their own, so that neither changes the crops. All at once, because a copy to a GPU within the epoch
+    would wait for it.
     """
-    if not recipe.mixup_alpha:
+    purpose = Purpose.MIXUP if recipe.mixup_alpha else Purpose.CUTMIX
+    if not (alpha := recipe.mixup_alpha or recipe.cutmix_alpha):
         return []
-    draws = np.random.default_rng(process.key(Purpose.MIXUP, seed, epoch))  # λ is one for all processes
-    lams = draws.beta(recipe.mixup_alpha, recipe.mixup_alpha, steps).tolist()
+    draws = np.random.default_rng(process.key(purpose, seed, epoch))  # the same for all processes
+    lams, places = draws.beta(alpha, alpha, steps).tolist(), draws.random((steps, 2)).tolist()
     rank, size = process.world()
-    pairs = process.generator(Purpose.MIXUP, seed, epoch, rank)
+    pairs = process.generator(purpose, seed, epoch, rank)
     perms = torch.stack([torch.randperm(recipe.batch_size // size, generator=pairs) for _ in range(steps)])
-    return list(zip(lams, perms.to(device), strict=True))
+    return [Mixing(*drawn) for drawn in zip(lams, perms.to(device), places, strict=True)]
 
 
 def measure(model: nn.Module, losses: Tensor, clean_sample: Loader, test_sample: Loader) -> Row:

@@ -176,7 +176,7 @@ print(f"largest difference if only y_i is smoothed: {apart:.3f}")
 
 # %%
 show_loop("# mixup", context=2)
-show(train.draw_mixup)
+show(train.draw_mixing)
 
 # %% [markdown]
 # ## Two pictures
@@ -293,7 +293,7 @@ def lowest_loss_of(run):
     recipe, steps = run.recipe, run.meta["train_images"] // run.recipe.batch_size
     if not recipe.mixup_alpha:
         return 0.0
-    lam = np.array([lam for lam, _ in train.draw_mixup(recipe, run.seed, recipe.epochs - 1, steps, "cpu")])
+    lam = np.array([drawn.lam for drawn in train.draw_mixing(recipe, run.seed, recipe.epochs - 1, steps, "cpu")])
     different = (1 - 1 / recipe.batch_size) * 0.9  # the partner is another picture, and of another of ten classes
     return different * float(np.mean(entr(lam) + entr(1 - lam)))
 

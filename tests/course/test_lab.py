@@ -505,6 +505,12 @@ def test_save_writes_a_record_of_ones_own_that_is_found_and_only_once(panel, tmp
     assert "1 of 2 finished runs saved, the others are recorded already" in panel.status.value
 
 
+def test_of_two_equal_runs_the_first_is_saved(panel, tmp_path):
+    first, _ = run(panel), run(panel)
+    panel.buttons["save"].click()
+    assert "1 of 2 finished runs saved" in panel.status.value and find(first.recipe, tmp_path / "own") == [first]
+
+
 def test_a_run_on_other_data_is_not_compared_with_the_first(panel):
     first = run(panel)
     other = replace(first, meta={**first.meta, "source": "other pictures"})

@@ -344,8 +344,8 @@ class Lab(Panel):
         """Keep the finished runs as records in data/own, as `./course train` does."""
         with self._lock:
             finished = [run for run in self.runs if run.final]
-            new = [run for run in finished if not lookup(run.recipe, run.seed, store.OWN_RUNS)]
-            paths = [run.save(store.OWN_RUNS) for run in new]
+            own = store.OWN_RUNS
+            paths = [run.save(own) for run in finished if not lookup(run.recipe, run.seed, own)]
             text = f"{len(paths)} of {len(finished)} finished runs saved, the others are recorded already"
             self._tell(f"{text}. {' '.join(path.name for path in paths)}")
 

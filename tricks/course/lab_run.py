@@ -43,7 +43,7 @@ class Watched:
 
 
 def train(run: Run, dataset: Dataset, report: Callable[[str, float], None], keep: Callable[[Run], None]) -> Run:
-    """Train to the end, exactly as `tricks.records.make.run` does: the run with its rows, `final` and `meta`.
+    """Train to the end, exactly as `records.make.run` does: the run with its rows, `final` and `meta`.
 
     `keep(the run so far)` is called after every epoch, `report(what is done now, share of all work that is done)`
     before every batch; it may raise `Stopped`. While a missing teacher is trained first, it is called after each of
@@ -70,7 +70,7 @@ def train(run: Run, dataset: Dataset, report: Callable[[str, float], None], keep
     for row in epochs(recipe, parts, seed=run.seed):
         run = replace(run, rows=[*run.rows, row])
         keep(run)
-    final = metrics.summary(*evaluate(parts.model, parts.test))
+    final = metrics.summary(*evaluate(parts.judged, parts.test))
     meta = describe(parts.model, dataset.source, (images, tested), time.perf_counter() - started)
     return replace(run, final=final, meta=meta)
 

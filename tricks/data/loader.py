@@ -18,7 +18,7 @@ from tricks.augment import (
     normalise,
     paper,
 )
-from tricks.data.order import balanced_order, batch_count, check, epoch_order, hold_out, noisy_labels, shares
+from tricks.data.order import Batches, balanced_order, epoch_order, hold_out, noisy_labels, shares
 from tricks.data.sets import Dataset, Split
 from tricks.process import Purpose, generator
 from tricks.recipe import SAMPLE_IMAGES, Recipe
@@ -27,46 +27,21 @@ from tricks.train import Loader
 EVAL_BATCH = 256
 
 
-class DeviceLoader:
+class DeviceLoader(Batches):
     """Batches (x, y) of images that fit in memory, augmented per sample on the device.
 
-    x is float32 (B, 3, S, S), normalised, channels last in memory; y int64 (B,). In training the order is random and a
-    short last batch is dropped; otherwise the order is as stored and nothing is dropped. Process `rank` of `world` gets
-    its share of each batch; random numbers are drawn for all images, so that 2 processes see what 1 would.
+    x is float32 (B, 3, S, S), normalised, channels last in memory; y int64 (B,). Random numbers are drawn for all
+    images, so that 2 processes see what 1 would.
     """
 
-    def __init__(
-        self,
-        images: np.ndarray,
-        labels: np.ndarray,
-        num_classes: int,
-        *,
-        image_size: int,
-        batch_size: int,
-        augment: str = "none",
-        train: bool,
-        seed: int = 0,
-        device: torch.device | str,
-        rank: int = 0,
-        world: int = 1,
-    ) -> None:
-        check(len(images), batch_size=batch_size, augment=augment, train=train, world=world)
-        if images.shape[1] < image_size:
+    def __init__(self, images: np.ndarray, labels: np.ndarray, num_classes: int, **options: Any) -> None:
+        super().__init__(labels, num_classes, **options)
+        if images.shape[1] < self.image_size:
             raise ValueError(
-                f"the images are {images.shape[1]} px wide, the net wants {image_size} px: "
-                f"load the data set with image_size={image_size}"
+                f"the images are {images.shape[1]} px wide, the net wants {self.image_size} px: "
+                f"load the data set with image_size={self.image_size}"
             )
-        self.images = torch.from_numpy(images).to(device)
-        self.labels = torch.from_numpy(labels).to(device)
-        self.num_classes = num_classes
-        self.image_size, self.batch_size, self.augment, self.train = image_size, batch_size, augment, train
-        self.seed, self.rank, self.world = seed, rank, world
-
-    def __len__(self) -> int:
-        return batch_count(len(self.images), self.batch_size, train=self.train)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        return self.epoch(0)
+        self.images = torch.from_numpy(images).to(self.labels.device)
 
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         n, device = len(self.images), self.images.device

@@ -1,5 +1,7 @@
 """Which images, in which order, for which process: everything here depends on its arguments alone."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -68,3 +70,41 @@ def noisy_labels(labels: np.ndarray, share: float, num_classes: int, stream: tor
     labels = labels.copy()
     labels[chosen] = (labels[chosen] + shift) % num_classes
     return labels
+
+
+class Batches:
+    """What the loaders share: as many batches as fill an epoch, of which process `rank` of `world` gets its share.
+
+    In training the order is random and a short last batch is dropped; otherwise the order is as stored and nothing is
+    dropped.
+    """
+
+    def __init__(
+        self,
+        labels: np.ndarray,
+        num_classes: int,
+        *,
+        image_size: int,
+        batch_size: int,
+        augment: str = "none",
+        train: bool,
+        seed: int = 0,
+        device: torch.device | str,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        check(len(labels), batch_size=batch_size, augment=augment, train=train, world=world)
+        self.labels = torch.from_numpy(labels).to(device)
+        self.num_classes = num_classes
+        self.image_size, self.batch_size, self.augment, self.train = image_size, batch_size, augment, train
+        self.seed, self.rank, self.world = seed, rank, world
+
+    def __len__(self) -> int:
+        return batch_count(len(self.labels), self.batch_size, train=self.train)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return self.epoch(0)
+
+    def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of this epoch."""
+        raise NotImplementedError

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from tricks.augment import (
     with_normalise,
 )
 from tricks.data.files import DataError
-from tricks.data.order import batch_count, check, epoch_order, shares
+from tricks.data.order import Batches, epoch_order, shares
 from tricks.process import Purpose, generator
 
 WORKERS = 8  # at most, per process
@@ -33,40 +34,16 @@ def workers(world: int) -> int:
     return min(WORKERS, (os.cpu_count() or 1) // world)
 
 
-class StreamLoader:
+class StreamLoader(Batches):
     """`DeviceLoader`'s batches from picture files: geometry in worker processes by torchvision, colour on the device.
 
     `images` (N,) are paths. Each picture is augmented from a seed of its own, so that batches depend on (seed, epoch)
     alone and not on the number of workers. DataError names a file that does not decode.
     """
 
-    def __init__(
-        self,
-        images: np.ndarray,
-        labels: np.ndarray,
-        num_classes: int,
-        *,
-        image_size: int,
-        batch_size: int,
-        augment: str = "none",
-        train: bool,
-        seed: int = 0,
-        device: torch.device | str,
-        rank: int = 0,
-        world: int = 1,
-    ) -> None:
-        check(len(images), batch_size=batch_size, augment=augment, train=train, world=world)
-        self.files = _Files(images, _geometry(augment, image_size))
-        self.labels = torch.from_numpy(labels).to(device)
-        self.num_classes = num_classes
-        self.batch_size, self.augment, self.train = batch_size, augment, train
-        self.seed, self.rank, self.world = seed, rank, world
-
-    def __len__(self) -> int:
-        return batch_count(len(self.files), self.batch_size, train=self.train)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        return self.epoch(0)
+    def __init__(self, images: np.ndarray, labels: np.ndarray, num_classes: int, **options: Any) -> None:
+        super().__init__(labels, num_classes, **options)
+        self.files = _Files(images, _geometry(self.augment, self.image_size))
 
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         n, device = len(self.files), self.labels.device

@@ -1,6 +1,7 @@
 """From a recipe and a seed to a recorded run: data, model and teacher, training, the record."""
 
 import contextlib
+import copy
 import platform
 import subprocess
 import time
@@ -25,7 +26,7 @@ from tricks.process import Purpose
 from tricks.recipe import Recipe, Transfer, teacher_of
 from tricks.records import store
 from tricks.records.store import K, Run, check_name, lookup
-from tricks.state import Row, contiguous, plain, seconds_in
+from tricks.state import Row, plain, seconds_in
 from tricks.train import TRAIN_VERSION, Parts, epochs, evaluate, full_memory_explained
 
 WEIGHTS = ROOT / "data" / "weights"  # those that come with the course
@@ -49,7 +50,8 @@ def prepare(
     if size > 1:
         model = DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
     teacher = teacher_for(recipe, dataset, progress) if recipe.teacher else None
-    return Parts(model, train, clean_sample, test_sample, test, teacher)
+    average = copy.deepcopy(plain(model)).requires_grad_(False) if recipe.ema_decay else None  # averaged weights
+    return Parts(model, train, clean_sample, test_sample, test, teacher, average)
 
 
 def model_for(recipe: Recipe, num_classes: int, seed: int) -> nn.Module:
@@ -95,7 +97,7 @@ def weights_for(
             for row in epochs(recipe, parts, seed=seed, checkpoint=checkpoint):
                 done = f"epoch {row['epoch']} of {recipe.epochs}, {recipe.split} {row['test_accuracy']:.2f} %"
                 progress(f"{what}: {done}")
-            keep_weights(path, parts.model)
+            keep_weights(path, parts.judged)
             checkpoint.unlink(missing_ok=True)
             process.first_says(True)  # the file is there for all
     return load_file(path)
@@ -110,7 +112,8 @@ def keep_weights(path: Path, model: nn.Module) -> None:
     """Write a model's weights, whole or not at all; by the first process."""
     if process.world()[0] == 0:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, save(contiguous(plain(model).state_dict())))
+        tensors = {name: tensor.contiguous() for name, tensor in plain(model).state_dict().items()}
+        write_atomic(path, save(tensors))
 
 
 def identity(recipe: Recipe | Transfer, seed: int) -> str:
@@ -187,11 +190,11 @@ def _run(recipe: Recipe, seed: int, name: str, checkpoint: Path | None, progress
             f"{name}, seed {seed}: epoch {row['epoch']} of {recipe.epochs}, loss {row['train_loss']:.3f}, "
             f"{recipe.split} {row['test_accuracy']:.2f} %, {left}"
         )
-    final = metrics.summary(*evaluate(parts.model, parts.test))
+    final = metrics.summary(*evaluate(parts.judged, parts.test))
     sizes = len(parts.train.labels), len(parts.test.labels)
     meta = describe(parts.model, dataset.source, sizes, time.perf_counter() - started)
     if checkpoint:
-        keep_weights(weights_path(recipe, seed), parts.model)
+        keep_weights(weights_path(recipe, seed), parts.judged)
     return Run(name, recipe, seed, rows, final, meta)
 
 

@@ -23,7 +23,7 @@ from tricks.records import store
 from tricks.records.make import describe, recorded_once, with_time_left
 from tricks.records.store import Run
 from tricks.schedules import lr_at
-from tricks.state import Row, plain, resume, save_checkpoint, seconds_in
+from tricks.state import Row, State, plain, seconds_in
 from tricks.train import check_finite, explains_full_memory
 from tricks.transfer import detection, segmentation
 from tricks.transfer.backbone import backbone_for
@@ -56,10 +56,9 @@ def epochs(
     optimizer = torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=True)
     check(len(scenes.train), batch_size=recipe.batch_size, augment="none", train=True, world=world)
     mine = shares(len(scenes.train), recipe.batch_size, train=True, rank=rank, world=world)
-    rows, seconds = resume(checkpoint, model, optimizer, scaler)
-    started = time.perf_counter() - seconds
-    yield from rows
-    for epoch in range(len(rows), recipe.epochs):
+    state = State(model, None, optimizer, scaler, checkpoint)
+    yield from state.rows
+    for epoch in range(len(state.rows), recipe.epochs):
         model.train()
         order = epoch_order(len(scenes.train), train=True, seed=seed, epoch=epoch)
         stream = process.generator(Purpose.AUGMENT_SCENES, seed, epoch)
@@ -85,9 +84,7 @@ def epochs(
         last_lr = lr_at(recipe, (epoch + 1) * len(mine) - 1, len(mine))
         mean_loss = float(process.all_reduce(losses.mean())) / world
         scores = {name: value for name, value in evaluate(recipe, parts).items() if isinstance(value, float)}
-        rows.append({"epoch": epoch + 1, "lr": last_lr, "train_loss": mean_loss, **scores})
-        save_checkpoint(checkpoint, model, optimizer, scaler, rows, time.perf_counter() - started)
-        yield rows[-1]
+        yield state.keep({"epoch": epoch + 1, "lr": last_lr, "train_loss": mean_loss, **scores})
 
 
 def batches(scenes: Scenes, order: list[list[int]]) -> Iterator[list[Any]]:
@@ -116,7 +113,7 @@ def prepare(
 ) -> Parts:
     """Model and data of a run, so that `epochs(recipe, prepare(recipe, seed), seed=seed)` fine-tunes it.
 
-    The backbone's weights are read from data/, or trained there first (`train.weights_for`).
+    The backbone's weights are read from data/, or trained there first (`make.weights_for`).
     """
     process.set_up()
     scenes = scenes or load(recipe, seed)
@@ -139,7 +136,7 @@ def run(
     folder: Path | None = None,
     progress: Callable[[str], None] = print,
 ) -> Run:
-    """Fine-tune to the end and keep the record, below `folder` (data/own); see `train.recorded_once`."""
+    """Fine-tune to the end and keep the record, below `folder` (data/own); see `make.recorded_once`."""
     return recorded_once(_run, recipe, seed, name, record, folder or store.OWN_RUNS, progress)
 
 
