@@ -132,7 +132,7 @@ for step in (0, 300, 600, 900, 1200):
 # %%
 show(schedules.cosine_lr)
 show(schedules.lr_at)
-show_loop("lr_at(recipe, epoch *", context=3)
+show_loop("lr_at(recipe, step", context=3)
 
 # %% [markdown]
 # ## Slider
