@@ -46,7 +46,7 @@ COSINE = recipe_of("cosine")
 # The course runs on whatever it finds. With a GPU, live runs use mixed precision; without one they are small. Without
 # CIFAR-10 it draws pictures of its own, and says so here and wherever they are used.
 
-# %%
+# %% tags=["hide-input"]
 device = process.device()
 dataset = load("auto")  # CIFAR-10 if it is here or can be fetched, else shapes
 home = "the course's .venv" if Path(sys.executable).is_relative_to(ROOT / ".venv") else "an environment of your own"
@@ -62,7 +62,7 @@ print(dataset.note or f"CIFAR-10 was found as {find('cifar10').name}")
 # One training picture of each class. They are small: 32 × 32 pixels is what the network gets, and all that you get
 # here.
 
-# %%
+# %% tags=["hide-input"]
 first = [int(np.flatnonzero(dataset.train.labels == k)[0]) for k in range(len(dataset.classes))]
 preprocessing.images_grid(dataset.train.images[first], dataset.classes, columns=5, caption=dataset.source)
 
@@ -132,7 +132,7 @@ for step in (0, 300, 600, 900, 1200):
 # %%
 show(schedules.cosine_lr)
 show(schedules.lr_at)
-show_loop("lr_at(recipe, epoch *", context=3)
+show_loop("lr_at(recipe, step", context=3)
 
 # %% [markdown]
 # ## Slider

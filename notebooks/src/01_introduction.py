@@ -324,7 +324,7 @@ display(seeds_needed(theirs_sd, 0.4, 5, caption=f"s = {theirs_sd:.2f}, Table 6 o
 #
 # What we have to compare with. Each number is from a recipe, a record, the paper, or counted on the network:
 
-# %%
+# %% tags=["hide-input"]
 baseline, efficient, cosine = same_seeds({name: arm(name) for name in ("baseline", "efficient", "cosine")}).values()
 trained, meta = recipe_of("cosine"), cosine[0].meta
 seen = meta["train_images"] * trained.epochs
@@ -586,7 +586,7 @@ check("practical equivalence", practical, lambda *given: ANSWERS[given], ANSWERS
 # study group can take one section an evening: read the problem, let everyone set a guess, work through the rest,
 # compare the guesses with what was measured, and end with the discussion.
 
-# %%
+# %% tags=["hide-input"]
 LESSONS = {
     "00_start_here": ("—", "Is everything here? What are a recipe, a record and an interval?"),
     "02_training_procedures": ("§2", "What are tricks added to, down to the last constant?"),

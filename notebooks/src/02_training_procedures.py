@@ -42,7 +42,7 @@ dataset = load_data()
 # (Table 2). A dot is the size of what one refinement changes (Table 6, for ResNet-50-D, Inception-V3 and MobileNet):
 # cosine decay, label smoothing, distillation, mixup.
 
-# %%
+# %% tags=["hide-input"]
 REFINEMENTS = {  # row of Table 6: the row that it adds to
     "+ cosine decay": "Efficient",
     "+ label smoothing": "+ cosine decay",
@@ -95,7 +95,7 @@ guess = predict("Change in test accuracy in that epoch", low=-5, high=30)
 # In validation the shorter edge is resized to 256 and the middle 224 × 224 is cut out; then step 6. We look at one
 # photo at three eighths of that size: 96 for 256, 84 for 224.
 
-# %%
+# %% tags=["hide-input"]
 NAME = "n03028079/ILSVRC2012_val_00006268.JPEG"  # a church
 
 

@@ -463,7 +463,7 @@ print(statistics.caption([run for runs in GPU.values() for run in runs]))
 # Table 3 compares two complete settings, for three networks: batch size 256 in fp32, and batch size 1024 in fp16 with
 # the heuristics of section 3.1. The speed-up is the quotient of the two times per epoch:
 
-# %%
+# %% tags=["hide-input"]
 @styled
 def table_3():
     fig, ax = canvas(height=4.2, caption=f"{paper.SOURCE}, Table 3: ImageNet, eight V100 GPUs, one run each")

@@ -141,7 +141,7 @@ for total, warm in ((120, 5), (12, 1), (30, 5)):
 # In the training loop a schedule is one line. Whatever it is, it is a function of the step:
 
 # %%
-show_loop("lr_at(recipe, epoch * len(train)")
+show_loop("lr_at(recipe, step")
 
 # %% [markdown]
 # ## Explore the schedules

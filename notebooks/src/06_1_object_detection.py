@@ -355,7 +355,7 @@ display(precision_recall(tops, caption=live_caption))
 # other folds and is tested on fold k. Folds differ in difficulty. Arms are therefore compared seed by seed, on the
 # same fold.
 
-# %%
+# %% tags=["hide-input"]
 CLASSIFIERS = {name: arm(f"pretrain-{name}") for name in ROWS}
 ARMS = {name: arm(f"detection-{name}") for name in ("random", *ROWS)}
 rows = []

@@ -425,7 +425,7 @@ display(both(1, 0.5), both(1, 0.25))
 # the other folds and is tested on fold k. Folds differ in difficulty. Arms are therefore compared seed by seed, on
 # the same fold.
 
-# %%
+# %% tags=["hide-input"]
 CLASSIFIERS = {name: arm(f"pretrain-{name}") for name in ROWS}
 ARMS = {name: arm(f"segmentation-{name}") for name in ("random", *ROWS)}
 rows = []

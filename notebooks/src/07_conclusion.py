@@ -49,7 +49,7 @@ from tricks.studies.studies import arm
 # in training, where the backward pass counts as two forward passes and the teacher adds a forward pass of its own.
 # Seconds are not in the table; on a shared machine they are noise.
 
-# %%
+# %% tags=["hide-input"]
 LABELS = {  # arm: its rung in the pictures, from below
     "ladder-baseline": "baseline",
     "ladder-amp": "+ mixed precision (ours)",
@@ -63,7 +63,7 @@ LABELS = {  # arm: its rung in the pictures, from below
     "ladder-all": "+ distillation",
 }
 
-# %%
+# %% tags=["hide-input"]
 COSTS = {}  # rung: parameters, multiply-adds to test one picture, multiply-adds to train on it
 for name, label in LABELS.items():
     training, forward = cost.per_picture(ARMS[name], classes=10)
@@ -277,7 +277,7 @@ print(f"highest rung: {best}" if best == peak else f"highest rung: {best}; {peak
 # The table above must not decide. It is made of test pictures, and the best of so many recipes on the test set is
 # partly the luckiest. What may decide are pictures held out of the training set. Each line is one run:
 
-# %%
+# %% tags=["hide-input"]
 QUESTIONS = {  # study of held-out runs: what it asks, on top of which recipe
     "pilot_ladder_baseline": "baseline, which rate?",
     "pilot_ladder": "up to cosine decay: which rate, and zero γ?",

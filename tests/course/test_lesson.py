@@ -24,9 +24,12 @@ from tricks.course.lesson import (
     live,
     live_run,
     load_data,
+    load_scenes,
     predict,
     short,
     show,
+    show_loop,
+    slide,
     sliders,
     table,
     verdicts,
@@ -177,6 +180,13 @@ def test_what_is_shown_stays_when_lines_above_it_move(screen, tmp_path, monkeypa
         show(module.f)
         show(module.f, around="b = 2", context=1)
     assert [each.data.replace("second_file", "first_file") for each in screen[2:]] == [each.data for each in screen[:2]]
+
+
+def test_show_loop_shows_lines_of_the_training_loop(screen):
+    show(epochs, around="# mixup", context=1)
+    show_loop("# mixup", context=1)
+    assert screen[0].data == screen[1].data
+    assert "`tricks/train.py`, `epochs`, around `# mixup`" in screen[0].data
 
 
 def test_show_around_nothing_is_an_error(screen):
@@ -419,6 +429,14 @@ def exported(panel, **values):
     return found and found[1]
 
 
+def test_a_slide_is_written_where_slides_go_and_says_what_it_shows(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRICKS_FIGURES", str(tmp_path))
+    paths = slide(optimal_gap(), "gap", takeaway="Smaller targets, smaller gaps")
+    assert [path.name for path in paths] == ["gap.png", "gap.svg", "gap.pdf"] and all(path.exists() for path in paths)
+    with Image.open(paths[0]) as picture:
+        assert picture.text["Title"] == "Smaller targets, smaller gaps"
+
+
 def test_a_panel_exports_what_it_shows(own):
     panel = sliders(optimal_gap, eps=(0.001, 0.9))
     name = exported(panel)
@@ -634,6 +652,19 @@ def test_verdicts_put_the_papers_difference_beside_ours(capsys):
         f"smoothing: paper +0.30, ours {ours}. Verdict: same sign",
         f"mixup: paper -0.20, ours {ours}. Verdict: opposite sign",
     ]
+
+
+def test_lessons_of_section_6_say_on_what_scenes_they_work(monkeypatch, capsys):
+    found = SceneSet("shapes", "made up", DRAWN, draw(3, seed=0), draw(2, seed=1))
+    asked = []
+    monkeypatch.setattr("tricks.data.scenes.load", lambda recipe, seed: asked.append((recipe, seed)) or found)
+    recipe = Transfer(task="detection")
+    assert load_scenes(recipe) is found
+    assert asked == [(replace(recipe, dataset="auto"), 0)]
+    assert capsys.readouterr().out == "Data: made up, 3 pictures to train on, 2 to test on\n"
+    found = replace(found, note="Drawn, because Penn-Fudan is not here")
+    load_scenes(recipe)
+    assert capsys.readouterr().out == "Drawn, because Penn-Fudan is not here\n"
 
 
 def test_steps_between_arms_are_drawn_and_judged_beside_the_papers(screen, capsys):

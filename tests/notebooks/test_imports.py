@@ -1,4 +1,4 @@
-"""A lesson opens with its idea: what it imports is little, in one place, and folded away."""
+"""What lessons take from the module: imports that are few, in one folded place, and source to show that is there."""
 
 import ast
 
@@ -45,3 +45,16 @@ def test_a_lesson_imports_from_few_modules_in_its_first_cell_which_is_folded(sou
     assert first.metadata == {"tags": ["hide-input"], "jupyter": {"source_hidden": True}}
     assert 0 < len(of_ours(first.source)) <= MOST
     assert [ast.unparse(node) for cell in others for node in imports(cell.source)] == []
+
+
+@pytest.mark.parametrize("source", LESSONS, ids=lambda path: path.stem)
+def test_what_a_lesson_shows_of_the_module_is_there(source):
+    """Its imports work, and each `show(...)` finds its function and its lines. Nothing else of it is executed."""
+    notebook = tool.parse(source.read_text(encoding="utf8"), solutions=True)
+    names: dict[str, object] = {}
+    for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
+        exec("\n".join(map(ast.unparse, imports(cell.source))), names)
+        for line in ast.parse(cell.source).body:
+            call = line.value if isinstance(line, ast.Expr) else None
+            if isinstance(call, ast.Call) and ast.unparse(call.func) in tool.SHOW:
+                assert eval(ast.unparse(call), {**names, **tool.SHOW})

@@ -14,7 +14,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from tricks import ROOT
-from tricks.course.lesson import shown
+from tricks.course.lesson import shown, shown_loop
 from tricks.schedules import cosine_lr, lr_at
 
 LESSONS = tool.sources([])
@@ -287,9 +287,9 @@ def test_a_lesson_that_fails_is_named_and_the_old_notebook_stays(lesson, monkeyp
 def test_execute_only_runs_in_the_smoke_budget_and_keeps_nothing(lesson, monkeypatch, capfd):
     monkeypatch.setenv("TRICKS_BUDGET", "full")
     lesson.write_text(
-        "# %%\nimport os\nfrom tricks.plots.style import export\nfrom tricks.plots.smoothing import optimal_gap\n"
+        "# %%\nimport os\nfrom tricks.course.lesson import slide\nfrom tricks.plots.smoothing import optimal_gap\n"
         "assert os.environ['TRICKS_BUDGET'] == 'smoke'\n"
-        "assert export(optimal_gap(), 'gap')[0].parent == __import__('pathlib').Path(os.environ['TRICKS_FIGURES'])\n"
+        "assert slide(optimal_gap(), 'gap')[0].parent == __import__('pathlib').Path(os.environ['TRICKS_FIGURES'])\n"
     )
     assert run(monkeypatch, "--execute-only") == 0, capfd.readouterr().err
     assert sorted(path.name for path in lesson.parent.parent.rglob("*")) == ["01_lesson.py", "src"]
@@ -299,8 +299,8 @@ def test_figures_are_exported_in_the_smoke_budget_and_no_notebook_is_written(les
     monkeypatch.setenv("TRICKS_BUDGET", "full")
     monkeypatch.setenv("TRICKS_FIGURES", str(tmp_path / "figures"))
     lesson.write_text(
-        "# %%\nimport os\nfrom tricks.plots.style import export\nfrom tricks.plots.smoothing import optimal_gap\n"
-        "assert os.environ['TRICKS_BUDGET'] == 'smoke'\nexport(optimal_gap(), 'gap')\n\n# %%\n1 / 0\n"
+        "# %%\nimport os\nfrom tricks.course.lesson import slide\nfrom tricks.plots.smoothing import optimal_gap\n"
+        "assert os.environ['TRICKS_BUDGET'] == 'smoke'\nslide(optimal_gap(), 'gap')\n\n# %%\n1 / 0\n"
     )
     assert run(monkeypatch, "--figures") == 1
     assert capfd.readouterr().err == "01_lesson: cell 1: ZeroDivisionError: division by zero\n"
@@ -406,6 +406,14 @@ def test_refresh_rewrites_what_show_displayed_and_nothing_else(lesson, monkeypat
     times = [path.stat().st_mtime_ns for path in paths]
     assert run(monkeypatch, "--refresh") == 0
     assert [path.stat().st_mtime_ns for path in paths] == times
+
+
+def test_lines_shown_of_the_loop_are_compared_too():
+    notebook = tool.parse('# %%\nshow_loop("# mixup")\n', False)
+    notebook.cells[0].outputs = [markdown(OLD)]
+    ((call, output, now),) = tool.shown_sources(notebook)
+    assert (call, output) == ("cell 0: show_loop('# mixup')", notebook.cells[0].outputs[0])
+    assert now == shown_loop("# mixup")
 
 
 @pytest.mark.parametrize(
