@@ -24,7 +24,7 @@ def frame(arms: Mapping[str, Sequence[Run]]) -> DataFrame:
 
 
 def rows(arms: Mapping[str, Sequence[Run] | Sequence[Sequence[Mapping[str, float]]]]) -> DataFrame:
-    """A row per run and epoch: arm, seed, and what `Run.rows` has. Rows without a run are numbered instead of a seed."""
+    """A row per run and epoch: arm, seed, and what `Run.rows` has. Bare rows are numbered instead."""
     from pandas import DataFrame
 
     runs = [
