@@ -261,7 +261,7 @@ def test_what_is_shown_before_training_comes_from_the_functions_of_the_loop(pane
     np.testing.assert_allclose(before.target, targets[0])
     line = panel.figure.axes[0].lines[0].get_ydata()
     assert before.steps == 10
-    np.testing.assert_allclose(line, schedule([panel.recipe], 10).axes[0].lines[0].get_ydata())
+    np.testing.assert_allclose(line, schedule({"": panel.recipe}, 10).axes[0].lines[0].get_ydata())
     panel.set(mixup_alpha=0.0)
     assert panel._before().lam == 1
 

@@ -38,7 +38,11 @@ def rows(n: int, seed: int = 0) -> list[dict[str, float]]:
     ]
 
 
-ARMS = {"ε = 0": [final(s) for s in range(5)], "ε = 0.1": [final(s + 4) for s in range(5)]}
+def run(seed: int = 0) -> Run:
+    return Run("arm", BASELINE, seed, [], final(seed))
+
+
+ARMS = {"ε = 0": [run(s) for s in range(5)], "ε = 0.1": [run(s + 4) for s in range(5)]}
 
 
 COMPARISON = Comparison((0, 1, 2), (0.4, 0.6, 0.5), "points")
@@ -64,7 +68,7 @@ REDRAWN = {"progress": (evidence.progress, (rows(2), "two", 8), (rows(9), "nine"
 
 def test_reliability_pools_the_seeds_by_their_counts_and_leaves_out_empty_bins():
     one, two = final(0), final(1)
-    fig = evidence.reliability({"arm": [one, two]})
+    fig = evidence.reliability({"arm": [run(0), run(1)]})
     line = next(line for line in fig.axes[0].lines if line.get_label().startswith("arm"))
     hits = sum(r["reliability"]["accuracy"][12] * r["reliability"]["count"][12] for r in (one, two))
     total = sum(r["reliability"]["count"][12] for r in (one, two))
@@ -75,26 +79,24 @@ def test_reliability_pools_the_seeds_by_their_counts_and_leaves_out_empty_bins()
     assert line.get_label() == f"arm: ECE {mean:.1f} ± {half:.1f} points"
 
 
-def test_reliability_takes_records_and_refuses_none():
-    runs = [Run("baseline", BASELINE, seed, [], final(seed)) for seed in range(3)]
-    assert evidence.reliability(runs).png() == evidence.reliability([run.final for run in runs]).png()
+def test_an_arm_without_runs_is_refused():
     with pytest.raises(ValueError, match="no runs to draw for 'ε = 0.2'"):
         evidence.reliability({"ε = 0.2": []})
 
 
 def test_gap_histogram_draws_mean_and_range_over_seeds_and_refuses_mixed_bins():
     fig = evidence.gap_histogram(ARMS, theory={"ε = 0.1": 4.5})
-    mean = np.mean([r["gap"]["density"] for r in ARMS["ε = 0"]], axis=0)
+    mean = np.mean([r.final["gap"]["density"] for r in ARMS["ε = 0"]], axis=0)
     assert fig.axes[0].patches[0].get_data().values == pytest.approx(mean)
     band = fig.axes[0].patches[1].get_data()
     assert (band.baseline <= mean + 1e-12).all() and (mean <= band.values + 1e-12).all()
     assert [line.get_xdata()[0] for line in fig.axes[0].lines] == [4.5]
     labels = [text.get_text() for text in fig.axes[0].get_legend().get_texts()]
     assert "ε = 0: mean 8.5" in labels and "ε = 0.1: eq. 5 asks for 4.5" in labels
-    other = final()
-    other["gap"] = {**other["gap"], "edges": [2 * edge for edge in EDGES]}
+    other = run()
+    other.final["gap"] = {**other.final["gap"], "edges": [2 * edge for edge in EDGES]}
     with pytest.raises(ValueError, match="different bins"):
-        evidence.gap_histogram({"arm": [final(), other]})
+        evidence.gap_histogram({"arm": [run(), other]})
 
 
 def test_intervals_have_both_ends_and_one_value_has_none():

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from tricks.plots.evidence import INTERVAL
-from tricks.plots.segmentation import FATES, bare, grey, painted
+from tricks.plots.segmentation import FATES, bare, fates_legend, grey, painted
 from tricks.plots.style import COLOURS, GREY, INK, LIGHT, Figure, canvas, heading, styled, with_redraw
 
 TRUE_BOX = (60.0, 30.0, 100.0, 110.0)  # px: left, top, right, bottom; upright, as a person is
@@ -152,12 +152,8 @@ def five_boxes(boxes: Any, scores: Any, truth: Any) -> Figure:
     everything = np.concatenate([boxes, truth])
     ax.set(xlim=(everything[:, 0].min() - 5, everything[:, 2].max() + 5), aspect="equal", xlabel="px", ylabel="px")
     ax.set(ylim=(everything[:, 3].max() + 9, everything[:, 1].min() - 9))
-    fig.legend(handles=_fates_legend(), loc="outside upper left", ncols=3)
+    fates_legend(fig)
     return fig
-
-
-def _fates_legend() -> list[Line2D]:
-    return [Line2D([], [], color=colour, linewidth=2, label=label) for label, colour in FATES.items()]
 
 
 @styled
@@ -178,7 +174,7 @@ def ranking(scores: Any, hits: Any, total: int, threshold: float = 0.5, *, capti
         (point,) = left.plot([], [], "o", color=colour, markersize=8, animated=True)
         points.append((point, value))
     cut = left.axvline(threshold, color=GREY, linestyle="--", linewidth=1.5, animated=True)
-    left.set(xlabel="score threshold", ylabel="precision, recall", xlim=(1.02, -0.02), ylim=(0, 1.05), title=" ")
+    left.set(xlabel="score threshold", ylabel="precision, recall", xlim=(1.02, -0.02), ylim=(0, 1.05))
     words = heading(left, fontsize=11)
 
     edges = np.unique(np.r_[0.0, recall])
@@ -247,9 +243,8 @@ def boxes_side_by_side(
         ax.set(xlim=(0, widest), ylim=(1, 0))
         frames = PolyCollection([], facecolor="none", linewidth=2, animated=True)
         ax.add_collection(frames, autolim=False)
-        ax.set_title(" \n ", fontsize=11)  # keeps the place of the words that stand there
-        moving.append((label, found, image, frames, heading(ax, fontsize=11)))
-    fig.legend(handles=_fates_legend(), loc="outside upper left", ncols=3)
+        moving.append((label, found, image, frames, heading(ax, lines=2, fontsize=11)))
+    fates_legend(fig)
 
     def redraw(picture: int = picture, threshold: float = threshold) -> None:
         height, width = np.shape(pictures[picture])[:2]

@@ -34,7 +34,6 @@ def soft_targets(
         ax.set_title(f"label: {classes[label]}", fontsize=10, loc="center")
         bars_ax.set(xlim=(0, 1.25), ylim=(k - 0.5, -0.5), xlabel="probability", xticks=(0, 0.5, 1), yticks=range(k))
         bars_ax.set_yticklabels(classes if bars_ax is below[0] else [])
-        bars_ax.set_title(" ", fontsize=10)  # keeps the place of the words above the bars
         bars_ax.axvline(1 / k, color=GREY, linestyle="--", linewidth=1)
         bars_ax.grid(axis="y", visible=False)
         colours = [COLOURS[1] if i == label else COLOURS[0] for i in range(k)]
@@ -101,7 +100,7 @@ def soft_gradient(
     for label, (level, style) in levels.items():
         if level is not None:
             right.axhline(level, color=GREY, linestyle=style, linewidth=1.5, label=label)
-    right.set(xlabel="temperature T", ylabel="mean norm of the gradient", title=" ", xlim=(ts.min(), ts.max()))
+    right.set(xlabel="temperature T", ylabel="mean norm of the gradient", xlim=(ts.min(), ts.max()))
     right.set_xticks([t for t in (1, 2, 5, 10, 20, 50, 100) if ts.min() <= t <= ts.max()], minor=False)
     right.xaxis.set_major_formatter("{x:g}")
     right.xaxis.set_minor_locator(NullLocator())

@@ -24,11 +24,10 @@ LABELS = {
 }
 # seaborn's line is a mean with our interval; of one seed it draws none, nor does matplotlib where the half is infinite
 INTERVAL: Any = {"errorbar": t95, "err_kws": {"alpha": 0.15, "linewidth": 0}, "legend": False}
-Runs = Sequence[Run] | Sequence[dict[str, Any]]  # records, or only their `final` dictionaries
 
 
 @styled
-def reliability(runs: Mapping[str, Runs] | Runs, *, caption: str = "") -> Figure:
+def reliability(runs: Mapping[str, Sequence[Run]], *, caption: str = "") -> Figure:
     """Reliability diagram, all seeds of an arm pooled, beside the share of test images at each confidence.
 
     A dot's area grows with that share. The legend has the ECE, mean ± 95 % t-interval over seeds.
@@ -46,7 +45,7 @@ def reliability(runs: Mapping[str, Runs] | Runs, *, caption: str = "") -> Figure
         confidence = 100 * (sure * count).sum(0)[filled] / total[filled]
         share = 100 * total / total.sum()
         ece = plus_minus([100 * final["ece"] for final in finals], 1)
-        left.plot(confidence, accuracy, color=colour, label=f"{label}{': ' if label else ''}ECE {ece} points")
+        left.plot(confidence, accuracy, color=colour, label=f"{label}: ECE {ece} points")
         left.scatter(
             confidence, accuracy, s=15 + 6 * share[filled], color=colour, edgecolor="white", zorder=3, clip_on=False
         )
@@ -63,7 +62,7 @@ def reliability(runs: Mapping[str, Runs] | Runs, *, caption: str = "") -> Figure
 
 @styled
 def gap_histogram(
-    runs: Mapping[str, Runs] | Runs,
+    runs: Mapping[str, Sequence[Run]],
     *,
     paper: Mapping[str, tuple[Sequence[float], Sequence[float]]] | None = None,
     theory: Mapping[str, float] | None = None,
@@ -83,7 +82,7 @@ def gap_histogram(
             raise ValueError(f"the histograms of {label!r} have different bins; record these runs again")
         density = np.array([gap["density"] for gap in gaps])
         mean = np.mean([gap["mean"] for gap in gaps])
-        ax.stairs(density.mean(0), edges, color=colour, linewidth=2, label=f"{label}: mean {mean:.1f}".lstrip(": "))
+        ax.stairs(density.mean(0), edges, color=colour, linewidth=2, label=f"{label}: mean {mean:.1f}")
         ax.stairs(density.max(0), edges, baseline=density.min(0), color=colour, alpha=0.25, fill=True)
         seen += [edge for edge, height in zip(edges[1:], density.mean(0), strict=True) if height > 1e-3]
         if label in theory:
@@ -153,7 +152,7 @@ def curves(
     colours = dict(zip(runs, cycle(COLOURS), strict=False))
     for label, (x, y) in (paper or {}).items():
         axes[0, 0].plot(x, y, color=colours.get(label, GREY), label=label)
-    table = rows(runs)
+    table: Any = rows(runs)
     table = table[np.isfinite(table[metric])]
     seeds = table.groupby(["arm", "epoch"])[metric].transform("size")
     for label, group in table.groupby("arm", sort=False):
@@ -216,7 +215,7 @@ def progress(
     words = heading(left, fontsize=12)
     # a detector's adds distances of boxes to cross-entropies, and has no unit
     loss = "training loss, sum of four" if metric == "map_50" else LABELS["train_loss"]
-    left.set(xlabel="epoch", ylabel=loss, xlim=(0, total or 1), ylim=(0, 1), title=" ")  # keeps room
+    left.set(xlabel="epoch", ylabel=loss, xlim=(0, total or 1), ylim=(0, 1))
     ylabel = "accuracy, %" if metric == "test_accuracy" else LABELS[metric]
     right.set(xlabel="epoch", ylabel=ylabel, xlim=(0, total or 1), ylim=(0, 100))
     for ax in (left, right):
@@ -235,10 +234,9 @@ def progress(
     return with_redraw(fig, redraw, rows, title)
 
 
-def _finals(runs: Mapping[str, Runs] | Runs) -> dict[str, list[dict[str, Any]]]:
-    """label -> final metrics of each seed, from records or their `final` dictionaries. ValueError if there are none."""
-    groups = dict(runs) if isinstance(runs, Mapping) else {"": runs}
-    for label, group in groups.items():
+def _finals(runs: Mapping[str, Sequence[Run]]) -> dict[str, list[dict[str, Any]]]:
+    """label -> final metrics of each seed. ValueError if there are none."""
+    for label, group in runs.items():
         if not group:
             raise ValueError(f"no runs to draw for {label!r}")
-    return {label: [run.final if isinstance(run, Run) else run for run in group] for label, group in groups.items()}
+    return {label: [run.final for run in group] for label, group in runs.items()}

@@ -158,8 +158,10 @@ def measures(
         table = DataFrame([(arm, metric(run)) for arm, runs in arms.items() for run in runs], columns=["arm", label])
         look: Any = {"data": table, "x": label, "y": "arm", "color": colour, "ax": ax}
         stripplot(**look, jitter=False, alpha=0.35, size=5)
-        pointplot(**look, errorbar=t95, linestyle="none", capsize=0.15, markersize=6, linewidth=1.5)
-        ax.axvline(table.groupby("arm", sort=False)[label].mean().iloc[0], color=GREY, linestyle="--", linewidth=1)
+        means: Any = {"errorbar": t95, "linestyle": "none", "capsize": 0.15, "markersize": 6, "linewidth": 1.5}
+        pointplot(**look, **means)
+        lowest = t_interval([metric(run) for run in next(iter(arms.values()))])[0]
+        ax.axvline(lowest, color=GREY, linestyle="--", linewidth=1)
         ax.set(ylabel="", ylim=(-0.6, len(arms) - 0.4))
         ax.xaxis.get_major_locator().set_params(nbins=3)
     return fig
@@ -192,7 +194,7 @@ def two_orders(
     for text in steps:
         text.set_bbox({"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1})
     words = heading(left, fontsize=12)
-    left.set(xlabel="tricks added", ylabel="gain over none, points", xlim=(-0.25, 2.25), xticks=[0, 1, 2], title=" ")
+    left.set(xlabel="tricks added", ylabel="gain over none, points", xlim=(-0.25, 2.25), xticks=[0, 1, 2])
     left.legend(loc="upper left")
     bars, values = [], []
     for i, label in enumerate(("added first", "added last (leave-one-out)", "mean of both orders")):
@@ -245,11 +247,11 @@ def seeds_needed(sd: float = 0.5, effect: float = 0.5, n: int = 5, *, caption: s
     left.axhline(80, color=GREY, linewidth=1, linestyle="--", label="80 %")
     (chance,) = left.plot([], [], color=COLOURS[0], animated=True, label="interval excludes 0")
     (here,) = left.plot([], [], "o", color=COLOURS[1], markersize=9, animated=True, label="this n")
-    left.set(xlabel="seeds n in each arm", ylabel="studies with a clear difference, %", ylim=(0, 103), title=" ")
+    left.set(xlabel="seeds n in each arm", ylabel="studies with a clear difference, %", ylim=(0, 103))
     (width,) = right.plot([], [], color=COLOURS[0], animated=True, label="half-width of the interval")
     (size,) = right.plot([], [], color=GREY, linestyle="--", animated=True, label="the true difference")
     (there,) = right.plot([], [], "o", color=COLOURS[1], markersize=9, animated=True)
-    right.set(xlabel="seeds n in each arm", ylabel="points of accuracy", title=" ")
+    right.set(xlabel="seeds n in each arm", ylabel="points of accuracy")
     headings = [heading(ax, fontsize=11) for ax in (left, right)]
     for ax, place in ((left, "lower right"), (right, "upper right")):
         ax.set(xlim=(0, most))
@@ -326,9 +328,8 @@ def explorer(
     (ring,) = right.plot([], [], "o", color=COLOURS[1], fillstyle="none", markersize=13, animated=True)
     ends = [height for line in left.lines for height in line.get_ydata()]  # bands of few seeds may be cut
     left.set(xlabel="epoch", ylabel=f"accuracy on {SAMPLE_IMAGES:,} images, %", ylim=(min(ends) - 3, max(ends) + 3))
-    left.set_title(" ")  # keeps the place of the words above
     left.xaxis.get_major_locator().set_params(integer=True)
-    right.set(xlabel="accuracy after the last epoch, %", title=" ", ylim=(len(arms) - 0.4, -0.6))
+    right.set(xlabel="accuracy after the last epoch, %", ylim=(len(arms) - 0.4, -0.6))
     right.set_yticks(range(len(arms)), arms, fontsize=8)
     right.grid(axis="y", visible=False)
     headings = [heading(ax, fontsize=10) for ax in (left, right)]

@@ -37,7 +37,7 @@ def number_lines(value: float = 0.1) -> Figure:
     near.axvline(0, color=INK, linewidth=1, linestyle="--")
     near.plot([-half, half], [[2, 1, 0]] * 2, color=LIGHT, linewidth=1, zorder=0)
     question = heading(near, fontsize=12)
-    near.set(xlim=(-half, 2.1 * half), ylim=(-0.6, 2.6), xticks=range(-2, 3), title=" ")
+    near.set(xlim=(-half, 2.1 * half), ylim=(-0.6, 2.6), xticks=range(-2, 3))
     near.set_xlabel("distance from x, in spacings of the coarser 16-bit format", loc="left")
     near.spines["bottom"].set_bounds(-half, half)
     near.grid(visible=False)
@@ -69,24 +69,16 @@ def number_lines(value: float = 0.1) -> Figure:
     return with_redraw(fig, redraw, value)
 
 
-def _numbers(form: Format, low: float, high: float, finest: float) -> tuple[np.ndarray, tuple[float, float]]:
+def _numbers(form: Format, low: float, high: float, finest: float) -> tuple[Any, tuple[float, float]]:
     """The format's numbers in [low, high] that are `finest` apart or more, and the interval where they are closer."""
-    found = []
     low, high = max(low, -form.largest), min(high, form.largest)
-    size = max(abs(low), abs(high), form.smallest_normal)
-    while True:  # from the largest power of 2 down: each has its own spacing
-        spacing = float(form.spacing(size))
-        top = 2 ** (form.mantissa_bits + 1) * spacing
-        if spacing < finest:
-            dense = max(low, -top), min(high, top)
-            return np.concatenate([*found, []]), dense if dense[0] < dense[1] else (low, low)
-        last = spacing == form.smallest
-        steps = np.arange(0 if last else 2**form.mantissa_bits, 2 ** (form.mantissa_bits + 1)) * spacing
-        numbers = np.concatenate([-steps[:0:-1] if last else -steps[::-1], steps])
-        found.append(numbers[(numbers >= low) & (numbers <= high)])
-        if last:
-            return np.concatenate(found), (low, low)
-        size = top / 4
+    numbers = np.unique(form.round(np.linspace(low, high, 2001)))  # of those far enough apart, all are met
+    numbers = numbers[(numbers >= low) & (numbers <= high)]
+    close = np.flatnonzero(np.diff(numbers) < finest)
+    if not len(close):
+        return numbers, (low, low)
+    first, last = close[0], close[-1] + 1
+    return np.r_[numbers[:first], numbers[last + 1 :]], (float(numbers[first]), float(numbers[last]))
 
 
 def _fate(form: Format, value: float, nearest: float) -> str:
@@ -123,8 +115,8 @@ def gradient_histogram(gradients: Any, loss_scale: float = 1, *, caption: str = 
     for label, (low, high, colour, alpha) in zones.items():
         left.axvspan(low, high, color=colour, alpha=alpha, linewidth=0, label=label)
     bars = left.stairs(share, edges, fill=True, color=COLOURS[0], alpha=0.75, animated=True)
-    words = heading(left, fontsize=10)
-    left.set(xlabel="log2 of |gradient · loss scale|", ylabel="share of gradients per factor of 2, %", title=" \n ")
+    words = heading(left, lines=2, fontsize=10)
+    left.set(xlabel="log2 of |gradient · loss scale|", ylabel="share of gradients per factor of 2, %")
     left.set(xlim=(-48, 24), ylim=(0, 1.35 * share.max()))
     left.legend(loc="upper center", ncols=3, title="in fp16", columnspacing=1, handlelength=1, fontsize=9)
 
@@ -180,7 +172,7 @@ def lost_updates(weights: Any, gradients: Any, lr: float = 0.1, *, caption: str 
         side, place = ("left", -form.mantissa_bits - 0.7) if form is BF16 else ("right", -form.mantissa_bits - 2.3)
         left.text(place, 1.26 * share.max(), form.name, ha=side, va="bottom", fontsize=10)
     words = heading(left, fontsize=11)
-    left.set(xlabel="log2 of |lr · gradient / weight|", ylabel="share of weights per factor of 2, %", title=" ")
+    left.set(xlabel="log2 of |lr · gradient / weight|", ylabel="share of weights per factor of 2, %")
     left.set(xlim=(-42, 12), ylim=(0, 1.4 * share.max()))
 
     rates = np.geomspace(1e-4, 1, 17)

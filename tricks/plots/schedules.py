@@ -1,6 +1,6 @@
 """Plots for learning rates, and what a schedule trades (§3.1, §5.1)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import cycle
 from typing import Any
@@ -9,13 +9,13 @@ import numpy as np
 
 from tricks.plots.evidence import INTERVAL
 from tricks.plots.style import COLOURS, GREY, Figure, canvas, ceiling, set_limits, styled, with_redraw
-from tricks.recipe import BASELINE, Recipe, changes
+from tricks.recipe import BASELINE, Recipe
 from tricks.schedules import lr_at, noisy_quadratic
 
 
 @styled
 def schedule(
-    recipes: Mapping[str, Recipe] | Iterable[Recipe],
+    recipes: Mapping[str, Recipe],
     steps_per_epoch: int = 100,
     *,
     log: bool = False,
@@ -24,7 +24,6 @@ def schedule(
 
     `redraw(recipes)` takes other recipes with the same labels.
     """
-    recipes = _by_label(recipes)
     fig, axes = canvas(2 if log else 1, squeeze=False)
     axes = axes[0]
     lines = {label: [ax.plot([], [], label=label, animated=True)[0] for ax in axes] for label in recipes}
@@ -33,8 +32,7 @@ def schedule(
     columns = 2 if max(map(len, recipes)) > 24 else 4
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=columns)
 
-    def redraw(recipes: Mapping[str, Recipe] | Iterable[Recipe]) -> None:
-        recipes = _by_label(recipes)
+    def redraw(recipes: Mapping[str, Recipe]) -> None:
         if recipes.keys() != lines.keys():
             raise ValueError(f"labels {list(recipes)} are not those drawn: {list(lines)}")
         for label, recipe in recipes.items():
@@ -47,13 +45,6 @@ def schedule(
             set_limits(ax, xlim=(0, max(recipe.epochs for recipe in recipes.values())), ylim=ylim)
 
     return with_redraw(fig, redraw, recipes)
-
-
-def _by_label(recipes: Mapping[str, Recipe] | Iterable[Recipe]) -> dict[str, Recipe]:
-    """Recipes without labels get their changes to the baseline as one."""
-    if isinstance(recipes, Mapping):
-        return {str(label): recipe for label, recipe in recipes.items()}
-    return {", ".join(f"{k} = {v}" for k, v in changes(r, BASELINE).items()) or "baseline": r for r in recipes}
 
 
 BOWL = {"epochs": 120, "steps_per_epoch": 10, "steep": 1.0, "noise": 0.3}  # of `distance_and_noise`

@@ -172,7 +172,6 @@ def coarse_truth(
     fig, (left, right) = canvas(2, height=3.9, **shape)
     base = grey(picture)
     image = bare(left).imshow(base, interpolation="nearest", animated=True)
-    left.set_title(" ", fontsize=11)  # keeps the place of the words that stand there
     title = heading(left, fontsize=11)
     strides = list(by_stride)
     points = []
@@ -187,7 +186,7 @@ def coarse_truth(
     lowest = min(min(values.values()) for values in scores.values())
     right.set(xlabel="output stride, px", ylabel="all pictures, %", xlim=(min(strides) * 0.8, max(strides) * 1.25))
     right.set(ylim=(min(90, lowest - 12), 101))
-    fig.legend(handles=_fates_legend(), loc="outside upper left", ncols=3)
+    fates_legend(fig)
 
     def redraw(output_stride: int = output_stride) -> None:
         image.set_data(painted(base, fates(by_stride[output_stride], truth), list(FATES.values())))
@@ -200,8 +199,10 @@ def coarse_truth(
     return with_redraw(fig, redraw, output_stride)
 
 
-def _fates_legend() -> list[Patch]:
-    return [Patch(color=colour, alpha=OPACITY + 0.2, label=label) for label, colour in FATES.items()]
+def fates_legend(fig: Figure) -> None:
+    """Which colour is which fate."""
+    handles = [Patch(color=colour, alpha=OPACITY + 0.2, label=label) for label, colour in FATES.items()]
+    fig.legend(handles=handles, loc="outside upper left", ncols=3)
 
 
 def iou(predicted: Any, truth: Any) -> float:
@@ -233,9 +234,8 @@ def side_by_side(
         image = bare(ax).imshow(greys[0], interpolation="nearest", aspect="equal", animated=True)
         ax.autoscale(False)  # pictures of all shapes share the axes
         ax.set(xlim=(0, widest), ylim=(0, 1))
-        ax.set_title(" ", fontsize=11)  # keeps the place of the words that stand there
         moving.append((label, maps, image, heading(ax, fontsize=11)))
-    fig.legend(handles=_fates_legend(), loc="outside upper left", ncols=3)
+    fates_legend(fig)
 
     def redraw(picture: int = picture, threshold: float = threshold) -> None:
         height, width = np.shape(pictures[picture])[:2]

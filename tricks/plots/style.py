@@ -191,8 +191,9 @@ def with_redraw(fig: Figure, redraw: Callable[..., None], *start: Any) -> Figure
     return fig
 
 
-def heading(ax: Axes, above: float = 6, **font: Any) -> Annotation:
-    """An empty text where the title stands, `above` points over the axes, for words that a slider changes."""
+def heading(ax: Axes, lines: int = 1, above: float = 6, **font: Any) -> Annotation:
+    """An empty text where the title stands, `above` points over the axes: `lines` of words that a slider changes."""
+    ax.set_title("\n".join(" " * lines), **font)
     at = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "baseline"}
     return ax.annotate("", (0, 1), xytext=(0, above), animated=True, **at, **font)
 

@@ -33,8 +33,7 @@ def coverage(maps: Mapping[str, Any], *, columns: int = 0) -> Figure:
         image = ax.imshow(np.zeros(np.shape(weights)), cmap=blues, vmin=0, vmax=DARKEST, animated=True)
         middle: Any = {"ha": "center", "va": "center", "fontsize": min(10, 25 * side / len(weights))}
         numbers = [ax.text(0, 0, "", **middle, animated=True) for _ in range(NUMBERS)]
-        ax.set_title(" \n ", fontsize=12)  # room for the next two
-        label, unread = heading(ax, above=21), heading(ax, fontsize=10)
+        label, unread = heading(ax, above=21), heading(ax, lines=2, fontsize=10)
         ax.set(xlabel="column", ylabel="row", xticks=[], yticks=[])
         ax.grid(visible=False)
         drawn.append((image, numbers, label, unread))

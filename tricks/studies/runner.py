@@ -113,6 +113,7 @@ def summary_text() -> str:
     for study in STUDIES.values():
         arms = _recorded(study)
         for name, runs in frame(arms).groupby("arm", sort=False):
+            name = str(name)
             line = {"study": study.name, "arm": name, "dataset": " / ".join(sorted(set(runs["source"])))}
             line |= {"seeds": len(runs), "metric": study.metric}
             line |= {"mean": runs[study.metric].mean(), "sd": runs[study.metric].std()}
