@@ -129,7 +129,7 @@ def test_course_python_is_used_as_it_is(tree, tmp_path, command):
     done = call(tree, command, "some", "--flag", cwd=tmp_path, COURSE_PYTHON=sys.executable)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {
-        "module": "tricks.course.cli",
+        "module": "tricks.__main__",
         "python": sys.executable,
         "arguments": [command, "some", "--flag"],
         "cwd": str(tmp_path),  # a relative path among the arguments means the caller's

@@ -1,13 +1,14 @@
 """The commands: what reaches the functions behind them, and what a user reads when something goes wrong."""
 
-import argparse
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from dataclasses import fields, replace
 from importlib.machinery import SourceFileLoader
 from types import SimpleNamespace
+from typing import Literal, get_origin
 
 import numpy as np
 import pytest
@@ -17,17 +18,32 @@ from tricks import ROOT, process, train
 from tricks.course import cli, lesson
 from tricks.data import pennfudan, sets
 from tricks.data.files import DataError
-from tricks.recipe import BASELINE, Recipe
+from tricks.recipe import BASELINE, Recipe, changes
 from tricks.records import make, store
 from tricks.studies import runner, studies
+from tricks.values import choices
 
 
-def parse(*arguments: str) -> argparse.Namespace:
-    return cli.parsers()[1].parse_args(arguments)
+def help_of(command: str, capsys) -> str:
+    with pytest.raises(SystemExit) as stop:
+        cli.main([command, "--help"])
+    assert stop.value.code == 0
+    return capsys.readouterr().out
 
 
-def recipe_of(args: argparse.Namespace) -> Recipe:
-    return Recipe(**{field.name: getattr(args, field.name) for field in fields(Recipe)})
+def refused(arguments: list[str], capsys) -> str:
+    """What wrong usage is answered with."""
+    with pytest.raises(SystemExit) as stop:
+        cli.main(arguments)
+    assert stop.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    return unframed(err)
+
+
+def unframed(text: str) -> str:
+    """In one line without the frames, which are drawn as the terminal can."""
+    return " ".join(re.sub(r"[│╭╮╰╯]|[─-]{3,}", " ", text).split())
 
 
 @pytest.fixture
@@ -49,31 +65,53 @@ def test_commands_are_those_of_the_script():
     loader = SourceFileLoader("course_script", str(ROOT / "course"))
     course = importlib.util.module_from_spec(importlib.util.spec_from_loader("course_script", loader))
     loader.exec_module(course)
-    assert set(cli.parsers()[0]) == set(course.COMMANDS) - {"lab", "test"}
+    assert {command.__name__ for command in cli.KEPT} == set(course.COMMANDS) - {"lab", "test"}
 
 
-def test_budgets_are_those_of_the_lessons():
-    assert tuple(lesson.BUDGETS) == cli.BUDGETS
+def test_recipe_without_options_is_the_baseline(trained):
+    assert cli.main(["train"]) == 0
+    assert trained.calls[0][:2] == (BASELINE, 0)
+    assert trained.calls[0][2]["record"] is True
 
 
-def test_recipe_without_options_is_the_baseline():
-    assert recipe_of(parse("train")) == BASELINE
+@pytest.mark.parametrize("field", fields(Recipe), ids=lambda field: field.name)
+def test_every_field_is_an_option(field, trained):
+    default = field.default
+    if get_origin(field.type) is Literal:
+        value = choices(Recipe, field.name)[-1 if choices(Recipe, field.name)[-1] != default else 0]
+    else:
+        value = {bool: True, int: 64, float: 0.0625, str: "other"}[type(default)]
+    arguments = [f"--{field.name.replace('_', '-')}", *([] if value is True else [str(value)])]
+    assert cli.main(["train", *arguments]) == 0
+    assert changes(trained.calls[0][0], BASELINE) == {field.name: value}
 
 
-def test_every_field_is_an_option():
-    other = {bool: True, int: 64, float: 0.0625, str: "other"}
-    changed = {field.name: other[type(field.default)] for field in fields(Recipe)}
-    options = []
-    for name, value in changed.items():
-        options += [f"--{name.replace('_', '-')}"] + ([] if value is True else [str(value)])
-    args = parse("train", *options)
-    assert {name: getattr(args, name) for name in changed} == changed
-
-
-def test_help_says_what_the_recipe_says():
-    text = " ".join(cli.parsers()[0]["train"].format_help().split())
-    assert "--label-smoothing float §5.2 ε (default: 0.0)" in text
+def test_help_of_train_says_what_the_recipe_says(capsys):
+    text = unframed(help_of("train", capsys))
+    assert "usage: ./course train" in text
+    assert "--label-smoothing FLOAT §5.2 ε (default: 0.0)" in text
     assert "--no-bias-decay §3.1 decay only the weights of convolutions and linear layers" in text
+    assert "--schedule {step,cosine} §2 step; §5.1 cosine (default: step)" in text
+    assert "--cutmix-alpha FLOAT after the bag: α of Beta(α, α) of CutMix (default: 0.0)" in text
+    assert "--seed N of all that is drawn (default: 0)" in text
+
+
+@pytest.mark.parametrize("command", cli.KEPT, ids=lambda command: command.__name__)
+def test_help_is_plain_and_fits_80_columns(command, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    usage, *lines = help_of(command.__name__, capsys).splitlines()
+    assert usage.startswith(f"usage: ./course {command.__name__}")
+    assert max(map(len, lines)) <= 80
+    assert not any("\x1b" in line for line in lines)
+
+
+def test_nothing_slow_is_imported_to_list_the_studies():
+    code = (
+        "import sys; from tricks.course.cli import main; main(['study', '--list'])\n"
+        "sys.exit(', '.join({'torch', 'matplotlib', 'IPython', 'ipywidgets'} & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_train_passes_everything_on(trained, capsys):
@@ -154,28 +192,54 @@ def test_interruption_says_what_was_kept(trained, capsys):
     assert "Finished epochs are kept" in capsys.readouterr().err
 
 
-def test_unknown_option_names_the_nearest(capsys):
-    with pytest.raises(SystemExit) as stop:
-        cli.main(["train", "--label-smothing", "0.1"])
-    assert stop.value.code == 2
-    assert "unknown argument '--label-smothing'; nearest option: --label-smoothing" in capsys.readouterr().err
+def test_interruption_of_a_worker_leaves_the_rest_to_the_one_that_started_it(monkeypatch, capsys):
+    def work(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "work", work)
+    assert cli.main(["study", "smoothing", "--worker"]) == 130
+    assert capsys.readouterr().err == "\nStopped. This process is one of several.\n"
 
 
-def test_options_are_not_abbreviated(capsys):
-    with pytest.raises(SystemExit):
-        cli.main(["train", "--label", "0.1"])
-    assert "unknown argument '--label'" in capsys.readouterr().err
+def test_unknown_option_names_the_nearest(trained, capsys):
+    said = refused(["train", "--label-smothing", "0.1"], capsys)
+    assert "Unrecognized options: --label-smothing, 0.1 Perhaps you meant: --label-smoothing" in said
+    assert trained.calls == []
+
+
+def test_options_are_not_abbreviated(trained, capsys):
+    assert "Unrecognized options: --label, 0.1" in refused(["train", "--label", "0.1"], capsys)
+    assert trained.calls == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option", "allowed"),
+    [
+        ("train --schedule linear", "'linear' for argument '--schedule'", "('step', 'cosine')"),
+        ("train --label-smoothing x", "--label-smoothing", "could not convert string to float: 'x'"),
+        ("train --seed", "'--seed'", "Expected 1 value"),
+        ("run --budget tiny", "'tiny' for argument '--budget'", str(tuple(lesson.BUDGETS))),
+        ("study smoothing --jobs x", "--jobs", "invalid literal for int() with base 10: 'x'"),
+        ("nothing", "nothing", "run, deck, data, study, train, info"),
+        ("", "Missing subcommand", "run, deck, data, study, train, info"),
+    ],
+)
+def test_wrong_usage_names_the_option_its_value_and_what_is_allowed(arguments, option, allowed, trained, capsys):
+    said = refused(arguments.split(), capsys)
+    assert option in said and allowed in said and "./course" in said
 
 
 @pytest.mark.parametrize(("text", "pair"), [("0/1", (0, 1)), ("7/8", (7, 8))])
 def test_shard(text, pair):
-    assert cli.shard(text) == pair
+    assert cli.share(text) == pair
 
 
 @pytest.mark.parametrize("text", ["8/8", "1", "a/b", "-1/4", "1/0", ""])
-def test_shard_refuses(text):
-    with pytest.raises(argparse.ArgumentTypeError, match="must be I/N with I from 0 to N - 1"):
-        cli.shard(text)
+def test_shard_refuses(text, monkeypatch, capsys):
+    monkeypatch.setattr(runner, "fill", lambda *_: pytest.fail("must not start"))
+    assert cli.main(["study", "smoothing", "--shard", text]) == 1
+    said = f"error: --shard {text!r}: must be I/N with I from 0 to N - 1, such as 0/4\n"
+    assert capsys.readouterr().err == said
 
 
 def test_study_fills_with_jobs_and_shard_then_writes_the_summary(monkeypatch, capsys):
@@ -226,7 +290,15 @@ def test_study_without_a_name_says_how_to_find_one(capsys):
     assert "./course study --list" in capsys.readouterr().err
 
 
-def test_run_builds_the_lessons_in_the_budget(monkeypatch):
+@pytest.mark.parametrize(
+    ("arguments", "lessons", "budget"),
+    [
+        (["05_2", "03_1", "--budget", "smoke"], ["05_2", "03_1"], "smoke"),
+        (["--budget", "full", "05_2"], ["05_2"], "full"),
+        ([], [], "quick"),
+    ],
+)
+def test_run_builds_the_lessons_in_the_budget(arguments, lessons, budget, monkeypatch):
     calls = []
 
     def run(command, env, **_):
@@ -234,8 +306,8 @@ def test_run_builds_the_lessons_in_the_budget(monkeypatch):
         return SimpleNamespace(returncode=3)
 
     monkeypatch.setattr(cli.subprocess, "run", run)
-    assert cli.main(["run", "05_2", "--budget", "smoke"]) == 3
-    assert calls == [([str(ROOT / "tools" / "build_notebooks.py"), "05_2"], "smoke")]
+    assert cli.main(["run", *arguments]) == 3
+    assert calls == [([str(ROOT / "tools" / "build_notebooks.py"), *lessons], budget)]
     assert os.path.exists(calls[0][0][0])
 
 

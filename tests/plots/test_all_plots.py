@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from PIL import Image
@@ -58,11 +59,40 @@ def boxes(fig) -> tuple[list[Bbox], list[Bbox]]:
 MODULES = [f"tricks.plots.{path.stem}" for path in sorted((ROOT / "tricks" / "plots").glob("[!_]*.py"))]
 
 
-def test_importing_figures_loads_neither_torch_nor_pyplot():
+def test_importing_plots_loads_nothing_that_is_slow():
+    """seaborn and what comes with it are loaded when a plot that uses them is drawn."""
     assert len(MODULES) > 4
-    code = f"import sys, {', '.join(MODULES)}; print('torch' in sys.modules, 'matplotlib.pyplot' in sys.modules)"
+    slow = {"torch", "matplotlib.pyplot", "seaborn", "pandas"}
+    code = f"import sys, {', '.join(MODULES)}; print({slow} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.split() == ["False", "False"]
+    assert result.stdout == "set()\n"
+
+
+def test_the_colours_are_seaborns_for_colour_blind_eyes_and_none_is_paler_than_sky_blue():
+    import seaborn
+
+    assert set(style.COLOURS) < set(seaborn.color_palette("colorblind").as_hex())
+    theme = seaborn.axes_style("whitegrid")
+    for setting in ("axes.grid", "axes.axisbelow", "axes.facecolor", "figure.facecolor"):
+        assert style.STYLE[setting] == theme[setting]
+
+    def contrast(colour: str) -> float:  # WCAG 2's, on white
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+        return 1.05 / (np.dot(linear, (0.2126, 0.7152, 0.0722)) + 0.05)
+
+    assert min(map(contrast, style.COLOURS)) > 2.3
+    assert min(map(contrast, (*style.COLOURS[:4], style.GREY, style.INK))) > 3  # WCAG's least for graphics
+
+
+def test_a_plot_by_seaborn_leaves_pyplot_and_matplotlibs_settings_alone():
+    import matplotlib
+    from matplotlib import pyplot
+
+    before = dict(matplotlib.rcParams)
+    for name in ("curves", "response", "measures", "speeds", "counted"):
+        PLOTS[name]()
+    assert not pyplot.get_fignums()
+    assert dict(matplotlib.rcParams) == before
 
 
 def plot_functions() -> dict[str, Callable]:
@@ -88,7 +118,7 @@ def test_a_plot_of_records_takes_a_caption():
     shown = 0
     for name, plot in plot_functions().items():
         parameters = inspect.signature(plot).parameters.values()
-        if any("runs.Run" in str(p.annotation) or "runs.Comparison" in str(p.annotation) for p in parameters):
+        if any(kind in str(p.annotation) for p in parameters for kind in ("store.Run", "statistics.Comparison")):
             assert "caption" in inspect.signature(plot).parameters, name
             shown += 1
     assert shown > 5
@@ -230,9 +260,9 @@ def test_export_writes_the_same_bytes_each_time_and_leaves_the_figure_as_it_was(
     assert sorted(path.name for path in (tmp_path / "first").iterdir()) == ["a_slide.pdf", "a_slide.png", "a_slide.svg"]
 
 
-@pytest.mark.parametrize("name", ["optimal_gap", "reliability", "contour_paths"])
+@pytest.mark.parametrize("name", ["optimal_gap", "reliability", "contour_paths", "counted"])
 def test_an_exported_picture_is_packed_and_the_one_on_the_screen(name, tmp_path):
-    fig = PLOTS[name](caption=CAPTION)
+    fig = captioned(name)
     path = export(fig, "a_slide", tmp_path)[0]
     exact, packed = picture(fig.png(240, small=False)), picture(path.read_bytes())
     assert packed.mode == "P" and packed.info["dpi"] == pytest.approx((240, 240), abs=0.1)

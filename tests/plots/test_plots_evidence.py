@@ -9,7 +9,7 @@ import pytest
 from tricks.plots import evidence, schedules
 from tricks.recipe import BASELINE
 from tricks.records import statistics
-from tricks.records.statistics import Comparison, t_interval
+from tricks.records.statistics import Comparison, t95, t_interval
 from tricks.records.store import Run
 
 EDGES = [0.5 * i for i in range(61)]
@@ -97,6 +97,12 @@ def test_gap_histogram_draws_mean_and_range_over_seeds_and_refuses_mixed_bins():
         evidence.gap_histogram({"arm": [final(), other]})
 
 
+def test_intervals_have_both_ends_and_one_value_has_none():
+    mean, half = t_interval([70.0, 71.0, 73.0])
+    assert t95([70.0, 71.0, 73.0]) == (mean - half, mean + half)
+    assert t95([70.0]) == (-math.inf, math.inf)
+
+
 def test_response_draws_every_seed_and_the_t_interval():
     groups = [[75.0, 75.4, 75.9], [76.0]]
     ax = evidence.response([0, 0.1], groups, "ε", "accuracy, %").axes[0]
@@ -105,7 +111,7 @@ def test_response_draws_every_seed_and_the_t_interval():
     mean, half = t_interval(groups[0])
     bars = ax.containers[0].lines[2][0].get_segments()
     assert bars[0][:, 1].tolist() == pytest.approx([mean - half, mean + half])
-    assert bars[1][:, 1].tolist() == [76.0, 76.0]  # one seed has no interval
+    assert not np.isfinite(bars[1]).any()  # one seed has no interval
 
 
 def test_response_draws_several_series_and_references():
@@ -128,6 +134,17 @@ def test_curves_draw_mean_interval_and_seeds_of_rows_or_records():
     assert low == pytest.approx(t_interval(values)[0] - t_interval(values)[1])
     runs = [Run("arm", BASELINE, seed, groups[seed], {}) for seed in range(3)]
     assert evidence.curves({"arm": runs}).png() == evidence.curves({"arm": groups}).png()
+
+
+def test_curves_end_the_mean_where_a_seed_diverges():
+    """The mean of those that are left would look like that of all."""
+    groups = [rows(4, seed) for seed in range(3)]
+    for row, loss in zip(groups[2][2:], (math.inf, math.nan), strict=True):
+        row["train_loss"] = loss
+    ax = evidence.curves({"arm": groups, "other": [rows(4, 5)]}, "train_loss").axes[0]
+    lines = {line.get_label(): line for line in ax.lines}
+    assert list(lines["arm"].get_xdata()) == [1, 2] and list(lines["other"].get_xdata()) == [1, 2, 3, 4]
+    assert sorted(len(line.get_xdata()) for line in ax.lines) == [2, 2, 4, 4, 4, 4]
 
 
 def test_curves_keep_the_axis_to_the_seeds_when_two_make_a_wide_band():
@@ -158,7 +175,7 @@ def test_lead_pairs_the_seeds_and_leads_draw_its_mean_against_the_share_of_the_r
     assert list(lines["paper"].get_xdata()) == [50, 100] and list(lines["paper"].get_ydata()) == [-1, -2]
     low, high = ax.collections[0].get_datalim(ax.transData).intervaly
     assert (low, high) == pytest.approx((3 - t_interval([2, 4])[1], 3 + t_interval([2, 4])[1]))
-    assert len(ax.collections) == 1  # one seed has no interval
+    assert not ax.collections[1].get_paths()  # one seed has no interval
     with pytest.raises(ValueError, match="nothing to pair"):
         statistics.lead(new[:1], old)
 

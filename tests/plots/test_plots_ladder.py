@@ -143,22 +143,32 @@ def test_what_a_trick_is_worth_is_drawn_with_its_interval_and_the_papers_without
     assert dots["o"] == [(pytest.approx(68.325 - 68.275), 0), (1.5, 1)]
     assert dots["s"] == [(pytest.approx(0.6), 0)]
     assert dots["D"] == [(0.75, 0), (-0.84, 1)]
-    added, left_out = (collection.get_segments()[0] for collection in ax.collections)  # mixup's one seed has none
+    added, one_seed, left_out = (collection.get_segments() for collection in ax.collections)
+    assert not np.isfinite(one_seed).any()
     differences = [68.5 - 68.0, 68.2 - 68.6, 68.6 - 68.4, 68.0 - 68.1]
     half = 3.182 * statistics.stdev(differences) / 2
-    assert added[:, 0] == pytest.approx([0.05 - half, 0.05 + half], abs=1e-3)
-    assert left_out[:, 0] == pytest.approx([0.6 - 12.706 * 0.1, 0.6 + 12.706 * 0.1], abs=1e-3)
+    assert added[0][:, 0] == pytest.approx([0.05 - half, 0.05 + half], abs=1e-3)
+    assert left_out[0][:, 0] == pytest.approx([0.6 - 12.706 * 0.1, 0.6 + 12.706 * 0.1], abs=1e-3)
     assert sorted(ax.get_legend_handles_labels()[1]) == ["added", "left out", "paper"]
 
 
 def test_measures_of_each_arm_are_drawn_with_all_seeds():
     left, right = ladder.measures(OURS, METRICS).axes
+    assert [label.get_text() for label in left.get_yticklabels()] == list(OURS) and left.get_ylim() == (-0.6, 2.6)
     for ax, values in ((left, [68.0, 68.6, 68.4, 68.1, 99.0]), (right, [32.0, 31.4, 31.6, 31.9, 1.0])):
-        seeds = next(line for line in ax.lines if len(line.get_xdata()) == 5)
-        assert list(seeds.get_xdata()) == pytest.approx(values)
-        assert set(seeds.get_ydata()) == {1}  # the second arm from below
-        assert any(list(line.get_xdata()) == [pytest.approx(statistics.mean(values))] for line in ax.lines)
-    assert list(left.lines[0].get_xdata()) == [pytest.approx(61.125)] * 2  # dashed: the lowest arm
+        seeds = ax.collections[1].get_offsets()  # of the second arm from below
+        assert list(seeds[:, 0]) == pytest.approx(values) and set(seeds[:, 1]) == {1}
+        means = next(line for line in ax.lines if line.get_marker() == "o").get_xydata()
+        assert list(means[1]) == pytest.approx([statistics.mean(values), 1])
+        half = 2.776 * statistics.stdev(values) / math.sqrt(5)  # t of 4 degrees of freedom
+        ends = [statistics.mean(values) - half, statistics.mean(values) + half]
+        assert any(
+            (min(line.get_xdata()), max(line.get_xdata())) == pytest.approx(ends, rel=1e-3)
+            for line in ax.lines
+            if 1 in line.get_ydata() and line.get_marker() != "o"
+        )
+    dashed = next(line for line in left.lines if line.get_linestyle() == "--")
+    assert list(dashed.get_xdata()) == [pytest.approx(61.125)] * 2  # the lowest arm
 
 
 @pytest.mark.parametrize(

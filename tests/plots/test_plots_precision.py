@@ -147,9 +147,17 @@ def test_lost_updates_draws_them():
 
 def test_a_speed_is_the_median_with_its_range_and_memory_is_in_gibibytes():
     left, right = precision.speeds(SPEEDS).axes
-    assert sorted(bar.get_height() for bar in left.patches) == [10 * k for k in range(1, 9)]
-    assert sorted(bar.get_height() for bar in right.patches) == list(range(1, 9))
-    ranges = [tuple(line[:, 1]) for bars in left.collections for line in bars.get_segments()]
+    legend = dict(zip(("fp32", "tf32", "bf16", "fp16"), left.figure.legends[0].get_patches(), strict=True))
+    assert [text.get_text() for text in left.figure.legends[0].get_texts()] == list(legend)
+    for ax, unit in ((left, 10), (right, 1)):
+        drawn = {
+            (round(bar.get_x() + bar.get_width() / 2), bar.get_facecolor(), bar.get_height()) for bar in ax.patches
+        }
+        assert drawn == {
+            ((32, 128).index(row["batch_size"]), legend[row["precision"]].get_facecolor(), unit * k)
+            for k, row in enumerate(SPEEDS, start=1)
+        }
+    ranges = [tuple(line.get_ydata()) for line in left.lines]
     assert sorted(ranges) == [(9 * k, 12 * k) for k in range(1, 9)]
     assert [tick.get_text() for tick in left.get_xticklabels()] == ["32", "128"]
 

@@ -104,4 +104,4 @@ def test_accuracy_cost_puts_equal_costs_side_by_side_and_draws_no_interval_for_o
     assert plain == 3.8
     assert c < 4.3 < d and (c + d) / 2 == pytest.approx(4.3)
     for container in paper.containers:
-        assert all(np.ptp(bars.get_segments()[0], axis=0).tolist() == [0, 0] for bars in container.lines[2])
+        assert not any(np.isfinite(bars.get_segments()).any() for bars in container.lines[2])

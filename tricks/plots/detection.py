@@ -9,6 +9,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
+from tricks.plots.evidence import INTERVAL
 from tricks.plots.segmentation import FATES, bare, grey, painted
 from tricks.plots.style import COLOURS, GREY, INK, LIGHT, Figure, canvas, heading, styled, with_redraw
 
@@ -210,11 +211,12 @@ def precision_recall(curves: Mapping[str, Sequence[Sequence[float]]], *, caption
 
     The mean of the 101 values is the average precision that the legend has (§6.1).
     """
+    from seaborn import lineplot
+
     fig, ax = canvas(caption=caption)
     for (label, seeds), colour in zip(curves.items(), cycle(COLOURS), strict=False):
-        values = np.asarray(seeds, float)
-        ax.plot(RECALLS, values.mean(0), color=colour, label=f"{label}: AP {100 * values.mean():.1f} %")
-        ax.fill_between(RECALLS, values.min(0), values.max(0), color=colour, alpha=0.15, linewidth=0)
+        style = {**INTERVAL, "errorbar": ("pi", 100), "label": f"{label}: AP {100 * np.mean(seeds):.1f} %"}
+        lineplot(x=np.tile(RECALLS, len(seeds)), y=np.ravel(seeds), color=colour, ax=ax, **style)
     ax.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.03))
     fig.legend(loc="outside upper left", ncols=3)
     return fig

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from tricks.plots.style import COLOURS, GREY, LIGHT, Figure, canvas, ceiling, heading, set_limits, styled, with_redraw
-from tricks.records.statistics import Comparison, plus_minus, t_interval
+from tricks.records.frame import rows
+from tricks.records.statistics import Comparison, plus_minus, t95
 from tricks.records.store import Run
 
 LABELS = {
@@ -21,6 +22,8 @@ LABELS = {
     "pixel_accuracy": "pixel accuracy, %",
     "miou": "mIoU, %",
 }
+# seaborn's line is a mean with our interval; of one seed it draws none, nor does matplotlib where the half is infinite
+INTERVAL: Any = {"errorbar": t95, "err_kws": {"alpha": 0.15, "linewidth": 0}, "legend": False}
 Runs = Sequence[Run] | Sequence[dict[str, Any]]  # records, or only their `final` dictionaries
 
 
@@ -109,16 +112,18 @@ def response(
 
     `y` has one list of per-seed values for each x; a mapping draws several series; `reference` horizontal lines.
     """
+    from seaborn import lineplot
+
     series = y if isinstance(y, Mapping) else {"": y}
     fig, ax = canvas(caption=caption)
     span = (max(x) - min(x)) or 1.0
     for i, ((label, groups), colour) in enumerate(zip(series.items(), cycle(COLOURS), strict=False)):
         at = np.array(x, float) + (i - (len(series) - 1) / 2) * 0.012 * span  # series side by side
-        means, halves = zip(*(t_interval(values) for values in groups), strict=True)
-        for centre, values in zip(at, groups, strict=True):
-            ax.plot([centre] * len(values), values, "o", color=colour, alpha=0.35, markersize=5, markeredgewidth=0)
-        bars = [half if math.isfinite(half) else 0 for half in halves]  # a single seed has no interval
-        ax.errorbar(at, means, yerr=bars, fmt="o-", color=colour, capsize=4, linewidth=1.5, label=label or None)
+        at, values = np.repeat(at, [len(group) for group in groups]), np.concatenate(groups)
+        ax.plot(at, values, "o", color=colour, alpha=0.35, markersize=5, markeredgewidth=0)
+        style: Any = {**INTERVAL, "err_style": "bars", "err_kws": {"capsize": 4, "elinewidth": 1.5}}
+        dots: Any = {"marker": "o", "markeredgecolor": colour, "linewidth": 1.5, "label": label or None}
+        lineplot(x=at, y=values, color=colour, ax=ax, **dots, **style)
     for label, level in (reference or {}).items():
         ax.axhline(level, color=GREY, linestyle="--", linewidth=1.5, label=label)
     ax.set(xlabel=xlabel, ylabel=ylabel, xticks=x)
@@ -141,26 +146,24 @@ def curves(
     The axis follows the seeds: the band of few of them may leave it.
     `paper` draws digitised curves, label -> (epoch, value), in a panel of their own; equal labels have equal colours.
     """
+    from seaborn import lineplot
+
     fig, axes = canvas(2 if paper else 1, squeeze=False, caption=caption)
     ax = axes[0, -1]
     colours = dict(zip(runs, cycle(COLOURS), strict=False))
     for label, (x, y) in (paper or {}).items():
         axes[0, 0].plot(x, y, color=colours.get(label, GREY), label=label)
-    seen: list[float] = []
-    for label, group in runs.items():
-        colour = colours[label]
-        rows = [run.rows if isinstance(run, Run) else run for run in group]
-        values = np.array([[row[metric] for row in run] for run in rows])  # (seeds, epochs)
-        epochs = np.array([row["epoch"] for row in rows[0]])
-        seen += [values.min(), values.max()]
-        ax.plot(epochs, values.T, color=colour, linewidth=0.8, alpha=0.35)
-        ax.plot(epochs, values.mean(0), color=colour, label=label)
-        if len(values) > 1:
-            half = np.array([t_interval(column)[1] for column in values.T.tolist()])
-            ax.fill_between(epochs, values.mean(0) - half, values.mean(0) + half, color=colour, alpha=0.15, linewidth=0)
-    (low, high), room = ax.get_ylim(), 0.25 * (max(seen) - min(seen))
-    if room > 0:
-        ax.set_ylim(max(low, min(seen) - room), min(high, max(seen) + room))
+    table = rows(runs)
+    table = table[np.isfinite(table[metric])]
+    seeds = table.groupby(["arm", "epoch"])[metric].transform("size")
+    for label, group in table.groupby("arm", sort=False):
+        line = {"x": "epoch", "y": metric, "color": colours[label], "ax": ax}
+        lineplot(group, **line, units="seed", estimator=None, linewidth=0.8, alpha=0.35)
+        whole = group[seeds[group.index] == len(runs[label])]  # no mean without the seeds that have diverged
+        lineplot(whole, **line, **INTERVAL, label=label)
+    (low, high), least, most = ax.get_ylim(), table[metric].min(), table[metric].max()
+    if room := 0.25 * (most - least):
+        ax.set_ylim(max(low, least - room), min(high, most + room))
     for ax, title in zip(axes[0], ("paper", "ours"), strict=False):
         ax.set(xlabel="epoch", ylabel=LABELS.get(metric, metric), title=title if paper else "")
         ax.xaxis.get_major_locator().set_params(integer=True)
@@ -176,9 +179,9 @@ def against_paper(
     fig, ax = canvas(height=1.7 + 0.55 * len(results), caption=caption)
     places = range(len(results) - 1, -1, -1)
     ours, papers = [comparison for comparison, _ in results.values()], [delta for _, delta in results.values()]
-    bars = [c.half if math.isfinite(c.half) else 0 for c in ours]  # a single seed has no interval
     ax.axvline(0, color=GREY, linewidth=1)
-    ax.errorbar([c.mean for c in ours], places, xerr=bars, fmt="o", markersize=8, capsize=5, label="ours")
+    halves = [c.half for c in ours]
+    ax.errorbar([c.mean for c in ours], places, xerr=halves, fmt="o", markersize=8, capsize=5, label="ours")
     ax.plot(papers, places, "D", markersize=9, color=COLOURS[1], fillstyle="none", label="paper")
     ax.set_yticks(places, list(results))
     ax.set(xlabel=f"difference, {unit}", ylim=(-0.6, len(results) - 0.4))

@@ -23,7 +23,7 @@ from tricks.plots.style import (
     with_redraw,
 )
 from tricks.recipe import SAMPLE_IMAGES
-from tricks.records.statistics import Comparison, compare, plus_minus, power, same_seeds, seeds_for, t_interval
+from tricks.records.statistics import Comparison, compare, plus_minus, power, same_seeds, seeds_for, t95, t_interval
 from tricks.records.store import Run
 
 KINDS = {"higher": COLOURS[0], "lower": COLOURS[1], "no clear difference": LIGHT, "one seed, no interval": LIGHT}
@@ -130,8 +130,8 @@ def worth(answers: Mapping[str, Mapping[str, Comparison | float]], *, caption: s
         for trick, difference in differences.items():
             y = tricks.index(trick) + 0.24 * ((len(answers) - 1) / 2 - place)
             if isinstance(difference, Comparison):
-                bar = {"xerr": difference.half} if math.isfinite(difference.half) else {}  # one seed has no interval
-                ax.errorbar(difference.mean, y, **bar, fmt=marker, color=colour, capsize=3, linewidth=1.5, label=label)
+                bar: Any = {"xerr": difference.half, "capsize": 3, "linewidth": 1.5}
+                ax.errorbar(difference.mean, y, fmt=marker, color=colour, label=label, **bar)
             else:
                 ax.plot(difference, y, "D", color=GREY, fillstyle="none", markersize=8, label=label)
             label = ""
@@ -150,18 +150,17 @@ def measures(
 
     `metrics`: label of the axis -> function of a run. The dashed line is where the lowest arm is.
     """
+    from pandas import DataFrame
+    from seaborn import pointplot, stripplot
+
     fig, axes = canvas(len(metrics), height=1.6 + 0.31 * len(arms), caption=caption, sharey=True, squeeze=False)
     for ax, (label, metric), colour in zip(axes[0], metrics.items(), cycle(COLOURS), strict=False):
-        for place, runs in enumerate(arms.values()):
-            values = [metric(run) for run in runs]
-            mean, half = t_interval(values)
-            if place == 0:
-                ax.axvline(mean, color=GREY, linestyle="--", linewidth=1)
-            ax.plot(values, [place] * len(values), "o", color=colour, alpha=0.35, markersize=5, markeredgewidth=0)
-            bar = {"xerr": half} if math.isfinite(half) else {}
-            ax.errorbar(mean, place, **bar, fmt="o", color=colour, capsize=3, linewidth=1.5)
-        ax.set(xlabel=label, ylim=(-0.6, len(arms) - 0.4))
-        ax.set_yticks(range(len(arms)), arms)
+        table = DataFrame([(arm, metric(run)) for arm, runs in arms.items() for run in runs], columns=["arm", label])
+        look: Any = {"data": table, "x": label, "y": "arm", "color": colour, "ax": ax}
+        stripplot(**look, jitter=False, alpha=0.35, size=5)
+        pointplot(**look, errorbar=t95, linestyle="none", capsize=0.15, markersize=6, linewidth=1.5)
+        ax.axvline(table.groupby("arm", sort=False)[label].mean().iloc[0], color=GREY, linestyle="--", linewidth=1)
+        ax.set(ylabel="", ylim=(-0.6, len(arms) - 0.4))
         ax.xaxis.get_major_locator().set_params(nbins=3)
     return fig
 
@@ -315,16 +314,14 @@ def explorer(
     for place, (name, runs) in enumerate(arms.items()):
         epochs = [row["epoch"] for row in runs[0].rows]
         columns = zip(*([row["test_accuracy"] for row in run.rows] for run in runs), strict=True)
-        curve, band = np.nan_to_num([t_interval(column) for column in columns], posinf=0).T
+        curve, band = np.transpose([t_interval(column) for column in columns])
         left.plot(epochs, curve, color=LIGHT, linewidth=0.8)
         filled = left.fill_between(epochs, curve - band, curve + band, color=COLOURS[0], alpha=0.2, linewidth=0)
         filled.set_animated(True)
         shown[name] = [filled, *left.plot(epochs, curve, color=COLOURS[0], animated=True)]
         mean, half = t_interval([run.accuracy for run in runs])
-        held_out = runs[0].recipe.split == "validation"
-        bar = {"xerr": half} if math.isfinite(half) else {}
-        face = "white" if held_out else GREY
-        right.errorbar(mean, place, **bar, fmt="o", color=GREY, mfc=face, markersize=5, capsize=2, linewidth=1)
+        face = "white" if runs[0].recipe.split == "validation" else GREY
+        right.errorbar(mean, place, xerr=half, fmt="o", color=GREY, mfc=face, markersize=5, capsize=2, linewidth=1)
         places[name] = mean, place
     (ring,) = right.plot([], [], "o", color=COLOURS[1], fillstyle="none", markersize=13, animated=True)
     ends = [height for line in left.lines for height in line.get_ydata()]  # bands of few seeds may be cut

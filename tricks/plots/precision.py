@@ -1,6 +1,5 @@
 """Plots of number formats: which numbers exist, what becomes of gradients and of updates in them, how fast (§3.2)."""
 
-import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -209,23 +208,29 @@ def speeds(rows: Sequence[Mapping[str, Any]], *, caption: str = "") -> Figure:
     `rows` are those of a file in data/speed: `precision`, `batch_size`, `images_per_second` of each timed epoch, and
     `peak_memory` in bytes. A bar is the median, its line the range.
     """
+    from pandas import DataFrame
+    from seaborn import barplot
+
     fig, (left, right) = canvas(2, height=4.2, caption=caption)
     colours = {**{form.name: colour for form, colour in ONE_FORMAT.items()}, "tf32": COLOURS[2]}
-    batches = sorted({row["batch_size"] for row in rows})
-    precisions = list(dict.fromkeys(row["precision"] for row in rows))
-    for i, precision in enumerate(precisions):
-        mine = sorted((row for row in rows if row["precision"] == precision), key=lambda row: row["batch_size"])
-        places = [batches.index(row["batch_size"]) + 0.2 * (i - (len(precisions) - 1) / 2) for row in mine]
-        bar = {"width": 0.18, "color": colours[precision]}
-        middle = [statistics.median(row["images_per_second"]) for row in mine]
-        ends = [(min(row["images_per_second"]), max(row["images_per_second"])) for row in mine]
-        below, above = ([abs(m - e[k]) for m, e in zip(middle, ends, strict=True)] for k in (0, 1))
-        left.bar(places, middle, yerr=(below, above), ecolor=INK, error_kw={"elinewidth": 1}, label=precision, **bar)
-        right.bar(places, [row["peak_memory"] / 2**30 for row in mine], **bar)
-    for ax, ylabel in ((left, "images per second"), (right, "memory in use, GiB")):
-        ax.set_xticks(range(len(batches)), [f"{batch:,}" for batch in batches])
-        ax.set(xlabel="images a step", ylabel=ylabel)
-        ax.grid(axis="x", visible=False)
+    table = DataFrame(rows)
+    table["memory"] = table["peak_memory"] / 2**30
+    bars: Any = {
+        "x": "batch_size",
+        "hue": "precision",
+        "palette": colours,
+        "saturation": 1,
+        "gap": 0.1,
+        "legend": False,
+    }
+    bars["formatter"] = "{:,}".format
+    spread: Any = {"estimator": "median", "errorbar": ("pi", 100), "err_kws": {"color": INK, "linewidth": 1}}
+    epochs = table.explode("images_per_second").astype({"images_per_second": float})
+    barplot(epochs, y="images_per_second", ax=left, **spread, **bars)
+    barplot(table, y="memory", ax=right, **bars)
+    left.set(xlabel="images a step", ylabel="images per second")
+    right.set(xlabel="images a step", ylabel="memory in use, GiB")
     left.yaxis.set_major_formatter("{x:,.0f}")
-    fig.legend(loc="outside upper right", ncols=len(precisions))
+    names = list(dict.fromkeys(table["precision"]))
+    fig.legend(left.containers[: len(names)], names, loc="outside upper right", ncols=len(names))
     return fig

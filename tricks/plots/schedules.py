@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from tricks.plots.evidence import INTERVAL
 from tricks.plots.style import COLOURS, GREY, Figure, canvas, ceiling, set_limits, styled, with_redraw
 from tricks.recipe import BASELINE, Recipe, changes
-from tricks.records.statistics import t_interval
 from tricks.schedules import lr_at, noisy_quadratic
 
 
@@ -117,14 +117,15 @@ def leads(
 
     `ours`: label -> (seeds, epochs), from `lead`, drawn as mean and 95 % t-interval; `paper`: label -> (epochs,).
     """
+    from seaborn import lineplot
+
     fig, ax = canvas(caption=caption)
     ax.axhline(0, color=GREY, linewidth=1)
     for (label, values), colour in zip(ours.items(), cycle(COLOURS), strict=False):
-        mean, half = np.array([t_interval(column) for column in np.asarray(values).T.tolist()]).T
-        share = 100 * np.arange(1, len(mean) + 1) / len(mean)
-        ax.plot(share, mean, "o-", color=colour, markersize=4, label=label)
-        if np.isfinite(half).all():  # a single seed has no interval
-            ax.fill_between(share, mean - half, mean + half, color=colour, alpha=0.15, linewidth=0)
+        seeds, epochs = np.shape(values)
+        share = np.tile(100 * np.arange(1, epochs + 1) / epochs, seeds)
+        dots: Any = {"marker": "o", "markersize": 4, "markeredgecolor": colour}
+        lineplot(x=share, y=np.ravel(values), color=colour, label=label, ax=ax, **dots, **INTERVAL)
     for label, values in (paper or {}).items():
         ax.plot(100 * np.arange(1, len(values) + 1) / len(values), values, color=GREY, linewidth=1.5, label=label)
     ax.set(xlabel="share of the run that is done, %", ylabel=ylabel, xlim=(0, 102))

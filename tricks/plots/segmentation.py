@@ -69,27 +69,25 @@ def counted(truth: Any, predicted: Any, classes: Sequence[str]) -> Figure:
     Wrong pixels are framed. A class's IoU is its number on the diagonal over the sum of its row and column, the
     diagonal once (§6.2).
     """
+    from seaborn import heatmap
+
     truth, predicted = np.asarray(truth, int), np.asarray(predicted, int)
     matrix = np.zeros((len(classes), len(classes)), int)
     np.add.at(matrix, (truth, predicted), 1)
     fig, (left, middle, right) = canvas(3, height=3.3)
     shades = ListedColormap([LIGHT, *COLOURS[: len(classes) - 1]])
+    numbers: Any = {"annot": True, "fmt": "d", "cbar": False, "square": True}
     for ax, values, title in ((left, truth, "truth"), (middle, predicted, "prediction")):
-        ax.imshow(values, cmap=shades, vmin=-0.5, vmax=len(classes) - 0.5, alpha=0.55)
-        for (row, column), value in np.ndenumerate(values):
-            ax.text(column, row, str(value), ha="center", va="center")
-        ax.set(title=title, xlabel="column", ylabel="row", xticks=[], yticks=[])
+        plain: Any = {"alpha": 0.55, "annot_kws": {"color": INK}, "xticklabels": False, "yticklabels": False}
+        heatmap(values, cmap=shades, vmin=0, vmax=len(classes) - 1, ax=ax, **plain, **numbers)
+        ax.set(title=title, xlabel="column", ylabel="row")
     for row, column in np.argwhere(truth != predicted):
-        middle.add_patch(Rectangle((column - 0.46, row - 0.46), 0.92, 0.92, fill=False, edgecolor=INK, linewidth=2))
-    right.imshow(matrix, cmap="Blues", vmin=0, vmax=1.6 * matrix.max())
-    for (row, column), value in np.ndenumerate(matrix):
-        right.text(column, row, str(value), ha="center", va="center", fontweight="bold" if row == column else None)
+        middle.add_patch(Rectangle((column + 0.04, row + 0.04), 0.92, 0.92, fill=False, edgecolor=INK, linewidth=2))
     names = [f"{number} {name}" for number, name in enumerate(classes)]
+    heatmap(matrix, cmap="Blues", vmin=0, vmax=1.6 * matrix.max(), yticklabels=names, ax=right, **numbers)
     right.set(title="pixels", xlabel="predicted class", ylabel="true class")
-    right.set_xticks(range(len(classes)), [str(number) for number in range(len(classes))])
-    right.set_yticks(range(len(classes)), names)
-    for ax in (left, middle, right):
-        ax.grid(visible=False)
+    for text in right.texts[:: len(classes) + 1]:
+        text.set_fontweight("bold")
     return fig
 
 
@@ -268,7 +266,7 @@ def classifier_and_task(panels: Mapping[str, tuple[str, Scores]], xlabel: str, *
         centres = [(t_interval(across)[0], *t_interval(up)) for across, up in scores.values()]
         ax.plot([x for x, _, _ in centres], [y for _, y, _ in centres], color=LIGHT, linewidth=1.5, zorder=1)
         for name, (x, y, half) in zip(scores, centres, strict=True):
-            bar: Any = {"yerr": half if np.isfinite(half) else 0, "capsize": 4, "linewidth": 1.5}
+            bar: Any = {"yerr": half, "capsize": 4, "linewidth": 1.5}
             ax.errorbar(x, y, fmt="o", color=colours[name], markersize=13, markeredgecolor="white", **bar)
             number: Any = {"color": "white", "fontsize": 9, "fontweight": "bold", "zorder": 5}
             ax.text(x, y, str(names.index(name) + 1), ha="center", va="center_baseline", **number)

@@ -26,8 +26,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Annotation
 from PIL import Image, ImageChops
 
-# Okabe and Ito's palette without its yellow and black: told apart with every common colour vision, and on a projector
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+# of seaborn's palette "colorblind", without its yellow: told apart with every common colour vision, and on a projector
+COLOURS = ("#0173b2", "#d55e00", "#029e73", "#cc78bc", "#de8f05", "#56b4e9")
 INK, GREY, LIGHT = "#222222", "#666666", "#BBBBBB"
 SIZE = (8.0, 4.5)  # inches: 16:9, so that text of 11 points is 18 points on a slide 13.3 inches wide
 SCREEN_DPI = 100  # one pixel of the picture is one of the page

@@ -123,8 +123,7 @@ def accuracy_cost(panels: Mapping[str, tuple[str, Points]], *, caption: str = ""
             x, (y, half) = centres[i], t_interval(accuracies)
             shift = gap * (centres[:i].count(x) - (centres.count(x) - 1) / 2)
             style: Any = {"color": colours[label], "fmt": "o", "markersize": 8, "capsize": 4, "linewidth": 1.5}
-            bar = half if math.isfinite(half) else 0  # a single value has no interval
-            handles[label] = ax.errorbar(x + shift, y, yerr=bar, **style)
+            handles[label] = ax.errorbar(x + shift, y, yerr=half, **style)
             if len(accuracies) > 1:
                 cloud = np.array(costs if len(costs) == len(accuracies) else [x] * len(accuracies)) + shift
                 ax.plot(cloud, accuracies, "o", color=colours[label], alpha=0.35, markersize=4, markeredgewidth=0)

@@ -23,6 +23,12 @@ def t_interval(values: Sequence[float]) -> tuple[float, float]:
     return mean, float(stdtrit(n - 1, 0.975)) * sd / math.sqrt(n)
 
 
+def t95(values: Sequence[float]) -> tuple[float, float]:
+    """Both ends of `t_interval`, as seaborn's `errorbar` takes them; of a single value seaborn draws none."""
+    mean, half = t_interval(values)
+    return mean - half, mean + half
+
+
 def plus_minus(values: Sequence[float], digits: int = 2) -> str:
     """Mean and 95 % t-interval in words, "70.74 ± 0.42"; of a single value only itself."""
     mean, half = t_interval(values)

@@ -1,13 +1,11 @@
 """The runner of studies: what is recorded, what is missing, and processes that record it."""
 
 import contextlib
-import csv
-import io
 import os
-import statistics
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from filelock import FileLock
 
@@ -15,11 +13,13 @@ from tricks import ROOT
 from tricks.data.files import write_atomic
 from tricks.recipe import Recipe
 from tricks.records import store
-from tricks.records.statistics import compare, plus_minus, value
-from tricks.records.store import RUNS, find
+from tricks.records.frame import frame
+from tricks.records.statistics import compare, plus_minus, t95, value
+from tricks.records.store import RUNS, Run, find
 from tricks.studies.studies import STUDIES, Study, recipe_of
 
 SUMMARY = RUNS / "summary.csv"
+COLUMNS = ["study", "arm", "dataset", "seeds", "metric", "mean", "sd", "difference", "low", "high"]
 
 
 def share(study: Study, shard: tuple[int, int] = (0, 1)) -> list[tuple[str, int]]:
@@ -90,16 +90,15 @@ def fill(study: Study, jobs: int = 1, shard: tuple[int, int] = (0, 1)) -> None:
 def status(study: Study) -> str:
     """A table of the study's arms: recorded seeds, accuracy, difference to the reference arm."""
     lines = [f"{study.name}: {study.question} ({study.source})"]
-    reference = find(recipe_of(study.reference))
-    width = max(map(len, study.arms))
-    for name in study.arms:
-        runs = [run for run in find(recipe_of(name)) if run.seed in study.seeds]
+    arms = _recorded(study)
+    width = max(map(len, arms))
+    for name, runs in arms.items():
         line = f"  {name:<{width}} {len(runs)} of {len(study.seeds)} seeds"
         if runs:
             line += f"   {study.metric} {plus_minus([value(run, study.metric) for run in runs])} %"
-        if runs and reference and name != study.reference:
+        if runs and arms[study.reference] and name != study.reference:
             try:
-                line += f"   {compare(runs, reference, study.metric)}"
+                line += f"   {compare(runs, arms[study.reference], study.metric)}"
             except ValueError as error:  # no common seed, or other data
                 line += f"   {error}"
         lines.append(line)
@@ -108,34 +107,27 @@ def status(study: Study) -> str:
 
 def summary_text() -> str:
     """What `summary.csv` must say: a line per study and arm, differences paired by seed with 95 % t-intervals."""
-    out = io.StringIO()
-    columns = ["study", "arm", "dataset", "seeds", "metric", "mean", "sd", "difference", "low", "high"]
-    writer = csv.DictWriter(out, columns, lineterminator="\n")
-    writer.writeheader()
+    from pandas import DataFrame
+
+    lines: list[dict[str, Any]] = []
     for study in STUDIES.values():
-        reference = find(recipe_of(study.reference))
-        for name in study.arms:
-            runs = [run for run in find(recipe_of(name)) if run.seed in study.seeds]
-            if not runs:
-                continue
-            values = [value(run, study.metric) for run in runs]
-            row = {
-                "study": study.name,
-                "arm": name,
-                "dataset": " / ".join(sorted({run.meta["source"] for run in runs})),
-                "seeds": len(runs),
-                "metric": study.metric,
-                "mean": f"{statistics.mean(values):.3f}",
-                "sd": f"{statistics.stdev(values):.3f}" if len(runs) > 1 else "",
-            }
+        arms = _recorded(study)
+        for name, runs in frame(arms).groupby("arm", sort=False):
+            line = {"study": study.name, "arm": name, "dataset": " / ".join(sorted(set(runs["source"])))}
+            line |= {"seeds": len(runs), "metric": study.metric}
+            line |= {"mean": runs[study.metric].mean(), "sd": runs[study.metric].std()}
             with contextlib.suppress(ValueError):  # no common seed, or other data
-                difference = compare(runs, reference, study.metric)
+                difference = compare(arms[name], arms[study.reference], study.metric)
                 if name != study.reference and len(difference.seeds) > 1:
-                    row["difference"] = f"{difference.mean:.3f}"
-                    row["low"] = f"{difference.mean - difference.half:.3f}"
-                    row["high"] = f"{difference.mean + difference.half:.3f}"
-            writer.writerow(row)
-    return out.getvalue()
+                    low, high = t95(difference.differences)
+                    line |= {"difference": difference.mean, "low": low, "high": high}
+            lines.append(line)
+    return DataFrame(lines, columns=COLUMNS).to_csv(index=False, float_format="%.3f", lineterminator="\n")
+
+
+def _recorded(study: Study) -> dict[str, list[Run]]:
+    """The study's runs, arm by arm."""
+    return {name: [run for run in find(recipe_of(name)) if run.seed in study.seeds] for name in study.arms}
 
 
 def write_summary() -> None:
