@@ -35,11 +35,11 @@ def tiny(caption: str = CAPTION, title: str = "Accuracy"):
 
 
 def exports() -> dict[str, list[ast.Call]]:
-    """The calls of `export` in each lesson's source, by the lesson's name."""
+    """The calls of `slide` in each lesson's source, by the lesson's name."""
     calls = {}
     for path in sorted((ROOT / "notebooks" / "src").glob("*.py")):
         nodes = ast.walk(ast.parse(path.read_text(encoding="utf8")))
-        found = [node for node in nodes if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "export"]
+        found = [node for node in nodes if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "slide"]
         calls[path.stem] = sorted(found, key=lambda node: node.lineno)
     return calls
 
@@ -326,7 +326,7 @@ def test_a_picture_that_is_missing_is_named_with_the_command_that_writes_it(cour
 def test_without_figures_of_ones_own_there_is_no_deck_of_them(folder, capsys):
     assert cli.main(["deck", "--section", "own"]) == 1
     error = capsys.readouterr().err
-    assert error.startswith("error: section 'own' has no figures: `export` and") and error.count("\n") == 1
+    assert error.startswith("error: section 'own' has no figures: `slide` and") and error.count("\n") == 1
 
 
 def test_a_picture_that_cannot_be_read_is_named(folder, capsys):
@@ -341,7 +341,7 @@ def test_a_picture_that_is_not_one_of_ours_is_named(folder, capsys):
     Image.new("RGB", (300, 900), "white").save(folder / "own" / "photo.png")
     assert cli.main(["deck", "--section", "own"]) == 1
     error = capsys.readouterr().err
-    assert error.startswith(f"error: {folder / 'own' / 'photo.png'} was not written by `export`")
+    assert error.startswith(f"error: {folder / 'own' / 'photo.png'} was not written by `slide`")
     assert "Move it" in error and error.count("\n") == 1
 
 

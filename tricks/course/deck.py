@@ -1,6 +1,6 @@
 """Slides: a PowerPoint deck of the exported figures, with the lessons' questions and the sources in the speaker notes.
 
-A picture says itself what it shows (`tricks.plots.style.export` keeps it in the PNG). No lesson is executed.
+A picture says itself what it shows (`tricks.plots.export` keeps it in the PNG). No lesson is executed.
 """
 
 import io
@@ -79,7 +79,7 @@ def read_lesson(path: Path) -> Lesson:
         text.partition("\n")[0].removeprefix("# "),
         re.split(r"\.(?:$| [A-Z])", about)[0],  # the first sentence
         re.sub(r"\n +", " ", questions).strip(),
-        tuple(re.findall(r'\bexport\(\w+, "([\w-]+)"', code)),
+        tuple(re.findall(r'\bslide\(\w+, "([\w-]+)"', code)),
     )
 
 
@@ -92,7 +92,7 @@ def read_picture(path: Path) -> dict[str, str]:
     except (OSError, SyntaxError) as error:  # Pillow's for a broken PNG
         raise ValueError(f"{path} is not a readable picture ({error}). Delete it, or export it again") from error
     if missing := {"Title", "Description", "Comment", "Source", "Caption-Height"} - fields.keys():
-        raise ValueError(f"{path} was not written by `export`: no text field {min(missing)!r}. Move it somewhere else")
+        raise ValueError(f"{path} was not written by `slide`: no text field {min(missing)!r}. Move it somewhere else")
     return fields
 
 
@@ -119,7 +119,7 @@ def pages(section: str | None, folder: Path) -> list[tuple[Lesson | None, Path]]
         pictures = [*sorted(folder.glob("[!.]*.png")), *sorted((folder / OWN).glob("[!.]*.png"))]
         found += [(None, path) for path in pictures if path not in theirs]
     if not found:
-        raise ValueError(f"section {section!r} has no figures: `export` and the button Export slide write some")
+        raise ValueError(f"section {section!r} has no figures: `slide` and the button Export slide write some")
     return found
 
 
