@@ -1,1 +1,1 @@
-"""The course's plots, by subject: data in, `Figure` out. `base` holds what they share, and `export` for slides."""
+"""The course's plots, by subject: data in, `Figure` out. `style` holds what they share, `export` writes slides."""

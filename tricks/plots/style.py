@@ -1,4 +1,4 @@
-"""What all plots share: `Figure`, the style, `canvas`, redrawing for sliders, and `export` for slides.
+"""What all plots share: `Figure`, the style, `canvas`, and redrawing for sliders.
 
 A figure shows itself in a notebook without pyplot. A plot that a slider drives makes the artists that move with
 `animated=True` and gives the figure a `redraw` that takes the changing arguments again: everything else stays as drawn,
