@@ -260,7 +260,7 @@ def test_export_writes_the_same_bytes_each_time_and_leaves_the_figure_as_it_was(
     assert sorted(path.name for path in (tmp_path / "first").iterdir()) == ["a_slide.pdf", "a_slide.png", "a_slide.svg"]
 
 
-@pytest.mark.parametrize("name", ["optimal_gap", "reliability", "contour_paths", "counted"])
+@pytest.mark.parametrize("name", ["optimal_gap", "reliability", "contour_paths", "curves"])
 def test_an_exported_picture_is_packed_and_the_one_on_the_screen(name, tmp_path):
     fig = captioned(name)
     path = export(fig, "a_slide", tmp_path)[0]
