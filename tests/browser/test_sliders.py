@@ -1,4 +1,4 @@
-"""Lessons in a real JupyterLab: each runs from top to bottom, and every control, moved by keyboard, changes its picture.
+"""Lessons in a real JupyterLab: they run from top to bottom, and every control, moved by keyboard, changes its picture.
 
 The Trick Lab, lesson 08, is in test_trick_lab.py.
 """
