@@ -66,7 +66,7 @@ from dataclasses import replace
 from tricks.plots.style import canvas, styled
 from tricks.plots.schedules import schedule
 from tricks.plots.smoothing import optimal_gap
-from tricks.course.sliders import sliders
+from tricks.course.lesson import sliders
 from tricks.recipe import BASELINE
 """
 WORKING = """
