@@ -1,5 +1,8 @@
 """What all tests share."""
 
+import os
+import shutil
+
 import pytest
 import torch
 
@@ -13,6 +16,16 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str | None:
+    """The path of this machine's Chromium, or None: pip's Playwright brings none.
+
+    Where there is one, tests/browser executes the lessons, in JupyterLab; elsewhere tests/notebooks does.
+    """
+    names = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
+    return next((path for name in names if name and (path := shutil.which(name))), None)
 
 
 @pytest.fixture(autouse=True)

@@ -18,6 +18,7 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from tricks import ROOT
 
@@ -407,14 +408,33 @@ def test_old_python_may_use_a_finished_environment(played, monkeypatch):
 # what is installed
 
 
-def test_environment_yml_leaves_everything_to_pip__parsed_not_executed():
+THE_SIX = ("torch", "torchvision", "jupyterlab", "matplotlib", "seaborn", "ipywidgets")
+
+
+def pyproject():
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))
+
+
+def from_pip() -> list[str]:
+    """What environment.yml has pip install."""
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf8"))
+    return environment["dependencies"][-1]["pip"]
+
+
+def test_environment_yml_leaves_packages_to_pip__parsed_not_executed():
     """conda supplies Python and pip; no conda was there to try it with."""
     environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf8"))
     assert environment["name"] == "tricks"  # what ./course looks for
-    python, pip, packages = environment["dependencies"]
+    python, pip, _ = environment["dependencies"]
     assert python.startswith("python=3.") and int(python.removeprefix("python=3.")) >= 11
     assert pip == "pip"
-    assert packages == {"pip": ["-e .[dev]"]}
+    assert from_pip()[-1] == "-e .[dev]"
+
+
+def test_environment_yml_and_pyproject_name_the_six_packages_alike():
+    wanted = {package.name: package for package in map(Requirement, pyproject()["project"]["dependencies"])}
+    assert [Requirement(line) for line in from_pip()[:-1]] == [wanted[name] for name in THE_SIX]
+    assert not wanted["ipywidgets"].specifier.contains("8.1.9")  # draws nothing in VS Code
 
 
 def test_no_index_is_named():
@@ -426,9 +446,7 @@ def test_no_index_is_named():
 
 
 def test_packages_and_their_data_are_declared():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))
-    assert project["project"]["requires-python"] == ">=3.11"
-    assert {"torch>=2.9", "torchvision>=0.24", "jupyterlab>=4", "ipywidgets>=8"} <= set(
-        project["project"]["dependencies"]
-    )
-    assert project["tool"]["setuptools"]["package-data"] == {"tricks": ["*.csv"]}
+    assert pyproject()["project"]["requires-python"] == ">=3.11"
+    assert {"torch>=2.9", "torchvision>=0.24", "jupyterlab>=4"} <= set(pyproject()["project"]["dependencies"])
+    ((package, patterns),) = pyproject()["tool"]["setuptools"]["package-data"].items()
+    assert all(list((ROOT / package.replace(".", "/")).glob(pattern)) for pattern in patterns)

@@ -6,7 +6,6 @@ Not for the whole session: while Playwright is open, no other test of this proce
 import json
 import os
 import secrets
-import shutil
 import signal
 import socket
 import statistics
@@ -62,14 +61,10 @@ UP_TO_ITS_END = """(notebook, part) => {
     return Math.ceil(around + cells[cells.length - 1].getBoundingClientRect().bottom
         - notebook.getBoundingClientRect().top);
 }"""
-ALL_RUN = """() => window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells
+# After an error the other cells are never run.
+ALL_RUN = """() => window.kernelErrors.length || window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells
     .filter(cell => cell.cell_type === 'code' && cell.source.trim()).every(cell => cell.execution_count !== null)"""
-
-
-def browser_path() -> str | None:
-    """A Chromium of this machine; pip's Playwright brings none."""
-    names = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
-    return next((path for name in names if name and (path := shutil.which(name))), None)
+EXECUTED = "() => JSON.stringify(window.jupyterapp.shell.currentWidget.content.model.toJSON())"
 
 
 @dataclass
@@ -86,6 +81,11 @@ class Lab:
         """Note a request that leaves this machine: the course has to work without a network."""
         if not request.url.startswith((self.url, self.url.replace("http", "ws"), "data:", "blob:")):
             self.problems.append(f"request to {request.url}")
+
+    def run_lesson(self, source: Path) -> None:
+        """Execute a lesson as a reader gets it, and hold it to what `tool.built` does: BuildError with its faults."""
+        self.run(tool.parse(source.read_text(encoding="utf8"), solutions=False), source.stem, timeout=800)
+        tool.publish(nbformat.reads(self.page.evaluate(EXECUTED), as_version=4))
 
     def run(self, notebook: nbformat.NotebookNode, name: str, timeout: float = 400) -> None:
         """Open a notebook and run all its cells; AssertionError if one of them fails."""
@@ -135,7 +135,7 @@ def start(root: Path, home: Path, port: int, token: str) -> subprocess.Popen[byt
     folders |= {"JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime"}
     folders |= {"JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces"}
     environment = {**os.environ, **{name: str(home / folder) for name, folder in folders.items()}}
-    environment |= {"TRICKS_BUDGET": os.environ.get("TRICKS_BUDGET", "smoke"), "TRICKS_FIGURES": str(home / "figures")}
+    environment |= {"TRICKS_BUDGET": "smoke", "TRICKS_FIGURES": str(home / "figures")}
     environment.pop("JUPYTER_TOKEN", None)
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}"]
     command += ["--ServerApp.port_retries=0", f"--ServerApp.root_dir={root}", f"--IdentityProvider.token={token}"]
@@ -169,17 +169,16 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def lab(tmp_path_factory: pytest.TempPathFactory, chromium: str | None) -> Iterator[Lab]:
     """A JupyterLab with an empty folder, open in a browser."""
-    tool.prepare_data()
-    browser = browser_path()
-    if browser is None:
+    if chromium is None:
         message = "no Chromium: apt-get install chromium, or set CHROMIUM to one"
         if os.environ.get("CI") == "true":
             pytest.fail(message)
         pytest.skip(message)
     from playwright.sync_api import sync_playwright
 
+    tool.prepare_data()
     root, home = tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("home")
     token = secrets.token_hex(16)
     with socket.socket() as probe:
@@ -191,13 +190,13 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         wait_until_it_answers(f"{url}/api/status?token={token}", process, home / "lab.log")
         with sync_playwright() as playwright:
             flags = FLAGS + (["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else [])
-            chromium = playwright.chromium.launch(executable_path=browser, args=flags)
-            page = chromium.new_page(viewport=WINDOW)
+            browser = playwright.chromium.launch(executable_path=chromium, args=flags)
+            page = browser.new_page(viewport=WINDOW)
             lab = Lab(url, token, root, page)
             page.on("pageerror", lambda error: lab.problems.append(f"page: {error}"))
             page.on("request", lab.watch)
             yield lab
-            chromium.close()
+            browser.close()
     finally:
         stop(process)
 

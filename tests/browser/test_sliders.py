@@ -1,4 +1,7 @@
-"""Sliders in a real JupyterLab: every control of every lesson, moved by keyboard, changes its picture."""
+"""Lessons in a real JupyterLab: they run from top to bottom, and every control, moved by keyboard, changes its picture.
+
+The Trick Lab, lesson 08, is in test_trick_lab.py.
+"""
 
 import sys
 import time
@@ -9,7 +12,8 @@ import pytest
 from playwright.sync_api import ElementHandle, Locator
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
-LESSONS = [path for path in tool.sources([]) if "sliders(" in path.read_text(encoding="utf8")]
+TRICK_LAB = tool.NOTEBOOKS / "src" / "08_trick_lab.py"
+LESSONS = [path for path in tool.sources([]) if path != TRICK_LAB]
 SECONDS_FOR_A_PICTURE = 15
 
 # The picture itself, not its address and not the page around it
@@ -169,10 +173,10 @@ def press(panel: Locator, row: Locator, picture: ElementHandle, seconds: list[fl
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("source", LESSONS, ids=lambda path: path.stem)
-def test_every_slider_of_a_lesson_moves_its_picture(source, lab, latencies):
-    lab.run(tool.parse(source.read_text(encoding="utf8"), solutions=False), source.stem)
+def test_a_lesson_runs_and_every_slider_moves_its_picture(source, lab, latencies):
+    lab.run_lesson(source)
     panels = lab.page.locator(".tricks-panel").all()
-    assert len(panels) >= 1
+    assert bool(panels) == ("sliders(" in source.read_text(encoding="utf8"))
     for i, panel in enumerate(panels):
         assert exercise(panel, latencies.setdefault(f"{source.stem}, panel {i}", [])) == []
         lab.screenshot(f"{source.stem}_panel_{i}", panel)
@@ -246,6 +250,15 @@ def test_an_error_that_shows_nowhere_would_be_noticed(lab):
     assert set(lab.errors()) == {"RuntimeError: nobody sees this"}  # one for each key
 
 
-def test_a_cell_that_fails_would_be_noticed(lab):
+def test_a_cell_that_fails_would_be_noticed_at_once(lab):
     with pytest.raises(AssertionError, match="ZeroDivisionError"):
-        lab.run(notebook("1 / 0"), "failing")
+        lab.run(notebook("1 / 0", "never = 1"), "failing", timeout=20)
+
+
+def test_a_lesson_that_must_not_be_published_would_be_noticed(lab, tmp_path):
+    lesson = tmp_path / "lesson.py"
+    lesson.write_text("# %%\nimport sys\n\nprint('unseen', file=sys.stderr)\n\n# %%\nobject()\n")
+    with pytest.raises(tool.BuildError) as refused:
+        lab.run_lesson(lesson)
+    assert "cell 0: writes to stderr: unseen" in str(refused.value)
+    assert "cell 1: prints a memory address" in str(refused.value)

@@ -4,11 +4,10 @@ import os
 import sys
 import time
 
-import build_notebooks as tool
 import pytest
 import test_sliders
 from playwright.sync_api import Locator, expect
-from test_sliders import notebook, press
+from test_sliders import TRICK_LAB, notebook, press
 
 # A small set, so that a run takes seconds
 OPEN = """
@@ -134,9 +133,8 @@ def test_a_broken_callback_would_be_noticed(lab, monkeypatch):
 
 @pytest.mark.timeout(1200)
 def test_a_newcomer_trains_the_baseline_and_all_tricks_and_exports_the_slide(lab):
-    source = tool.NOTEBOOKS / "src" / "08_trick_lab.py"
-    lab.run(tool.parse(source.read_text(encoding="utf8"), solutions=False), source.stem, timeout=800)
-    lab.screenshot(source.stem)
+    lab.run_lesson(TRICK_LAB)
+    lab.screenshot(TRICK_LAB.stem)
     panel = lab.page.locator(".tricks-lab")
     expect(panel).to_have_count(1)
     press = {name: panel.get_by_role("button", name=name, exact=True).click for name in BUTTONS}

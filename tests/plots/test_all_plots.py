@@ -50,7 +50,7 @@ def captioned(name):
 
 def boxes(fig) -> tuple[list[Bbox], list[Bbox]]:
     """The boxes of the caption, if there is one, and of the axes with all their labels, in pixels."""
-    fig.png()
+    fig.png(small=False)
     renderer = fig.canvas.get_renderer()
     captions = [text for text in fig.texts if fig.caption and text.get_text() == fig.get_supxlabel()]
     return [c.get_window_extent(renderer) for c in captions], [ax.get_tightbbox(renderer) for ax in fig.axes]
@@ -148,22 +148,23 @@ def test_a_plot_is_labelled_and_nothing_is_cut_off_or_covers_the_caption(name):
 @pytest.mark.parametrize("name", PLOTS)
 def test_a_picture_is_opaque_sized_and_the_same_each_time(name):
     fig = PLOTS[name]()
-    image = picture(fig.png()).convert("RGB")
+    png = fig.png()
+    image = picture(png).convert("RGB")
     assert image.size[0] == 1152
     assert image.getpixel((0, 0)) == (255, 255, 255)
     assert len(image.getcolors(2**24)) > 10  # something is drawn
-    assert fig.png() == fig.png() == PLOTS[name]().png()
+    assert png == fig.png() == PLOTS[name]().png()
 
 
 @pytest.mark.parametrize("name", REDRAWN)
 def test_a_redraw_gives_the_picture_of_a_new_plot(name):
     plot, first, changed, whole = REDRAWN[name]
     fig = plot(*first)
-    before = fig.png(100)
+    before = fig.png(100, small=False)
     fig.redraw(*changed)
-    after = fig.png(100)
+    after = fig.png(100, small=False)
     assert after != before
-    assert after == plot(*whole).png(100)
+    assert after == plot(*whole).png(100, small=False)
 
 
 @pytest.mark.parametrize("plot, values", [("optimal_gap", [(0.01 * i, 5 + i) for i in range(1, 20)])])
