@@ -13,7 +13,7 @@ from tricks.recipe import BASELINE, Transfer
 from tricks.records import make, store
 from tricks.records.store import Run, find, load_all
 from tricks.studies import runner, studies
-from tricks.studies.arms import ARMS, PILOTS, TRANSFER_PILOTS, TRANSFERS
+from tricks.studies.arms import ARMS, PILOTS, TRANSFERS
 from tricks.studies.runner import missing, summary_text, work
 from tricks.studies.studies import STUDIES, Study, recipe_of, study
 
@@ -140,7 +140,7 @@ def test_an_arm_on_other_data_is_shown_and_not_compared(two):
 def test_every_study_has_its_reference_among_its_arms_and_a_recipe_for_each():
     for one in STUDIES.values():
         assert one.reference in one.arms and set(one.arms) <= {*ARMS, *TRANSFERS}, one.name
-        choice = one.name in PILOTS or one.name in TRANSFER_PILOTS
+        choice = one.name in PILOTS
         assert len(one.seeds) == len(set(one.seeds)) >= (1 if choice else 3)
         assert {recipe_of(arm).split for arm in one.arms} == {"validation" if choice else "test"}
 
