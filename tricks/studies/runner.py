@@ -13,7 +13,6 @@ from tricks import ROOT
 from tricks.data.files import write_atomic
 from tricks.recipe import Recipe
 from tricks.records import store
-from tricks.records.frame import frame
 from tricks.records.statistics import compare, plus_minus, t95, value
 from tricks.records.store import RUNS, Run, find
 from tricks.studies.studies import STUDIES, Study, recipe_of
@@ -22,18 +21,10 @@ SUMMARY = RUNS / "summary.csv"
 COLUMNS = ["study", "arm", "dataset", "seeds", "metric", "mean", "sd", "difference", "low", "high"]
 
 
-def share(study: Study, shard: tuple[int, int] = (0, 1)) -> list[tuple[str, int]]:
-    """The (arm, seed) of share i of n, for shard = (i, n). ValueError when there is no such share."""
-    index, count = shard
-    if not 0 <= index < count:
-        raise ValueError(f"shard {index}/{count}: the first number must be in 0..{count - 1}")
-    return study.cells[index::count]
-
-
 def missing(study: Study, shard: tuple[int, int] = (0, 1)) -> list[tuple[str, int]]:
-    """The (arm, seed) of this share that no record answers yet."""
-    have = {(name, run.seed) for name in study.arms for run in find(recipe_of(name))}
-    return [cell for cell in share(study, shard) if cell not in have]
+    """The (arm, seed) of share i of n, for shard = (i, n), that no record answers yet."""
+    have = {(name, run.seed) for name, runs in _recorded(study).items() for run in runs}
+    return [cell for cell in study.cells[shard[0] :: shard[1]] if cell not in have]
 
 
 def work(study: Study, shard: tuple[int, int] = (0, 1), progress: Callable[[str], None] = print) -> None:
@@ -46,7 +37,7 @@ def work(study: Study, shard: tuple[int, int] = (0, 1), progress: Callable[[str]
     from tricks.records import make  # torch, only where something is trained
 
     with process.group():
-        for name, seed in share(study, shard):
+        for name, seed in study.cells[shard[0] :: shard[1]]:
             recipe = recipe_of(name)
             if process.first_says(any(run.seed == seed for run in find(recipe))):
                 continue
@@ -72,19 +63,16 @@ def fill(study: Study, jobs: int = 1, shard: tuple[int, int] = (0, 1)) -> None:
     threads = max(1, (os.cpu_count() or 1) // jobs)
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-m", "tricks", "study", study.name, "--worker", "--shard", f"{shard[0]}/{shard[1]}"]
-    workers = [
-        subprocess.Popen(command, cwd=ROOT, env=environment) for _ in range(min(jobs, len(missing(study, shard))))
-    ]
+    count = min(jobs, len(missing(study, shard)))
+    workers = [subprocess.Popen(command, cwd=ROOT, env=environment) for _ in range(count)]
     try:
         codes = [worker.wait() for worker in workers]
     finally:
         for worker in workers:
             if worker.poll() is None:
                 worker.terminate()
-    if any(codes):
-        raise RuntimeError(
-            f"{sum(map(bool, codes))} of {len(codes)} processes failed; see their messages above. Run it again to go on"
-        )
+    if failed := sum(map(bool, codes)):
+        raise RuntimeError(f"{failed} of {count} processes failed; see their messages above. Run it again to go on")
 
 
 def status(study: Study) -> str:
@@ -107,17 +95,23 @@ def status(study: Study) -> str:
 
 def summary_text() -> str:
     """What `summary.csv` must say: a line per study and arm, differences paired by seed with 95 % t-intervals."""
-    from pandas import DataFrame
+    from pandas import DataFrame, Series
 
     lines: list[dict[str, Any]] = []
     for study in STUDIES.values():
         arms = _recorded(study)
-        for name, runs in frame(arms).groupby("arm", sort=False):
-            line = {"study": study.name, "arm": name, "dataset": " / ".join(sorted(set(runs["source"])))}
-            line |= {"seeds": len(runs), "metric": study.metric}
-            line |= {"mean": runs[study.metric].mean(), "sd": runs[study.metric].std()}
+        for name, runs in arms.items():
+            if not runs:
+                continue
+            line = {
+                "study": study.name,
+                "arm": name,
+                "dataset": " / ".join(sorted({run.meta["source"] for run in runs})),
+            }
+            values = Series([value(run, study.metric) for run in runs])
+            line |= {"seeds": len(runs), "metric": study.metric, "mean": values.mean(), "sd": values.std()}
             with contextlib.suppress(ValueError):  # no common seed, or other data
-                difference = compare(arms[name], arms[study.reference], study.metric)
+                difference = compare(runs, arms[study.reference], study.metric)
                 if name != study.reference and len(difference.seeds) > 1:
                     low, high = t95(difference.differences)
                     line |= {"difference": difference.mean, "low": low, "high": high}
