@@ -126,6 +126,5 @@ def _recorded(study: Study) -> dict[str, list[Run]]:
 
 def write_summary() -> None:
     """Bring `data/runs/summary.csv` up to date with the records."""
-    SUMMARY.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{SUMMARY}.lock"):
         write_atomic(SUMMARY, summary_text().encode())
