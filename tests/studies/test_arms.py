@@ -41,7 +41,7 @@ def test_at_the_papers_scale_the_numbers_are_the_papers():
 
 @pytest.mark.parametrize(
     "fine_tuned",
-    [arms.DETECTION_ARMS, arms.SEGMENTATION_ARMS, arms.PAPER_DETECTION_ARMS, arms.PAPER_SEGMENTATION_ARMS],
+    [arms.SECTION_6[f"{scale}{task}"] for scale in ("", "paper-") for task in ("detection", "segmentation")],
 )
 def test_fine_tuned_arms_differ_in_their_backbone_alone(fine_tuned):
     (first, *others) = fine_tuned.values()

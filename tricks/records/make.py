@@ -31,12 +31,11 @@ from tricks.train import TRAIN_VERSION, Parts, epochs, evaluate, full_memory_exp
 
 WEIGHTS = ROOT / "data" / "weights"  # those that come with the course
 CACHE = ROOT / "data" / "cache"
-Make = Callable[[K, int, str, Path | None, Callable[[str], None]], Run]
+Progress = Callable[[str], None]
+Make = Callable[[K, int, str, Path | None, Progress], Run]
 
 
-def prepare(
-    recipe: Recipe, seed: int = 0, dataset: Dataset | None = None, progress: Callable[[str], None] = print
-) -> Parts:
+def prepare(recipe: Recipe, seed: int = 0, dataset: Dataset | None = None, progress: Progress = print) -> Parts:
     """Data, model and teacher of a run, so that `epochs(recipe, prepare(recipe, seed), seed=seed)` trains it.
 
     The teacher is read from data/cache, or trained there first: the same recipe on the larger net (`teacher_of`).
@@ -69,7 +68,7 @@ def model_for(recipe: Recipe, num_classes: int, seed: int) -> nn.Module:
     return model.to(process.device(), memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
-def teacher_for(recipe: Recipe, dataset: Dataset, progress: Callable[[str], None] = print) -> nn.Module:
+def teacher_for(recipe: Recipe, dataset: Dataset, progress: Progress = print) -> nn.Module:
     """The trained teacher, frozen: one, of seed 0, for all students and seeds (§5.5). It is trained when missing."""
     theirs = teacher_of(recipe)
     teacher = model_for(theirs, len(dataset.classes), 0)
@@ -78,7 +77,7 @@ def teacher_for(recipe: Recipe, dataset: Dataset, progress: Callable[[str], None
 
 
 def weights_for(
-    recipe: Recipe, seed: int = 0, dataset: Dataset | None = None, progress: Callable[[str], None] = print
+    recipe: Recipe, seed: int = 0, dataset: Dataset | None = None, progress: Progress = print
 ) -> dict[str, Tensor]:
     """The weights that a recipe and a seed end with: those in data/weights or data/cache, else trained and kept now.
 
@@ -87,7 +86,6 @@ def weights_for(
     if (published := WEIGHTS / weights_path(recipe, seed).name).exists():
         return load_file(published)
     path = weights_path(recipe, seed)
-    path.parent.mkdir(parents=True, exist_ok=True)
     # several may ask at once; of the processes of a torchrun, which train together, one must not lock out the others
     with FileLock(f"{path}.lock") if process.world()[0] == 0 else contextlib.nullcontext():
         if process.first_says(not path.exists()):
@@ -95,8 +93,8 @@ def weights_for(
             progress(f"training {what}, once: its weights are not here")
             parts, checkpoint = prepare(recipe, seed, dataset, progress), path.with_suffix(".checkpoint")
             for row in epochs(recipe, parts, seed=seed, checkpoint=checkpoint):
-                done = f"epoch {row['epoch']} of {recipe.epochs}, {recipe.split} {row['test_accuracy']:.2f} %"
-                progress(f"{what}: {done}")
+                accuracy = f"{recipe.split} {row['test_accuracy']:.2f} %"
+                progress(f"{what}: epoch {row['epoch']} of {recipe.epochs}, {accuracy}")
             keep_weights(path, parts.judged)
             checkpoint.unlink(missing_ok=True)
             process.first_says(True)  # the file is there for all
@@ -109,7 +107,7 @@ def weights_path(recipe: Recipe, seed: int) -> Path:
 
 
 def keep_weights(path: Path, model: nn.Module) -> None:
-    """Write a model's weights, whole or not at all; by the first process."""
+    """Write a model's weights whole or not at all; the first process does."""
     if process.world()[0] == 0:
         path.parent.mkdir(parents=True, exist_ok=True)
         tensors = {name: tensor.contiguous() for name, tensor in plain(model).state_dict().items()}
@@ -132,20 +130,14 @@ def run(
     name: str = "run",
     record: bool = True,
     folder: Path | None = None,
-    progress: Callable[[str], None] = print,
+    progress: Progress = print,
 ) -> Run:
     """Train to the end and keep the record, below `folder` (data/own), and the weights; see `recorded_once`."""
     return recorded_once(_run, recipe, seed, name, record, folder or store.OWN_RUNS, progress)
 
 
 def recorded_once(
-    make: Make[K],
-    recipe: K,
-    seed: int,
-    name: str,
-    record: bool,
-    folder: Path,
-    progress: Callable[[str], None],
+    make: Make[K], recipe: K, seed: int, name: str, record: bool, folder: Path, progress: Progress
 ) -> Run:
     """`make(recipe, seed, name, checkpoint, progress)`, recorded below `folder`; if it is recorded already, its record.
 
@@ -158,14 +150,13 @@ def recorded_once(
     main = process.world()[0] == 0
     try:
         if record and main:
-            Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
             lock.acquire()
         if record and (found := lookup(recipe, seed, folder)):
             finished, path = found
             progress(f"{name}, seed {seed}: already recorded in {path}")
             return finished
-        file = CACHE / "checkpoints" / f"{identity(recipe, seed)}-v{TRAIN_VERSION}.safetensors"
-        checkpoint = file if record else None
+        file = f"{identity(recipe, seed)}-v{TRAIN_VERSION}.safetensors"
+        checkpoint = CACHE / "checkpoints" / file if record else None
         with full_memory_explained(recipe, checkpoint), process.group():
             finished = make(recipe, seed, name, checkpoint, progress if main else lambda _: None)
             if checkpoint and main:
@@ -178,7 +169,7 @@ def recorded_once(
         lock.release()
 
 
-def _run(recipe: Recipe, seed: int, name: str, checkpoint: Path | None, progress: Callable[[str], None]) -> Run:
+def _run(recipe: Recipe, seed: int, name: str, checkpoint: Path | None, progress: Progress) -> Run:
     """The run itself; its weights are kept when it has a checkpoint."""
     dataset = load(recipe.dataset, recipe.image_size)
     parts = prepare(recipe, seed, dataset, progress)

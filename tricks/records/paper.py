@@ -9,16 +9,18 @@ from functools import cache
 from pathlib import Path
 
 SOURCE = "He et al. 2018, arXiv:1812.01187v2"
-_HERE = Path(__file__).parent
+
+
+def _rows(file: str) -> csv.DictReader:
+    return csv.DictReader((Path(__file__).parent / file).read_text(encoding="utf8").splitlines())
 
 
 @cache
 def table(name: str) -> dict[str, dict[str, float]]:
     """Row -> column -> value of one of the paper's tables, "1" to "9" or "6 (CVPR)". KeyError lists the tables."""
     tables: dict[str, dict[str, dict[str, float]]] = {}
-    with open(_HERE / "paper_tables.csv", encoding="utf8", newline="") as file:
-        for cell in csv.DictReader(file):
-            tables.setdefault(cell["table"], {}).setdefault(cell["row"], {})[cell["column"]] = float(cell["value"])
+    for cell in _rows("paper_tables.csv"):
+        tables.setdefault(cell["table"], {}).setdefault(cell["row"], {})[cell["column"]] = float(cell["value"])
     if name not in tables:
         raise KeyError(f"the paper has no table {name!r}; there are {', '.join(tables)}")
     return tables[name]
@@ -34,13 +36,10 @@ def delta(name: str, row: str, reference: str, column: str) -> float:
 def curve(figure: str, series: str) -> tuple[list[float], list[float]]:
     """(x, y) of a digitised curve: figure "3a", "3b" or "4b". KeyError lists the curves."""
     curves: dict[tuple[str, str], tuple[list[float], list[float]]] = {}
-    with open(_HERE / "paper_figures.csv", encoding="utf8", newline="") as file:
-        for point in csv.DictReader(file):
-            xs, ys = curves.setdefault((point["figure"], point["series"]), ([], []))
-            xs.append(float(point["x"]))
-            ys.append(float(point["y"]))
+    for point in _rows("paper_figures.csv"):
+        xs, ys = curves.setdefault((point["figure"], point["series"]), ([], []))
+        xs.append(float(point["x"]))
+        ys.append(float(point["y"]))
     if (figure, series) not in curves:
-        raise KeyError(
-            f"no curve {series!r} in figure {figure!r}; there are {', '.join(f'{f} {s}' for f, s in curves)}"
-        )
+        raise KeyError(f"no curve {series!r} in figure {figure!r}; there are {', '.join(map(' '.join, curves))}")
     return curves[figure, series]

@@ -59,12 +59,11 @@ class Comparison:
         return abs(self.mean) > self.half
 
     def __str__(self) -> str:
-        up = sum(d > 0 for d in self.differences)
-        digits = 2 if self.unit == "points" else 3
-        if len(self.differences) == 1:
-            return f"{self.mean:+z.{digits}f} {self.unit}".rstrip() + " for one seed, which has no interval"
-        interval = f"{self.mean:+z.{digits}f} ± {self.half:.{digits}f} {self.unit}".rstrip()
-        text = f"{interval}, higher for {up} of {len(self.differences)} seeds"
+        digits, unit, n = 2 if self.unit == "points" else 3, f" {self.unit}".rstrip(), len(self.differences)
+        mean, up = f"{self.mean:+z.{digits}f}", sum(d > 0 for d in self.differences)
+        if n == 1:
+            return f"{mean}{unit} for one seed, which has no interval"
+        text = f"{mean} ± {self.half:.{digits}f}{unit}, higher for {up} of {n} seeds"
         return text if self.clear else f"no clear difference at this budget ({text})"
 
     def against(self, paper_delta: float) -> str:
@@ -142,8 +141,8 @@ def caption(runs: Sequence[Run], *, curve: bool = False) -> str:
     def each(values: Iterable[Any]) -> str:
         return " / ".join(dict.fromkeys(str(v) for v in values))
 
-    counts = {sum(other.recipe == run.recipe for other in runs) for run in runs}
-    n = "–".join(str(count) for count in sorted({min(counts), max(counts)}))
+    counts = [sum(other.recipe == run.recipe for other in runs) for run in runs]
+    n = "–".join(map(str, sorted({min(counts), max(counts)})))
     images = each(f"{run.meta['train_images']:,}" for run in runs)
     counted = [(run.meta["test_images"], run.recipe.split) for run in runs]
     tested = each(f"{f'{min(SAMPLE_IMAGES, n):,} of ' if curve else ''}{n:,} {split}" for n, split in counted)

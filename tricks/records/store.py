@@ -90,11 +90,8 @@ def find(recipe: K, folder: Path | None = None) -> list[Run[K]]:
 
 def lookup(recipe: K, seed: int, folder: Path) -> tuple[Run[K], Path] | None:
     """A run out of the course's records, else out of those below `folder`, and its file; None if neither has it."""
-    for place in dict.fromkeys((RUNS, folder)):
-        for run in find(recipe, place):
-            if run.seed == seed:
-                return run, run.path(place)
-    return None
+    found = ((run, run.path(place)) for place in (RUNS, folder) for run in find(recipe, place) if run.seed == seed)
+    return next(found, None)
 
 
 def recorded(recipe: K, name: str = "", folder: Path | None = None) -> list[Run[K]]:
@@ -105,21 +102,17 @@ def recorded(recipe: K, name: str = "", folder: Path | None = None) -> list[Run[
     """
     if found := find(recipe, folder):
         return found
-    kind = type(recipe)
-    others = [r for r in load_all(folder) if isinstance(r.recipe, kind) and r.recipe.dataset == recipe.dataset]
-    same_name = [run for run in others if run.name == name]
+    kind, dataset = type(recipe), recipe.dataset
+    others = [run for run in load_all(folder) if isinstance(run.recipe, kind) and run.recipe.dataset == dataset]
     if not others:
-        raise LookupError(
-            f"no run on {recipe.dataset} is recorded yet. `./course study --list` shows what can be recorded"
-        )
-    nearest = min(same_name or others, key=lambda run: len(changes(recipe, run.recipe)))
+        raise LookupError(f"no run on {dataset} is recorded yet. `./course study --list` shows what can be recorded")
+    nearest = min(others, key=lambda run: (run.name != name, len(changes(recipe, run.recipe))))
     before = nearest.recipe.to_dict()
     fields = ", ".join(f"{k} = {v!r} (recorded: {before[k]!r})" for k, v in changes(recipe, nearest.recipe).items())
-    if same_name:
-        raise LookupError(
-            f"the records of {name!r} are of another recipe. Asked for: {fields}. Record it again, or undo the change"
-        )
-    raise LookupError(f"no run of this recipe is recorded. The nearest is {nearest.name!r}; asked for: {fields}")
+    if nearest.name != name:
+        raise LookupError(f"no run of this recipe is recorded. The nearest is {nearest.name!r}; asked for: {fields}")
+    mend = "Record it again, or undo the change"
+    raise LookupError(f"the records of {name!r} are of another recipe. Asked for: {fields}. {mend}")
 
 
 def nearest_name(name: str, names: Iterable[str]) -> str:

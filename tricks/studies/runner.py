@@ -22,18 +22,10 @@ SUMMARY = RUNS / "summary.csv"
 COLUMNS = ["study", "arm", "dataset", "seeds", "metric", "mean", "sd", "difference", "low", "high"]
 
 
-def share(study: Study, shard: tuple[int, int] = (0, 1)) -> list[tuple[str, int]]:
-    """The (arm, seed) of share i of n, for shard = (i, n). ValueError when there is no such share."""
-    index, count = shard
-    if not 0 <= index < count:
-        raise ValueError(f"shard {index}/{count}: the first number must be in 0..{count - 1}")
-    return study.cells[index::count]
-
-
 def missing(study: Study, shard: tuple[int, int] = (0, 1)) -> list[tuple[str, int]]:
-    """The (arm, seed) of this share that no record answers yet."""
-    have = {(name, run.seed) for name in study.arms for run in find(recipe_of(name))}
-    return [cell for cell in share(study, shard) if cell not in have]
+    """The (arm, seed) of share i of n, for shard = (i, n), that no record answers yet."""
+    have = {(name, run.seed) for name, runs in _recorded(study).items() for run in runs}
+    return [cell for cell in study.cells[shard[0] :: shard[1]] if cell not in have]
 
 
 def work(study: Study, shard: tuple[int, int] = (0, 1), progress: Callable[[str], None] = print) -> None:
@@ -46,7 +38,7 @@ def work(study: Study, shard: tuple[int, int] = (0, 1), progress: Callable[[str]
     from tricks.records import make  # torch, only where something is trained
 
     with process.group():
-        for name, seed in share(study, shard):
+        for name, seed in study.cells[shard[0] :: shard[1]]:
             recipe = recipe_of(name)
             if process.first_says(any(run.seed == seed for run in find(recipe))):
                 continue
@@ -72,19 +64,16 @@ def fill(study: Study, jobs: int = 1, shard: tuple[int, int] = (0, 1)) -> None:
     threads = max(1, (os.cpu_count() or 1) // jobs)
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-m", "tricks", "study", study.name, "--worker", "--shard", f"{shard[0]}/{shard[1]}"]
-    workers = [
-        subprocess.Popen(command, cwd=ROOT, env=environment) for _ in range(min(jobs, len(missing(study, shard))))
-    ]
+    count = min(jobs, len(missing(study, shard)))
+    workers = [subprocess.Popen(command, cwd=ROOT, env=environment) for _ in range(count)]
     try:
         codes = [worker.wait() for worker in workers]
     finally:
         for worker in workers:
             if worker.poll() is None:
                 worker.terminate()
-    if any(codes):
-        raise RuntimeError(
-            f"{sum(map(bool, codes))} of {len(codes)} processes failed; see their messages above. Run it again to go on"
-        )
+    if failed := sum(map(bool, codes)):
+        raise RuntimeError(f"{failed} of {count} processes failed; see their messages above. Run it again to go on")
 
 
 def status(study: Study) -> str:
@@ -133,6 +122,5 @@ def _recorded(study: Study) -> dict[str, list[Run]]:
 
 def write_summary() -> None:
     """Bring `data/runs/summary.csv` up to date with the records."""
-    SUMMARY.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{SUMMARY}.lock"):
         write_atomic(SUMMARY, summary_text().encode())

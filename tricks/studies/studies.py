@@ -1,26 +1,10 @@
 """Studies as data: a question, its arms, its seeds; and the runs that answer it."""
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tricks.recipe import Recipe, Transfer
 from tricks.records.store import Run, nearest_name, recorded
-from tricks.studies.arms import (
-    ARMS,
-    DETECTION_ARMS,
-    FULL_ARMS,
-    FULL_LEAVE_OUT,
-    PAPER_DETECTION_ARMS,
-    PAPER_PRETRAIN_ARMS,
-    PAPER_SEGMENTATION_ARMS,
-    PILOTS,
-    PRETRAIN_ARMS,
-    SEGMENTATION_ARMS,
-    TRANSFER_PILOTS,
-    TRANSFERS,
-    _noisy,
-    _stacked,
-)
+from tricks.studies.arms import ARMS, FULL_ARMS, FULL_LEAVE_OUT, LADDER_ARMS, NOISY, PILOTS, SECTION_6, TRANSFERS
 
 
 @dataclass(frozen=True)
@@ -46,192 +30,58 @@ class Study:
 
 
 THREE, FIVE = (0, 1, 2), (0, 1, 2, 3, 4)  # seeds
-
-
-def _transfer(
-    scale: str, pretrain: Mapping[str, Recipe], detection: Mapping[str, Transfer], segmentation: Mapping[str, Transfer]
-) -> tuple[Study, Study, Study]:
-    """The studies of §6 at one scale: seed k fine-tunes what seed k pretrained."""
-    where = ", at the paper's scale" if scale else ""
-
-    def reference(arms: Iterable[str]) -> str:
-        return next(name for name in arms if name.endswith("-standard"))
-
-    return (
-        Study(
-            f"{scale}pretrain",
-            f"How well do the backbones of section 6 classify{where}?",
-            "§6, Tables 8 and 9",
-            tuple(pretrain),
-            reference(pretrain),
-            THREE,
-        ),
-        Study(
-            f"{scale}detection",
-            f"Does a better classifier make a better detector{where}?",
-            "§6.1, Table 8",
-            tuple(detection),
-            reference(detection),
-            THREE,
-        ),
-        Study(
-            f"{scale}segmentation",
-            f"Does a better classifier make a better segmenter{where}?",
-            "§6.2, Table 9",
-            tuple(segmentation),
-            reference(segmentation),
-            THREE,
-        ),
-    )
-
-
-STUDIES = {
-    study.name: study
-    for study in (
-        Study(
-            "baseline",
-            "What does the paper's plain procedure give with the course's small net and budget?",
-            "§2",
-            ("baseline",),
-            "baseline",
-            FIVE,
-        ),
-        Study(
-            "large_batch",
-            "What does a batch eight times as large cost, and which heuristics win it back?",
-            "§3.1, Table 4",
-            (
-                *("small", "small-warmup", "small-zero", "small-no-bias"),
-                *("large-unscaled", "large", "large-warmup", "large-zero", "large-no-bias"),
-            ),
-            "small",
-            THREE,
-        ),
-        Study(
-            "large_batch_long",
-            "Does the gap between a batch of 64 and one of 512 close when there are steps enough?",
-            "§3.1, Table 4",
-            (
-                *("small-long", "large-long-unscaled", "large-long"),
-                *("large-long-warmup", "large-long-zero", "large-long-no-bias"),
-            ),
-            "small-long",
-            THREE,
-        ),
-        Study(
-            "precision",
-            "What does mixed precision change: time, accuracy?",
-            "§3.2, Table 3",
-            ("cosine", "cosine-amp"),
-            "cosine",
-            FIVE,
-        ),
-        Study(
-            "precision_gpu",
-            "What does mixed precision change on a GPU, in bfloat16, and in float16 with loss scaling?",
-            "§3.2, Tables 3 and 4",
-            ("full-cosine", "full-cosine-bfloat16", "full-cosine-float16"),
-            "full-cosine",
-            THREE,
-        ),
-        Study(
-            "tweaks",
-            "What do the tweaks B, C and D bring and cost, one on top of the other, and D's pooling alone?",
-            "§4, Table 5",
-            ("tweaks-plain", "tweaks-b", "tweaks-c", "tweaks-d", "tweaks-d-alone"),
-            "tweaks-plain",
-            THREE,
-        ),
-        Study(
-            "schedule",
-            "Step or cosine decay: who is ahead when, and at the end?",
-            "§5.1, Fig. 3",
-            ("efficient", "efficient-early", "cosine"),
-            "efficient",
-            FIVE,
-        ),
-        Study(
-            "smoothing",
-            "What does ε do to accuracy, to the likelihood, to calibration and to the logit gap?",
-            "§5.2, Fig. 4, Table 6",
-            ("cosine", "smoothing-0.05", "smoothing-0.1", "smoothing-0.2", "smoothing-0.4"),
-            "cosine",
-            FIVE,
-        ),
-        Study(
-            "temperature",
-            "What does the temperature of distillation do?",
-            "§5.3",
-            ("smoothing-0.1", "distill-1", "distill-2", "distill-4", "distill-10", "distill"),
-            "smoothing-0.1",
-            THREE,
-        ),
-        Study(
-            "mixup_alpha",
-            "What does mixup's α do to accuracy, to the fit of clean training images, and to calibration?",
-            "§5.4",
-            ("cosine", "mixup-0.1", "mixup-0.2", "mixup-0.5", "mixup-1.0"),
-            "cosine",
-            THREE,
-        ),
-        Study(
-            "label_noise",
-            "Which tricks help when a fifth, or two fifths, of the training labels are wrong?",
-            "not in the paper",
-            ("cosine", "smoothing-0.1", "mixup-0.2", *_noisy(0.2), *_noisy(0.4)),
-            "cosine",
-            THREE,
-        ),
-        Study(
-            "refinements",
-            "What does each refinement of section 5 add to the one before?",
-            "§5.5, Table 6",
-            (
-                *("efficient", "cosine", "smoothing-0.1", "distill", "smooth-mixup", "distill-mixup"),
-                *("long", "long-mixup"),  # Table 6 gives mixup more epochs; here both have them
-            ),
-            "efficient",
-            FIVE,
-        ),
-        Study(
-            "full_schedule",
-            "What do cosine decay, smoothing and mixup add with the paper's numbers of epochs?",
-            "§5.5, Table 6",
-            tuple(FULL_ARMS),
-            "full-efficient",
-            THREE,
-        ),
-        Study(
-            "full_leave_out",
-            "Which heuristics of sections 3 and 4 carry a network that is trained to the end?",
-            "§3.1, §4, Tables 4 and 5",
-            ("full-efficient", *FULL_LEAVE_OUT),
-            "full-efficient",
-            THREE,
-        ),
-        Study(
-            "ladder",
-            "What does the whole stack bring with all images, and which of its tricks carry it?",
-            "§7, Tables 1 and 6",
-            tuple(_stacked()),
-            "ladder-baseline",
-            THREE,
-        ),
-        *_transfer("", PRETRAIN_ARMS, DETECTION_ARMS, SEGMENTATION_ARMS),
-        *_transfer("paper_", PAPER_PRETRAIN_ARMS, PAPER_DETECTION_ARMS, PAPER_SEGMENTATION_ARMS),
-        *(
-            Study(
-                name,
-                "Which choice is best on held-out training images?",
-                "not in the paper",
-                tuple(arms),
-                next(iter(arms)),
-                (0,),
-            )
-            for name, arms in (*PILOTS.items(), *TRANSFER_PILOTS.items())
-        ),
-    )
-}
+# fmt: off
+_TABLE = (
+    Study("baseline", "What does the paper's plain procedure give with the course's small net and budget?",
+          "§2", ("baseline",), "baseline", FIVE),
+    Study("large_batch", "What does a batch eight times as large cost, and which heuristics win it back?",
+          "§3.1, Table 4", ("small", "small-warmup", "small-zero", "small-no-bias", "large-unscaled",
+                            "large", "large-warmup", "large-zero", "large-no-bias"), "small", THREE),
+    Study("large_batch_long", "Does the gap between a batch of 64 and one of 512 close when there are steps enough?",
+          "§3.1, Table 4", ("small-long", "large-long-unscaled", "large-long", "large-long-warmup", "large-long-zero",
+                            "large-long-no-bias"), "small-long", THREE),
+    Study("precision", "What does mixed precision change: time, accuracy?",
+          "§3.2, Table 3", ("cosine", "cosine-amp"), "cosine", FIVE),
+    Study("precision_gpu", "What does mixed precision change on a GPU, in bfloat16, and in float16 with loss scaling?",
+          "§3.2, Tables 3 and 4", ("full-cosine", "full-cosine-bfloat16", "full-cosine-float16"), "full-cosine", THREE),
+    Study("tweaks", "What do the tweaks B, C and D bring and cost, one on top of the other, and D's pooling alone?",
+          "§4, Table 5", ("tweaks-plain", "tweaks-b", "tweaks-c", "tweaks-d", "tweaks-d-alone"), "tweaks-plain", THREE),
+    Study("schedule", "Step or cosine decay: who is ahead when, and at the end?",
+          "§5.1, Fig. 3", ("efficient", "efficient-early", "cosine"), "efficient", FIVE),
+    Study("smoothing", "What does ε do to accuracy, to the likelihood, to calibration and to the logit gap?",
+          "§5.2, Fig. 4, Table 6", ("cosine", "smoothing-0.05", "smoothing-0.1", "smoothing-0.2", "smoothing-0.4"),
+          "cosine", FIVE),
+    Study("temperature", "What does the temperature of distillation do?",
+          "§5.3", ("smoothing-0.1", "distill-1", "distill-2", "distill-4", "distill-10", "distill"),
+          "smoothing-0.1", THREE),
+    Study("mixup_alpha",
+          "What does mixup's α do to accuracy, to the fit of clean training images, and to calibration?",
+          "§5.4", ("cosine", "mixup-0.1", "mixup-0.2", "mixup-0.5", "mixup-1.0"), "cosine", THREE),
+    Study("label_noise", "Which tricks help when a fifth, or two fifths, of the training labels are wrong?",
+          "not in the paper", ("cosine", "smoothing-0.1", "mixup-0.2", *NOISY), "cosine", THREE),
+    Study("refinements", "What does each refinement of section 5 add to the one before?",
+          "§5.5, Table 6", ("efficient", "cosine", "smoothing-0.1", "distill", "smooth-mixup", "distill-mixup",
+                            "long", "long-mixup"),  # Table 6 gives mixup more epochs; here both have them
+          "efficient", FIVE),
+    Study("full_schedule", "What do cosine decay, smoothing and mixup add with the paper's numbers of epochs?",
+          "§5.5, Table 6", tuple(FULL_ARMS), "full-efficient", THREE),
+    Study("full_leave_out", "Which heuristics of sections 3 and 4 carry a network that is trained to the end?",
+          "§3.1, §4, Tables 4 and 5", ("full-efficient", *FULL_LEAVE_OUT), "full-efficient", THREE),
+    Study("ladder", "What does the whole stack bring with all images, and which of its tricks carry it?",
+          "§7, Tables 1 and 6", tuple(LADDER_ARMS), "ladder-baseline", THREE),
+    *(Study(f"{scale}{task}".replace("-", "_"), f"{question}{where}?",
+            source, tuple(SECTION_6[f"{scale}{task}"]), f"{scale}{task}-standard", THREE)
+      for scale, where in (("", ""), ("paper-", ", at the paper's scale"))
+      for task, question, source in (  # seed k fine-tunes what seed k pretrained
+          ("pretrain", "How well do the backbones of section 6 classify", "§6, Tables 8 and 9"),
+          ("detection", "Does a better classifier make a better detector", "§6.1, Table 8"),
+          ("segmentation", "Does a better classifier make a better segmenter", "§6.2, Table 9"))),
+    *(Study(name, "Which choice is best on held-out training images?",
+            "not in the paper", tuple(arms), next(iter(arms)), (0,))
+      for name, arms in PILOTS.items()),
+)
+# fmt: on
+STUDIES = {study.name: study for study in _TABLE}
 
 
 def study(name: str) -> Study:
