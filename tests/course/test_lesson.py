@@ -551,9 +551,9 @@ def test_live_of_another_task_says_its_metric(titles):
 def test_live_updates_at_most_four_times_a_second(titles, monkeypatch):
     clock = iter(0.01 * i for i in range(2000))
     monkeypatch.setattr(lesson.time, "monotonic", lambda: next(clock))
-    assert len(list(live(run(100)))) == 100
+    assert len(list(live(run(100), 100))) == 100
     assert len(titles) <= 2 + 4  # the first, the last, and a second's worth
-    assert titles[-1] == "100 epochs done, test accuracy 79.5 %"
+    assert titles[-1] == "100 of 100 epochs done, test accuracy 79.5 %"
 
 
 @pytest.mark.parametrize(

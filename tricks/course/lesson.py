@@ -12,7 +12,8 @@ import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import compress, groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,8 +56,8 @@ def short(recipe: Recipe, dataset: str, share: float = 1.0) -> Recipe:
     from tricks import process  # imports torch
 
     images, epochs = BUDGETS[budget()][0]
-    images = recipe.train_images if images is None else images
     recipe = _with_epochs(recipe, max(1, round(share * (epochs or recipe.epochs))))
+    images = images or recipe.train_images
     return replace(recipe, dataset=dataset, train_images=images, amp=process.device().type != "cpu")
 
 
@@ -83,15 +84,10 @@ def load_scenes(recipe: Transfer) -> SceneSet:
 def table(rows: Sequence[Mapping[str, Any]]) -> None:
     """Show a list of dictionaries as a table; numbers to four digits, a missing value empty."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    numeric = {key: all(isinstance(row.get(key, 0), (int, float)) for row in rows) for key in columns}
-    head = "| " + " | ".join(columns) + " |"
-    rule = "|" + "|".join(" ---: " if numeric[key] else " --- " for key in columns) + "|"
-    body = ["| " + " | ".join(_cell(row.get(key, "")) for key in columns) + " |" for row in rows]
-    display(Markdown("\n".join([head, rule, *body])))
-
-
-def _cell(value: Any) -> str:
-    return text_of(value).replace("|", "\\|").replace("\n", " ")
+    numeric = [all(isinstance(row.get(key, 0), (int, float)) for row in rows) for key in columns]
+    rule = ["---:" if right else "---" for right in numeric]
+    body = [[text_of(row.get(key, "")).replace("|", "\\|").replace("\n", " ") for key in columns] for row in rows]
+    display(Markdown("\n".join(f"| {' | '.join(line)} |" for line in (columns, rule, *body))))
 
 
 # Source
@@ -129,24 +125,15 @@ def shown(thing: Any, around: str | None = None, context: int = 4) -> str:
     lines = inspect.getsource(thing).splitlines()
     if around is not None:
         heading += f", around `{around}`"
-        lines = _near(lines, around, context)
-        if not lines:
+        near = [any(around in line for line in lines[max(0, i - context) : i + context + 1]) for i in range(len(lines))]
+        if not any(near):
             raise ValueError(f"{around!r} does not occur in {thing.__qualname__}")
+        indents = (len(line) - len(line.lstrip()) for line in compress(lines, near) if line)
+        dots = " " * min(indents, default=0) + "..."  # in place of lines that are left out
+        parts = groupby(zip(near, lines, strict=True), key=itemgetter(0))
+        lines = [line for kept, part in parts for line in ([line for _, line in part] if kept else [dots])]
     code = textwrap.dedent("\n".join(lines)).rstrip()
     return f"{heading}\n\n````python\n{code}\n````"
-
-
-def _near(lines: list[str], text: str, context: int) -> list[str]:
-    """The lines within `context` of a match, and "..." in place of those that are left out."""
-    hits = [i for i, line in enumerate(lines) if text in line]
-    near = sorted({j for i in hits for j in range(max(0, i - context), min(len(lines), i + context + 1))})
-    margin = " " * min((len(lines[i]) - len(lines[i].lstrip()) for i in near if lines[i]), default=0)
-    out: list[str] = []
-    for before, i in pairwise([-1, *near, len(lines)]):
-        if near and i != before + 1:
-            out.append(f"{margin}...")
-        out += lines[i : i + 1]  # none behind the last
-    return out
 
 
 # Exercises
@@ -207,13 +194,12 @@ def _compare(yours: Any, theirs: Any) -> tuple[str, float]:
             return f"{at}yours is {_clip(a)}, expected {_clip(b)}", largest
         if a.shape != b.shape:
             return f"{at}your shape is {a.shape}, expected {b.shape}", largest
-        same = (a == b) | (np.isnan(a) & np.isnan(b))
-        near = same | np.isclose(a, b, rtol=1e-5, atol=1e-6)  # float32 arithmetic in another order
+        near = np.isclose(a, b, rtol=1e-5, atol=1e-6, equal_nan=True)  # float32 arithmetic in another order
         if not near.all():
             index = tuple(int(i) for i in np.argwhere(~near)[0])
             at = f"at {place}{list(index) if index else ''}: " if index or place else ""
             return f"{at}yours is {a[index]:.6g}, expected {b[index]:.6g}", largest
-        largest = max(largest, np.abs(a[~same] - b[~same]).max(initial=0.0))
+        largest = max(largest, np.nan_to_num(np.abs(a[a != b] - b[a != b])).max(initial=0.0))  # inf − inf would warn
     return "", float(largest)
 
 
@@ -245,8 +231,7 @@ def _numbers(value: Any) -> np.ndarray | None:
 
 
 def _clip(value: Any) -> str:
-    text = value if isinstance(value, str) else repr(value)
-    text = " ".join(text.split())
+    text = " ".join((value if isinstance(value, str) else repr(value)).split())
     return text if len(text) <= 80 else text[:77] + "..."
 
 
@@ -257,18 +242,10 @@ class Guess:
     """A reader's guess on a slider, to be held against the measured difference later."""
 
     def __init__(self, question: str, low: float, high: float, step: float, unit: str) -> None:
-        self.unit = unit
-        self.touched = False
-        self._slider = widgets.FloatSlider(
-            value=round((low + high) / 2 / step) * step,
-            min=low,
-            max=high,
-            step=step,
-            readout_format="+.2f",
-            description="your guess",
-            tooltip=question,
-            layout=widgets.Layout(width="500px"),
-        )
+        self.unit, self.touched = unit, False
+        ends = {"min": low, "max": high, "step": step, "value": round((low + high) / 2 / step) * step}
+        words = {"description": "your guess", "tooltip": question, "readout_format": "+.2f"}
+        self._slider = widgets.FloatSlider(**ends, **words, layout={"width": "500px"})
         self._slider.observe(self._touch, "value")
         self.widget = widgets.VBox([widgets.HTML(html.escape(question)), self._slider])
 
@@ -287,8 +264,7 @@ class Guess:
             print("You have not guessed: the slider is where it was.")
             return
         place = "inside" if abs(self.value - comparison.mean) <= comparison.half else "outside"
-        known = math.isfinite(comparison.half)
-        where = f", {place} the 95 % interval" if known else "; one seed has no interval"
+        where = f", {place} the 95 % interval" if math.isfinite(comparison.half) else "; one seed has no interval"
         print(f"your guess: {self.value:+z.2f} {self.unit}{where}")
 
 
@@ -323,17 +299,20 @@ def slide(fig: Figure, name: str, *, takeaway: str = "", runs: Sequence[Run] = (
 SECONDS_BETWEEN_UPDATES = 0.25
 
 
-def live(
-    rows: Iterable[dict[str, Any]], total: int | None = None, metric: str = "test_accuracy"
-) -> Iterator[dict[str, Any]]:
+def live(rows: Iterable[dict[str, Any]], total: int, metric: str = "test_accuracy") -> Iterator[dict[str, Any]]:
     """Pass rows on as they come and draw them: `for row in live(epochs(...), total=12)`, or `list(live(...))`.
 
-    One display shows the epochs done, the time left when `total` is known, loss and accuracies, or another metric of
-    the rows in percent; no times stay in the saved notebook. Interrupting the cell, or a loss that is not finite, ends
-    the run and keeps the rows so far.
+    One display shows the epochs done of `total`, the time left, loss and accuracies, or another metric of the rows in
+    percent; no times stay in the saved notebook. Interrupting the cell, or a loss that is not finite, ends the run and
+    keeps the rows so far.
     """
     done: list[dict[str, Any]] = []
-    figure: Any = progress([], _count(done, total, metric), total, metric=metric)
+
+    def count() -> str:
+        score = f", {_title(metric)} {done[-1][metric]:.1f} %" if done and metric in done[-1] else ""
+        return f"{len(done)} of {total} epochs done{score}"
+
+    figure: Any = progress([], count(), total, metric=metric)
     shown: Any = display(figure, display_id=True)
     start = last = time.monotonic()
     ending = ""
@@ -342,9 +321,8 @@ def live(
             done.append(row)
             now = time.monotonic()
             if now - last >= SECONDS_BETWEEN_UPDATES:
-                last = now
-                left = (now - start) / len(done) * (total - len(done)) if total else 0
-                figure.redraw(done, _count(done, total, metric) + (f", {duration(left)} left" if left else ""))
+                last, left = now, (now - start) / len(done) * (total - len(done))
+                figure.redraw(done, count() + (f", {duration(left)} left" if left else ""))
                 shown.update(figure)
             yield row
     except KeyboardInterrupt:
@@ -352,10 +330,10 @@ def live(
     except FloatingPointError as error:
         ending = f"stopped: {error}"
     finally:
-        figure.redraw(done, _count(done, total, metric))
+        figure.redraw(done, count())
         shown.update(figure)
     if ending:
-        print(f"{ending}. What was done is kept: {_count(done, total, metric)}.")
+        print(f"{ending}. What was done is kept: {count()}.")
 
 
 class Live(NamedTuple):
@@ -390,17 +368,12 @@ def fine_tune(recipe: Transfer, scenes: SceneSet) -> Live:
     parts = prepare(cut, 0, scenes)
     rows = [{"epoch": 0, **evaluate(cut, parts)}]
     rows += live(epochs(cut, parts, seed=0), total=cut.epochs, metric=cut.metric)
+    name = "pretrained" if cut.pretrained else "random"
     for row in (rows[0], rows[-1]):
         scores = [f"{_title(key)} {row[key]:.1f} %" for key in ("map_50", "pixel_accuracy", "miou") if key in row]
-        name = "pretrained" if cut.pretrained else "random"
         print(f"{name} backbone, epoch {row['epoch']}: {', '.join(scores)}")
     parts.model.eval()
     return Live(cut, parts, rows)
-
-
-def _count(done: list[dict[str, Any]], total: int | None, metric: str) -> str:
-    text = f"{len(done)}{f' of {total}' if total else ''} epochs done"
-    return text + (f", {_title(metric)} {done[-1][metric]:.1f} %" if done and metric in done[-1] else "")
 
 
 def _title(metric: str) -> str:

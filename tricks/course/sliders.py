@@ -14,15 +14,8 @@ from tricks.plots.export import export_own
 from tricks.plots.style import SCREEN_DPI, Figure
 
 UNSEEN = "position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%)"  # but read aloud
-NAMES = {
-    "eps": "ε",
-    "alpha": "α",
-    "lam": "λ",
-    "gamma": "γ",
-    "lr": "learning rate",
-    "K": "classes K",
-    "temperature": "temperature T",
-}
+WIDE = {"width": "560px"}
+NAMES = {"eps": "ε", "alpha": "α", "lam": "λ", "lr": "learning rate", "K": "classes K", "temperature": "temperature T"}
 
 
 class Panel(widgets.VBox):
@@ -31,9 +24,7 @@ class Panel(widgets.VBox):
     Only the picture stays in a saved notebook.
     """
 
-    def __init__(
-        self, plot: Callable[..., Figure], data: Callable[..., Any] | None, controls: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, plot: Callable[..., Figure], data: Callable[..., Any] | None, controls: Mapping[str, Any]):
         self.plot, self.data = plot, data
         parameters = inspect.signature(data or plot).parameters
         defaults = {name: p.default for name, p in parameters.items() if p.default is not p.empty}
@@ -117,46 +108,35 @@ def without_us(error: Exception) -> str:
 
 
 def control(name: str, spec: Any, default: Any) -> Any:
-    """The widget for one control; a widget is itself one. ValueError if `spec` describes none."""
+    """The widget for one control, or the widget that `spec` is already. ValueError if it describes none."""
     if isinstance(spec, widgets.Widget):
         return spec
     label = NAMES.get(name, name.replace("_", " "))
-    common = {"description": label, "style": {"description_width": "120px"}}
-    wide = widgets.Layout(width="560px")
+    look: dict[str, Any] = {"description": label, "tooltip": label, "style": {"description_width": "120px"}}
     if isinstance(spec, bool):
-        return widgets.Checkbox(value=spec, tooltip=label, indent=True, **common)
+        return widgets.Checkbox(value=spec, **look)
     if isinstance(spec, list) and spec:
         start = default if default in spec else spec[0]
         if any(isinstance(choice, str) for choice in spec):  # no Dropdown: JupyterLab takes the arrow keys from it
-            return widgets.ToggleButtons(options=spec, value=start, tooltip=label, **common)
-        return widgets.SelectionSlider(options=spec, value=start, tooltip=label, layout=wide, **common)
+            return widgets.ToggleButtons(options=spec, value=start, **look)
+        return widgets.SelectionSlider(options=spec, value=start, layout=WIDE, **look)
     if not (isinstance(spec, tuple) and len(spec) in (2, 3) and spec[0] < spec[1]):
         raise ValueError(f"control {name} = {spec!r}: give (low, high), (low, high, step), a list of choices or a bool")
     low, high, *step = spec
-    tooltip = f"{label}: {low} to {high}"
+    look |= {"tooltip": f"{label}: {low} to {high}", "layout": WIDE}
     whole = all(isinstance(value, int) for value in spec)
     inside = isinstance(default, (int, float)) and low <= default <= high
     if not step and low > 0 and high / low >= 100:
         choices = _ratios(low, high, whole, extra=default if inside else None)
         start = default if inside else choices[len(choices) // 2]
-        options = [(f"{choice:g}", choice) for choice in choices]
-        return widgets.SelectionSlider(options=options, value=start, tooltip=tooltip, layout=wide, **common)
+        return widgets.SelectionSlider(options=[(f"{choice:g}", choice) for choice in choices], value=start, **look)
+    size = step[0] if step else 1 if whole else _nice((high - low) / 100)
     if whole:
-        return widgets.IntSlider(
-            value=default if inside else (low + high) // 2,
-            min=low,
-            max=high,
-            step=step[0] if step else 1,
-            tooltip=tooltip,
-            layout=wide,
-            **common,
-        )
-    size = step[0] if step else _nice((high - low) / 100)
+        start = default if inside else (low + high) // 2
+        return widgets.IntSlider(value=start, min=low, max=high, step=size, **look)
     start = default if inside else low + size * round((high - low) / 2 / size)
-    digits = max(0, -math.floor(math.log10(size)))
-    return widgets.FloatSlider(
-        value=start, min=low, max=high, step=size, readout_format=f".{digits}f", tooltip=tooltip, layout=wide, **common
-    )
+    digits = f".{max(0, -math.floor(math.log10(size)))}f"
+    return widgets.FloatSlider(value=start, min=low, max=high, step=size, readout_format=digits, **look)
 
 
 def _ratios(low: float, high: float, whole: bool, extra: Any) -> list[Any]:
