@@ -34,9 +34,9 @@ def test_the_trunk_is_the_classifier_without_its_head(net, channels):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"net": "bottleneck14"}, r"stem.0.weight has shape \(16, 3, 3, 3\), wanted is \(16, 3, 7, 7\)"),
-        ({"tweak_c": True}, r"stem.3.weight has no place in it"),
-        ({"net": "resnet8", "tweak_b": False}, "stages.0.0.conv3.weight is missing"),
+        ({"net": "bottleneck14"}, r"size mismatch for stem.0.weight: .*\[16, 3, 3, 3\].*\[16, 3, 7, 7\]"),
+        ({"tweak_c": True}, r"Unexpected key.*stem.3.weight"),
+        ({"net": "resnet8", "tweak_b": False}, "Missing key.*stages.0.0.conv3.weight"),
     ],
 )
 def test_weights_of_another_architecture_say_what_differs(change, message):
@@ -44,7 +44,7 @@ def test_weights_of_another_architecture_say_what_differs(change, message):
         tweaks = {name: getattr(recipe, name) for name in ("tweak_b", "tweak_c", "tweak_d")}
         return build(recipe.net, 10, **tweaks)
 
-    with pytest.raises(ValueError, match="of another architecture: .*" + message):
+    with pytest.raises(ValueError, match="(?s)of another architecture: .*" + message):
         load_weights_(model(SMALL), model(replace(SMALL, **change)).state_dict())
 
 

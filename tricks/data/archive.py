@@ -57,7 +57,5 @@ def _zip(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes
 def _check_name(path: Path, name: str) -> None:
     pure = PurePosixPath(name.replace("\\", "/"))
     if pure.is_absolute() or ".." in pure.parts:
-        raise DataError(
-            f"{path} holds the name {name!r}, which points outside the archive; nothing was written. "
-            "Do not trust this file: pack the class folders again"
-        )
+        outside = f"{path} holds the name {name!r}, which points outside the archive; nothing was written"
+        raise DataError(f"{outside}. Do not trust this file: pack the class folders again")

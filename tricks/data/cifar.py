@@ -34,24 +34,20 @@ def read(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
     if path.is_dir():
         content = {name: (path / name).read_bytes() for name in wanted if (path / name).is_file()}
     else:
-        content = {
-            PurePosixPath(name).name: data
-            for name, data in members(path, lambda name: PurePosixPath(name).name in wanted)
-        }
+        found = members(path, lambda name: PurePosixPath(name).name in wanted)
+        content = {PurePosixPath(name).name: data for name, data in found}
     for name, md5 in wanted.items():
         if name not in content:
             raise DataError(f"{path} lacks {name}: it is incomplete. Delete it and fetch it again")
-        found = hashlib.md5(content[name]).hexdigest()
-        if found != md5:
+        if (has := hashlib.md5(content[name]).hexdigest()) != md5:
             raise DataError(
-                f"{path}: {name} has md5 {found}, the published file {md5}. It was not opened, because a pickle can "
+                f"{path}: {name} has md5 {has}, the published file {md5}. It was not opened, because a pickle can "
                 "run any code. Delete it and fetch it again"
             )
-    return [_joined([content[name] for name, _ in part]) for part in (CIFAR10.train_list, CIFAR10.test_list)]
-
-
-def _joined(pickled: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
-    batches = [pickle.loads(batch, encoding="latin1") for batch in pickled]
-    rows = np.concatenate([batch["data"] for batch in batches])
-    labels = np.concatenate([batch["labels"] for batch in batches], dtype=np.int64)
-    return rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), labels
+    parts = []
+    for part in (CIFAR10.train_list, CIFAR10.test_list):
+        batches = [pickle.loads(content[name], encoding="latin1") for name, _ in part]
+        rows = np.concatenate([batch["data"] for batch in batches])
+        labels = np.concatenate([batch["labels"] for batch in batches], dtype=np.int64)
+        parts.append((rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), labels))
+    return parts

@@ -3,8 +3,9 @@
 import io
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from operator import attrgetter
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -38,6 +39,10 @@ class Tree:
     test: list[Picture]
 
 
+Classes = dict[str, list[Picture]]
+BY_NAME = attrgetter("name")
+
+
 def read_tree(path: Path) -> Tree:
     """The class folders in a folder or an archive.
 
@@ -45,7 +50,7 @@ def read_tree(path: Path) -> Tree:
     the test set. DataError for fewer than two classes, a class without pictures in one of the splits, and a picture
     that lies in no class folder.
     """
-    splits: dict[str, dict[str, list[Picture]]] = {}
+    splits: dict[str, Classes] = {}
     for picture in _pictures(path):
         *folders, _ = PurePosixPath(picture.name).parts
         if not folders:
@@ -63,31 +68,32 @@ def read_tree(path: Path) -> Tree:
     else:
         found = ", ".join(name or "class folders beside them" for name in sorted(splits, reverse=True))
         raise DataError(f"{path} holds {found}. Wanted: train/ and test/, or class folders alone")
-    classes = tuple(sorted({*train, *test} | (_class_folders(path) if path.is_dir() else set())))
+    names = {*train, *test}
+    if path.is_dir():  # empty class folders too, which no picture tells of
+        parent = next((path / name for name in ("train", "Train") if (path / name).is_dir()), path)
+        names |= {folder.name for folder in parent.iterdir() if folder.is_dir() and not folder.name.startswith(".")}
+    classes = tuple(sorted(names))
     if len(classes) < 2:
         raise DataError(f"{path} has one class, {''.join(classes)!r}: classification needs at least two class folders")
     for name in classes:
         for part, pictures in (("training", train), ("test", test)):
             if not pictures.get(name):
                 raise DataError(f"{path}: class {name!r} has no {part} picture. Add some, or remove the class folder")
-    return Tree(classes, _labelled(train, classes), _labelled(test, classes))
+
+    def labelled(by_class: Classes) -> list[Picture]:
+        pairs = ((label, each) for label, name in enumerate(classes) for each in sorted(by_class[name], key=BY_NAME))
+        return [replace(picture, label=label) for label, picture in pairs]
+
+    return Tree(classes, labelled(train), labelled(test))
 
 
-def _labelled(by_class: dict[str, list[Picture]], classes: Sequence[str]) -> list[Picture]:
-    return [
-        Picture(picture.name, picture.data, label)
-        for label, name in enumerate(classes)
-        for picture in sorted(by_class[name], key=lambda picture: picture.name)
-    ]
-
-
-def _split(path: Path, by_class: dict[str, list[Picture]]) -> tuple[dict[str, list[Picture]], dict[str, list[Picture]]]:
+def _split(path: Path, by_class: Classes) -> tuple[Classes, Classes]:
     """Four fifths and one fifth of each class, the same ones every time."""
     train, test = {}, {}
     for name, pictures in by_class.items():
         if len(pictures) < 2:
             raise DataError(f"{path}: class {name!r} has 1 picture; it takes 2, one to train on and one to test on")
-        pictures = sorted(pictures, key=lambda picture: picture.name)
+        pictures = sorted(pictures, key=BY_NAME)
         shuffled = [pictures[i] for i in np.random.RandomState(0).permutation(len(pictures))]
         fifth = max(1, len(pictures) // 5)
         train[name], test[name] = shuffled[fifth:], shuffled[:fifth]
@@ -107,18 +113,12 @@ def _is_picture(name: str) -> bool:
     return name.lower().endswith(PICTURES) and not any(part.startswith((".", "__MACOSX")) for part in parts)
 
 
-def _class_folders(path: Path) -> set[str]:
-    """Names of the class folders below `path` or its `train/`, empty ones too, which no picture would tell of."""
-    parent = next((path / name for name in ("train", "Train") if (path / name).is_dir()), path)
-    return {folder.name for folder in parent.iterdir() if folder.is_dir() and not folder.name.startswith(".")}
-
-
 def decode(picture: Picture | np.ndarray, side: int) -> np.ndarray:
     """The picture, or these pixels, with the shorter edge resized to `side` and the middle cut out: (side, side, 3)."""
-    if isinstance(picture, np.ndarray):
-        opened = Image.fromarray(picture)
-    else:
+    if isinstance(picture, Picture):
         opened = Image.open(io.BytesIO(picture.data) if isinstance(picture.data, bytes) else picture.data)
+    else:
+        opened = Image.fromarray(picture)
     with opened as image:
         image.draft("RGB", (2 * side, 2 * side))  # lets JPEG decode large photos at a fraction of their size
         image = ImageOps.exif_transpose(image).convert("RGB")

@@ -7,17 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tricks.augment import (
-    centre_crop,
-    crop_flip,
-    draw_alphas,
-    draw_boxes,
-    draw_coefficients,
-    draw_flips,
-    draw_offsets,
-    normalise,
-    paper,
-)
+from tricks import augment
 from tricks.data.order import Batches, balanced_order, epoch_order, hold_out, noisy_labels, shares
 from tricks.data.sets import Dataset, Split
 from tricks.process import Purpose, generator
@@ -34,14 +24,13 @@ class DeviceLoader(Batches):
     images, so that 2 processes see what 1 would.
     """
 
-    def __init__(self, images: np.ndarray, labels: np.ndarray, num_classes: int, **options: Any) -> None:
-        super().__init__(labels, num_classes, **options)
-        if images.shape[1] < self.image_size:
-            raise ValueError(
-                f"the images are {images.shape[1]} px wide, the net wants {self.image_size} px: "
-                f"load the data set with image_size={self.image_size}"
-            )
-        self.images = torch.from_numpy(images).to(self.labels.device)
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        have, want = self.images.shape[1], self.image_size
+        if have < want:
+            wide = f"the images are {have} px wide, the net wants {want} px"
+            raise ValueError(f"{wide}: load the data set with image_size={want}")
+        self.images = torch.from_numpy(self.images).to(self.device)
 
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         n, device = len(self.images), self.images.device
@@ -55,18 +44,17 @@ class DeviceLoader(Batches):
         """Random numbers for an epoch, in the order in which the function behind `augment` takes them."""
         side = self.images.shape[1]
         if self.augment == "crop_flip":
-            return [draw_offsets(n, side, self.image_size, stream), draw_flips(n, stream)]
+            return [augment.draw_offsets(n, side, self.image_size, stream), augment.draw_flips(n, stream)]
         if self.augment == "paper":
-            boxes, flips = draw_boxes(n, side, stream), draw_flips(n, stream)
-            return [boxes, flips, draw_coefficients(n, stream), draw_alphas(n, stream)]
+            boxes, flips = augment.draw_boxes(n, side, stream), augment.draw_flips(n, stream)
+            return [boxes, flips, augment.draw_coefficients(n, stream), augment.draw_alphas(n, stream)]
         return []
 
     def _batch(self, index: Tensor, draws: list[Tensor]) -> Tensor:
-        if self.augment == "crop_flip":
-            return normalise(crop_flip(self.images, index, *draws, image_size=self.image_size))
         if self.augment == "paper":
-            return paper(self.images, index, *draws, image_size=self.image_size)
-        return normalise(centre_crop(self.images, index, self.image_size))
+            return augment.paper(self.images, index, *draws, image_size=self.image_size)
+        crop = augment.crop_flip if self.augment == "crop_flip" else augment.centre_crop
+        return augment.normalise(crop(self.images, index, *draws, image_size=self.image_size))
 
 
 def loaders(
@@ -79,9 +67,7 @@ def loaders(
     2,000 of a class-balanced order; the training one has its true labels and no augmentation. ValueError if there are
     fewer images than asked for, or if a batch does not fit.
     """
-    labels = dataset.train.labels
-    order = balanced_order(labels)
-    test = dataset.test
+    order, test = balanced_order(dataset.train.labels), dataset.test
     if recipe.split == "validation":
         order, held = np.split(order, [len(order) - hold_out(len(order))])
         test = _subset(dataset.train, np.sort(held))
@@ -98,14 +84,17 @@ def loaders(
         from tricks.data.stream import StreamLoader as Kind  # here, because torchvision takes seconds to import
     else:
         Kind = DeviceLoader
-    size, classes = recipe.image_size, len(dataset.classes)
-    common: dict[str, Any] = {"image_size": size, "seed": seed, "device": device, "rank": rank, "world": world}
-    return (
-        Kind(train.images, noisy, classes, batch_size=recipe.batch_size, augment=recipe.augment, train=True, **common),
-        Kind(clean.images, clean.labels, classes, batch_size=EVAL_BATCH, train=False, **common),
-        Kind(sample.images, sample.labels, classes, batch_size=EVAL_BATCH, train=False, **common),
-        Kind(test.images, test.labels, classes, batch_size=EVAL_BATCH, train=False, **common),
-    )
+    how: dict[str, Any] = {
+        "image_size": recipe.image_size,
+        "seed": seed,
+        "device": device,
+        "rank": rank,
+        "world": world,
+    }
+    training = {"batch_size": recipe.batch_size, "augment": recipe.augment, "train": True}
+    first = Kind(train.images, noisy, len(dataset.classes), **training, **how)
+    how |= {"batch_size": EVAL_BATCH, "train": False}
+    return first, *(Kind(each.images, each.labels, first.num_classes, **how) for each in (clean, sample, test))
 
 
 def _subset(split: Split, index: np.ndarray) -> Split:

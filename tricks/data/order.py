@@ -1,6 +1,8 @@
 """Which images, in which order, for which process: everything here depends on its arguments alone."""
 
 from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -72,6 +74,7 @@ def noisy_labels(labels: np.ndarray, share: float, num_classes: int, stream: tor
     return labels
 
 
+@dataclass(eq=False, repr=False)
 class Batches:
     """What the loaders share: as many batches as fill an epoch, of which process `rank` of `world` gets its share.
 
@@ -79,25 +82,22 @@ class Batches:
     dropped.
     """
 
-    def __init__(
-        self,
-        labels: np.ndarray,
-        num_classes: int,
-        *,
-        image_size: int,
-        batch_size: int,
-        augment: str = "none",
-        train: bool,
-        seed: int = 0,
-        device: torch.device | str,
-        rank: int = 0,
-        world: int = 1,
-    ) -> None:
-        check(len(labels), batch_size=batch_size, augment=augment, train=train, world=world)
-        self.labels = torch.from_numpy(labels).to(device)
-        self.num_classes = num_classes
-        self.image_size, self.batch_size, self.augment, self.train = image_size, batch_size, augment, train
-        self.seed, self.rank, self.world = seed, rank, world
+    images: Any
+    labels: Any  # int64 (N,), given as an array and kept as a tensor on the device
+    num_classes: int
+    _: KW_ONLY
+    image_size: int
+    batch_size: int
+    train: bool
+    device: torch.device | str
+    augment: str = "none"
+    seed: int = 0
+    rank: int = 0
+    world: int = 1
+
+    def __post_init__(self) -> None:
+        check(len(self.labels), batch_size=self.batch_size, augment=self.augment, train=self.train, world=self.world)
+        self.labels = torch.from_numpy(self.labels).to(self.device)
 
     def __len__(self) -> int:
         return batch_count(len(self.labels), self.batch_size, train=self.train)

@@ -52,32 +52,26 @@ def encoded(path: Path) -> dict[str, tuple[bytes, bytes]]:
     """
     files = {PurePosixPath(name).parts[-2:]: data for name, data in members(path, lambda name: name.endswith(".png"))}
     names = sorted(name.removesuffix(".png") for folder, *rest in files if folder == "PNGImages" for name in rest)
+    again = "Delete the file and fetch it again"
     pairs = {}
     for name in names:
         mask = files.get(("PedMasks", f"{name}_mask.png"))
         if mask is None:
-            raise DataError(f"{path}: the picture {name} has no mask. Delete the file and fetch it again")
+            raise DataError(f"{path}: the picture {name} has no mask. {again}")
         pairs[name] = files["PNGImages", f"{name}.png"], mask
     if len(pairs) != COUNT:
-        raise DataError(
-            f"{path} has {len(pairs)} pictures, Penn-Fudan has {COUNT}: it is incomplete or another archive. "
-            "Delete it and fetch it again"
-        )
+        raise DataError(f"{path} has {len(pairs)} pictures, Penn-Fudan has {COUNT}: it is another archive. {again}")
     found = hashlib.sha256(b"".join(data for pair in pairs.values() for data in pair)).hexdigest()
     if found != CONTENT:
-        raise DataError(
-            f"{path}: pictures and masks have sha256 {found}, the published ones {CONTENT}. "
-            "Delete the file and fetch it again"
-        )
+        raise DataError(f"{path}: pictures and masks have sha256 {found}, the published ones {CONTENT}. {again}")
     return pairs
 
 
 def read(path: Path) -> list[Scene]:
     """All scenes, by name; the mask's number k is the k-th person of the annotation."""
-    return [_scene(name, *pair) for name, pair in encoded(path).items()]
-
-
-def _scene(name: str, picture: bytes, mask: bytes) -> Scene:
-    with Image.open(io.BytesIO(picture)) as image, Image.open(io.BytesIO(mask)) as instances:
-        numbers = np.array(instances)
-        return scene_of(name, np.array(image.convert("RGB")), numbers, [1] * int(numbers.max()))
+    scenes = []
+    for name, (picture, mask) in encoded(path).items():
+        with Image.open(io.BytesIO(picture)) as image, Image.open(io.BytesIO(mask)) as instances:
+            numbers = np.array(instances)
+            scenes.append(scene_of(name, np.array(image.convert("RGB")), numbers, [1] * int(numbers.max())))
+    return scenes

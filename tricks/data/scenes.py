@@ -69,12 +69,8 @@ def fold(groups: np.ndarray, seed: int, folds: int, split: str) -> tuple[np.ndar
     order = balanced_order(groups)
     place = np.empty(len(order), dtype=int)
     place[order] = np.arange(len(order)) % folds
-    out = {seed % folds}
-    tested = seed % folds
-    if split == "validation":
-        tested = (seed + 1) % folds
-        out.add(tested)
-    return np.flatnonzero(~np.isin(place, list(out))), np.flatnonzero(place == tested)
+    tested = (seed + (split == "validation")) % folds
+    return np.flatnonzero(~np.isin(place, [seed % folds, tested])), np.flatnonzero(place == tested)
 
 
 def draw(count: int, seed: int) -> list[Scene]:
@@ -86,10 +82,8 @@ def draw(count: int, seed: int) -> list[Scene]:
 def _draw(name: str, random: np.random.RandomState) -> Scene:
     height, width = DRAWN_SIZE
     y, x = np.mgrid[0:height, 0:width] + 0.5
-    slope = random.normal(0, 20, (2, 1, 1, 3))
-    picture = (
-        random.uniform(70, 185) + slope[0] * (x / width - 0.5)[..., None] + slope[1] * (y / height - 0.5)[..., None]
-    )
+    across, down = random.normal(0, 20, (2, 1, 1, 3))
+    picture = random.uniform(70, 185) + across * (x / width - 0.5)[..., None] + down * (y / height - 0.5)[..., None]
     instances = np.zeros(DRAWN_SIZE, dtype=np.uint8)
     classes = random.randint(len(DRAWN), size=random.randint(1, 5))
     for number, label in enumerate(classes, start=1):
@@ -98,7 +92,7 @@ def _draw(name: str, random: np.random.RandomState) -> Scene:
         angle = random.uniform(-math.pi / 8, math.pi / 8)
         u, v = (x - left) / radius, (y - top) / radius
         turned = u * math.cos(angle) + v * math.sin(angle), v * math.cos(angle) - u * math.sin(angle)
-        inside = shapes.distance(DRAWN[label], *turned) < 0
+        inside = shapes.OUTLINES[DRAWN[label]](*turned) < 0
         instances[inside] = number
         picture[inside] = picture[inside].mean() + random.choice((-1, 1), 3) * random.uniform(40, 90, 3)
     noisy = picture + random.normal(0, 12, picture.shape)

@@ -15,7 +15,7 @@ from tricks.data.archive import ARCHIVES, is_archive
 from tricks.data.fetch import at_hand, download, report
 from tricks.data.files import DataError, build_once, digest
 from tricks.data.fingerprint import fingerprint
-from tricks.data.folders import read_tree, write_pictures
+from tricks.data.folders import Picture, read_tree, write_pictures
 
 STREAM_BYTES = 8 << 30  # a folder that would decode to more than this is read from disk in every epoch
 
@@ -77,18 +77,9 @@ KNOWN = {
         copy="imagenette (160 px, re-encoded)",
         urls=("https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-160.tgz",),
         counts=(9_469, 3_925),
-        folders={
-            "n01440764": "tench",
-            "n02102040": "English springer",
-            "n02979186": "cassette player",
-            "n03000684": "chain saw",
-            "n03028079": "church",
-            "n03394916": "French horn",
-            "n03417042": "garbage truck",
-            "n03425413": "gas pump",
-            "n03445777": "golf ball",
-            "n03888257": "parachute",
-        },
+        folders=dict(n01440764="tench", n02102040="English springer", n02979186="cassette player")
+        | dict(n03000684="chain saw", n03028079="church", n03394916="French horn", n03417042="garbage truck")
+        | dict(n03425413="gas pump", n03445777="golf ball", n03888257="parachute"),
     ),
 }
 NAMES = ("auto", *KNOWN, "shapes")
@@ -115,10 +106,8 @@ def load(name: str = "auto", image_size: int = 32) -> Dataset:
     path = next((path.resolve() for path in (Path(name).expanduser(), tricks.ROOT / name) if path.exists()), None)
     if path is None:
         near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.0)[0]
-        raise ValueError(
-            f"No data set {name!r}: there are {', '.join(NAMES)}. Nearest: {near!r}, "
-            "and no folder or archive is called that"
-        )
+        there = f"there are {', '.join(NAMES)}. Nearest: {near!r}, and no folder or archive is called that"
+        raise ValueError(f"No data set {name!r}: {there}")
     if path.is_dir() or is_archive(path):
         return _from_path(path, side)
     raise ValueError(f"{path} is neither a folder nor an archive ({', '.join(ARCHIVES)}) of class folders")
@@ -153,14 +142,14 @@ def fetch(name: str) -> Path:
 
 def status() -> str:
     """A line for each named data set: where it is, its size, what a check of its content says."""
-    lines = [report(name, partial(find, name), partial(_verified, name)) for name in KNOWN]
+
+    def verified(name: str, path: Path) -> str:
+        found = _read_known(name, path)
+        counts = f"{len(found.train.labels):,} training and {len(found.test.labels):,} test images"
+        return f"{counts}, in records called {found.source!r}"
+
+    lines = [report(name, partial(find, name), partial(verified, name)) for name in KNOWN]
     return "\n".join([*lines, f"{'shapes':<12} built in"])
-
-
-def _verified(name: str, path: Path) -> str:
-    found = _read_known(name, path)
-    counts = f"{len(found.train.labels):,} training and {len(found.test.labels):,} test images"
-    return f"{counts}, in records called {found.source!r}"
 
 
 # Reading and caching ------------------------------------------------------------------------------------------------
@@ -179,9 +168,8 @@ def _read_known(name: str, path: Path) -> Dataset:
                 f"{path} is not {name}: it has the class folders {', '.join(found.classes)}, and {name} has "
                 f"{', '.join(known.folders)}. Is it another archive under this name?"
             )
-        if path.is_dir():
-            source = f"{name} (unpacked class folders)"
-        else:
+        source = f"{name} (unpacked class folders)"
+        if path.is_file():
             source = known.published if digest(path, "md5") == known.md5() else known.copy
         found = replace(found, source=source, classes=tuple(known.folders.values()))
     counts = len(found.train.labels), len(found.test.labels)
@@ -195,12 +183,12 @@ def _read_known(name: str, path: Path) -> Dataset:
 
 def _read_folders(name: str, path: Path) -> Dataset:
     """The class folders in a folder or an archive, not yet decoded."""
+
+    def split(part: list[Picture]) -> Split:
+        return Split(np.array(part, dtype=object), np.array([picture.label for picture in part], dtype=np.int64))
+
     tree = read_tree(path)
-    train, test = (
-        Split(np.array(part, dtype=object), np.array([picture.label for picture in part], dtype=np.int64))
-        for part in (tree.train, tree.test)
-    )
-    return Dataset(name, path.name, tree.classes, train, test)
+    return Dataset(name, path.name, tree.classes, split(tree.train), split(tree.test))
 
 
 def _from_path(path: Path, side: int) -> Dataset:

@@ -4,7 +4,20 @@ import math
 
 import numpy as np
 
-CLASSES = ("circle", "crescent", "cross", "ell", "frame", "ring", "square", "star", "tee", "triangle")
+# How far outside each outline points (x, y) lie, negative inside; each outline fits the unit circle.
+OUTLINES = {
+    "circle": lambda x, y: np.hypot(x, y) - 0.85,
+    "crescent": lambda x, y: np.maximum(np.hypot(x, y) - 0.9, 0.72 - np.hypot(x - 0.5, y)),
+    "cross": lambda x, y: np.minimum(_box(x, y, 0.95, 0.26), _box(x, y, 0.26, 0.95)),
+    "ell": lambda x, y: np.minimum(_box(x + 0.4, y, 0.24, 0.85), _box(x - 0.1, y - 0.62, 0.65, 0.24)),
+    "frame": lambda x, y: np.abs(_box(x, y, 0.6, 0.6)) - 0.17,
+    "ring": lambda x, y: np.abs(np.hypot(x, y) - 0.7) - 0.2,
+    "square": lambda x, y: _box(x, y, 0.72, 0.72),
+    "star": lambda x, y: _star(x, y, points=5, inner=0.42),
+    "tee": lambda x, y: np.minimum(_box(x, y, 0.24, 0.85), _box(x, y - 0.62, 0.72, 0.24)),
+    "triangle": lambda x, y: _star(x, y, points=3, inner=0.5),  # the inner corners lie on the sides
+}
+CLASSES = tuple(OUTLINES)
 TRAIN_IMAGES, TEST_IMAGES = 20_000, 4_000
 CHUNK = 500  # pictures drawn at a time, so that intermediate arrays stay small
 BEHIND, BEFORE = 1, 2  # bars behind the shape and before it
@@ -58,7 +71,7 @@ def _draw(labels: np.ndarray, size: int, random: np.random.RandomState) -> np.nd
     x, y = x / radius, y / radius
     outline = np.empty_like(x)
     for label in np.unique(labels):
-        outline[labels == label] = distance(CLASSES[label], x[labels == label], y[labels == label])
+        outline[labels == label] = OUTLINES[CLASSES[label]](x[labels == label], y[labels == label])
     paint(outline * radius)
     for _ in range(BEFORE):
         paint(bar())
@@ -71,32 +84,6 @@ def _placed(axis: np.ndarray, left: np.ndarray, top: np.ndarray, angle: np.ndarr
     """Every pixel in coordinates that start at (left, top) and are turned by `angle`: x and y, (n, size, size) each."""
     x, y = axis - left, axis[:, None] - top
     return x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
-
-
-def distance(name: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """How far outside the outline `name` the points (x, y) lie, negative inside; each outline fits the unit circle."""
-    match name:
-        case "circle":
-            return np.hypot(x, y) - 0.85
-        case "crescent":
-            return np.maximum(np.hypot(x, y) - 0.9, 0.72 - np.hypot(x - 0.5, y))
-        case "cross":
-            return np.minimum(_box(x, y, 0.95, 0.26), _box(x, y, 0.26, 0.95))
-        case "ell":
-            return np.minimum(_box(x + 0.4, y, 0.24, 0.85), _box(x - 0.1, y - 0.62, 0.65, 0.24))
-        case "frame":
-            return np.abs(_box(x, y, 0.6, 0.6)) - 0.17
-        case "ring":
-            return np.abs(np.hypot(x, y) - 0.7) - 0.2
-        case "square":
-            return _box(x, y, 0.72, 0.72)
-        case "star":
-            return _star(x, y, points=5, inner=0.42)
-        case "tee":
-            return np.minimum(_box(x, y, 0.24, 0.85), _box(x, y - 0.62, 0.72, 0.24))
-        case "triangle":
-            return _star(x, y, points=3, inner=0.5)  # the inner corners lie on the sides
-    raise ValueError(f"No shape {name!r}: there are {', '.join(CLASSES)}")
 
 
 def _box(x: np.ndarray, y: np.ndarray, half_width: np.ndarray | float, half_height: np.ndarray | float) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,17 +10,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torchvision.transforms import v2
 
-from tricks.augment import (
-    AREA,
-    ASPECT,
-    PAD,
-    colour_map,
-    draw_alphas,
-    draw_coefficients,
-    normalise,
-    recolour,
-    with_normalise,
-)
+from tricks import augment
 from tricks.data.files import DataError
 from tricks.data.order import Batches, epoch_order, shares
 from tricks.process import Purpose, generator
@@ -41,20 +30,20 @@ class StreamLoader(Batches):
     alone and not on the number of workers. DataError names a file that does not decode.
     """
 
-    def __init__(self, images: np.ndarray, labels: np.ndarray, num_classes: int, **options: Any) -> None:
-        super().__init__(labels, num_classes, **options)
-        self.files = _Files(images, _geometry(self.augment, self.image_size))
-
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        n, device = len(self.files), self.labels.device
+        files, n, device = (
+            _Files(self.images, _geometry(self.augment, self.image_size)),
+            len(self.images),
+            self.labels.device,
+        )
         order = epoch_order(n, train=self.train, seed=self.seed, epoch=epoch)
         stream = generator(Purpose.AUGMENT, self.seed, epoch)
-        coefficients, alphas = draw_coefficients(n, stream), draw_alphas(n, stream)
+        coefficients, alphas = augment.draw_coefficients(n, stream), augment.draw_alphas(n, stream)
         seeds = torch.randint(1 << 62, (n,), generator=stream)
         parts = shares(n, self.batch_size, train=self.train, rank=self.rank, world=self.world)
         parts = [part for part in parts if part.start < part.stop]  # a short last batch may leave this process nothing
         batches = torch.utils.data.DataLoader(
-            self.files,
+            files,
             batch_sampler=[list(zip(order[mine].tolist(), seeds[mine].tolist(), strict=True)) for mine in parts],
             num_workers=workers(self.world),
             pin_memory=device.type == "cuda",
@@ -63,30 +52,24 @@ class StreamLoader(Batches):
         for mine, pixels in zip(parts, batches, strict=True):
             pixels = pixels.to(device, non_blocking=True)
             if self.augment == "paper":
-                colours = colour_map(coefficients[mine].to(device), alphas[mine].to(device))
-                x = recolour(pixels.permute(0, 3, 1, 2).float(), *with_normalise(*colours))
+                colours = augment.colour_map(coefficients[mine].to(device), alphas[mine].to(device))
+                x = augment.recolour(pixels.permute(0, 3, 1, 2).float(), *augment.with_normalise(*colours))
                 x = x.contiguous(memory_format=torch.channels_last)
             else:
-                x = normalise(pixels)
+                x = augment.normalise(pixels)
             yield x, self.labels[order[mine].to(device)]
 
 
-def _geometry(augment: str, image_size: int) -> v2.Transform:
-    """Steps 2 and 3 of §2.1, or what `augment` has in their place, on uint8 (3, H, W) of any size."""
-    side = round(image_size * 256 / 224)
+def _geometry(kind: str, size: int) -> v2.Transform:
+    """Steps 2 and 3 of §2.1, or what the augmentation has in their place, on uint8 (3, H, W) of any size."""
+    flip, side = v2.RandomHorizontalFlip(), round(size * 256 / 224)
+    if kind == "paper":
+        return v2.Compose([v2.RandomResizedCrop(size, augment.AREA, augment.ASPECT, antialias=True), flip])
     resize = v2.Resize(side, antialias=True)
-    if augment == "paper":
-        steps = [v2.RandomResizedCrop(image_size, AREA, ASPECT, antialias=True), v2.RandomHorizontalFlip()]
-    elif augment == "crop_flip":
-        steps = [
-            resize,
-            v2.CenterCrop(side),
-            v2.RandomCrop(image_size, PAD, padding_mode="reflect"),
-            v2.RandomHorizontalFlip(),
-        ]
-    else:
-        steps = [resize, v2.CenterCrop(image_size)]
-    return v2.Compose(steps)
+    if kind == "crop_flip":
+        crop = v2.RandomCrop(size, augment.PAD, padding_mode="reflect")
+        return v2.Compose([resize, v2.CenterCrop(side), crop, flip])
+    return v2.Compose([resize, v2.CenterCrop(size)])
 
 
 class _Files(torch.utils.data.Dataset):

@@ -1,13 +1,15 @@
 """The paper's own sets for section 6, for those who have them: PASCAL VOC and ADE20K, read picture by picture."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 from PIL import Image
 
-from tricks.data.fetch import places
+from tricks.data.fetch import at_hand
 from tricks.data.files import DataError
 from tricks.data.scene import Read, Scene, SceneSet
 
@@ -18,8 +20,6 @@ VOC_CLASSES = (
 ADE20K_COUNT = 150  # classes, from 1 on in the masks, where 0 is what is none of them
 FOLDERS = {"voc": "VOCdevkit", "ade20k": "ADEChallengeData2016"}
 NAMES = tuple(FOLDERS)
-NO_BOXES = np.zeros((0, 4), dtype=np.float32)
-NO_LABELS = np.zeros(0, dtype=np.int64)
 
 
 def load(name: str, task: str) -> SceneSet:
@@ -27,17 +27,17 @@ def load(name: str, task: str) -> SceneSet:
 
     DataError when the unpacked folder is neither in `data/` nor in the folder TRICKS_DATA, or has no such annotation.
     """
-    folder = next((path for place in places() if (path := place / FOLDERS[name]).is_dir()), None)
+    folder = at_hand(FOLDERS[name])
     if folder is None:
         raise DataError(f"{name} is not here: unpack it to data/{FOLDERS[name]}, or to that name in TRICKS_DATA")
-    if name == "voc" and task == "detection":
-        train, test = (
-            _voc_boxes(folder, ("2007", "trainval"), ("2012", "trainval")),
-            _voc_boxes(folder, ("2007", "test")),
-        )
-        return SceneSet(name, "PASCAL VOC 07+12", VOC_CLASSES, train, test)
     if name == "voc":
-        train, test = (_voc_pixels(folder, part) for part in ("train", "val"))
+        from torchvision.datasets import VOCDetection, VOCSegmentation  # here: torchvision takes seconds to import
+
+        if task == "detection":
+            parts = (("2007", "trainval"), ("2012", "trainval")), (("2007", "test"),)
+            train, test = (_voc(VOCDetection, _read_boxes, folder, part) for part in parts)
+            return SceneSet(name, "PASCAL VOC 07+12", VOC_CLASSES, train, test)
+        train, test = (_voc(VOCSegmentation, _read_pixels, folder, [("2012", part)]) for part in ("train", "val"))
         return SceneSet(name, "PASCAL VOC 2012", VOC_CLASSES, train, test)
     if task == "detection":
         raise DataError("ade20k has a class for each pixel and no boxes: its task is segmentation")
@@ -46,45 +46,30 @@ def load(name: str, task: str) -> SceneSet:
     return SceneSet(name, "ADE20K", classes, train, test, background=False)
 
 
-def _voc_boxes(folder: Path, *parts: tuple[str, str]) -> Read:
-    from torchvision.datasets import VOCDetection  # here, because torchvision takes seconds to import
-
-    pairs = []
-    for year, part in parts:
-        listed = VOCDetection(str(folder.parent), year, part)
-        pairs += list(zip(listed.images, listed.annotations, strict=True))
-    return Read(_read_boxes, pairs)
+def _voc(kind: Any, read: Callable[[Any], Scene], folder: Path, parts: Sequence[tuple[str, str]]) -> Read:
+    listed = [kind(str(folder.parent), year, part) for year, part in parts]
+    return Read(read, [pair for each in listed for pair in zip(each.images, each.targets, strict=True)])
 
 
 def _read_boxes(pair: tuple[str, str]) -> Scene:
     objects = ElementTree.parse(pair[1]).findall("object")
 
-    def number(element: ElementTree.Element, name: str) -> float:
-        return float(element.findtext(name, ""))
+    def numbers(*names: str) -> np.ndarray:
+        found = [[float(each.findtext(name, "")) for name in names] for each in objects]
+        return np.array(found, dtype=np.float32).reshape(-1, len(names))
 
-    boxes = [[number(each, f"bndbox/{side}") for side in ("xmin", "ymin", "xmax", "ymax")] for each in objects]
+    boxes = numbers("bndbox/xmin", "bndbox/ymin", "bndbox/xmax", "bndbox/ymax")
+    boxes[:, :2] -= 1  # they count from 1
+    labels = np.array([VOC_CLASSES.index(each.findtext("name", "")) + 1 for each in objects], dtype=np.int64)
     with Image.open(pair[0]) as image:
         picture = np.array(image.convert("RGB"))
-    return Scene(
-        Path(pair[0]).stem,
-        picture,
-        np.array(boxes, dtype=np.float32).reshape(-1, 4)
-        - np.array([1, 1, 0, 0], dtype=np.float32),  # they count from 1
-        np.array([VOC_CLASSES.index(each.findtext("name", "")) + 1 for each in objects], dtype=np.int64),
-        difficult=np.array([number(each, "difficult") > 0 for each in objects], dtype=bool),
-    )
-
-
-def _voc_pixels(folder: Path, part: str) -> Read:
-    from torchvision.datasets import VOCSegmentation
-
-    listed = VOCSegmentation(str(folder.parent), "2012", part)
-    return Read(_read_pixels, list(zip(listed.images, listed.masks, strict=True)))
+    return Scene(Path(pair[0]).stem, picture, boxes, labels, difficult=numbers("difficult")[:, 0] > 0)
 
 
 def _read_pixels(pair: tuple[str, str]) -> Scene:
-    with Image.open(pair[0]) as picture, Image.open(pair[1]) as mask:
-        return Scene(Path(pair[0]).stem, np.array(picture.convert("RGB")), NO_BOXES, NO_LABELS, np.array(mask))
+    with Image.open(pair[0]) as image, Image.open(pair[1]) as mask:
+        picture, pixels = np.array(image.convert("RGB")), np.array(mask)
+    return Scene(Path(pair[0]).stem, picture, np.zeros((0, 4), np.float32), np.zeros(0, np.int64), pixels)
 
 
 def _ade20k(folder: Path, part: str) -> Read:

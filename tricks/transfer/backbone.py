@@ -27,21 +27,14 @@ def backbone_for(recipe: Transfer, seed: int, progress: Callable[[str], None] = 
 
 
 def load_weights_(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Give a model these weights. ValueError names the first that are missing, left over or of another shape."""
-    wanted = model.state_dict()
-    faults = [f"{name} is missing" for name in wanted if name not in weights]
-    faults += [f"{name} has no place in it" for name in weights if name not in wanted]
-    faults += [
-        f"{name} has shape {tuple(weights[name].shape)}, wanted is {tuple(tensor.shape)}"
-        for name, tensor in wanted.items()
-        if name in weights and weights[name].shape != tensor.shape
-    ]
-    if faults:
+    """Give a model these weights. ValueError names those that are missing, left over or of another shape."""
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
         raise ValueError(
-            f"these weights are of another architecture: {'; '.join(faults[:3])} ({len(faults)} differences). "
+            f"these weights are of another architecture: {error}\n"
             "Net and tweaks must be those of the recipe that the weights were trained with"
-        )
-    model.load_state_dict(weights)
+        ) from error
 
 
 def freeze_bn_(model: nn.Module) -> None:
@@ -64,11 +57,10 @@ def trunk(model: ResNet) -> nn.Sequential:
 @torch.no_grad()
 def stage_channels(stages: nn.Sequential) -> list[int]:
     """Channels at the end of each stage, by sending a small picture through a trunk."""
-    device, channels = next(stages.parameters()).device, []
-    training = stages.training
-    x = stages.eval()[0](torch.zeros(1, 3, 64, 64, device=device))
-    for stage in stages[1:]:
+    training, x, channels = stages.training, torch.zeros(1, 3, 64, 64), []
+    x = x.to(next(stages.parameters()).device)
+    for stage in stages.eval():
         x = stage(x)
         channels.append(x.shape[1])
     stages.train(training)
-    return channels
+    return channels[1:]

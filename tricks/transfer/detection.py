@@ -80,31 +80,20 @@ def predict(model: nn.Module, scene: Scene) -> dict[str, Tensor]:
 def evaluate(recipe: Transfer, model: nn.Module, scenes: Scenes, num_classes: int) -> dict[str, Any]:
     """`metrics.average_precision` of all scenes, shared out among the processes."""
     rank, size = process.world()
-    found, there = [torch.zeros(0, 7)], [torch.zeros(0, 7)]
+    found, there = [torch.zeros(0, 7)], [torch.zeros(0, 7)]  # picture, label, score or difficult, box
     for index in range(rank, len(scenes), size):
         scene = scenes[index]
-        prediction = {name: value.cpu() for name, value in predict(model, scene).items()}
-        found.append(_rows(index, prediction["boxes"], prediction["labels"], prediction["scores"]))
-        boxes, labels = torch.from_numpy(scene.boxes), torch.from_numpy(scene.labels)
-        there.append(_rows(index, boxes, labels, torch.from_numpy(~scene.counted)))
-    device = process.device()
-    found, there = (process.gather(torch.cat(rows).to(device)).cpu() for rows in (found, there))
+        theirs = {name: value.cpu() for name, value in predict(model, scene).items()}
+        labels, boxes, difficult = map(torch.from_numpy, (scene.labels, scene.boxes, ~scene.counted))
+        for rows, label, extra, box in (
+            (found, theirs["labels"], theirs["scores"], theirs["boxes"]),
+            (there, labels, difficult, boxes),
+        ):
+            rows.append(torch.column_stack((torch.full_like(label, index), label, extra, box)))
+    found, there = (process.gather(torch.cat(rows).to(process.device())).cpu() for rows in (found, there))
     predictions, targets = [], []
     for index in range(len(scenes)):
-        boxes, labels, scores = _of(index, found)
-        predictions.append({"boxes": boxes, "labels": labels, "scores": scores})
-        boxes, labels, difficult = _of(index, there)
-        targets.append({"boxes": boxes, "labels": labels, "difficult": difficult.bool()})
+        mine, true = (rows[rows[:, 0] == index] for rows in (found, there))
+        predictions.append({"boxes": mine[:, 3:], "labels": mine[:, 1].long(), "scores": mine[:, 2]})
+        targets.append({"boxes": true[:, 3:], "labels": true[:, 1].long(), "difficult": true[:, 2].bool()})
     return metrics.average_precision(predictions, targets)
-
-
-def _rows(index: int, boxes: Tensor, labels: Tensor, extra: Tensor) -> Tensor:
-    """Boxes as rows (n, 7) of one tensor, which processes can gather: picture, label, score or difficult, box."""
-    head = torch.stack([torch.full_like(labels, index).float(), labels.float(), extra.float()], dim=1)
-    return torch.cat([head, boxes], dim=1)
-
-
-def _of(index: int, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Boxes, labels, and scores or which are difficult, of one picture."""
-    rows = rows[rows[:, 0] == index]
-    return rows[:, 3:], rows[:, 1].long(), rows[:, 2]
