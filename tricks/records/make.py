@@ -177,10 +177,8 @@ def _run(recipe: Recipe, seed: int, name: str, checkpoint: Path | None, progress
     started = time.perf_counter() - seconds_in(checkpoint)
     for row, left in with_time_left(epochs(recipe, parts, seed=seed, checkpoint=checkpoint), recipe.epochs):
         rows.append(row)
-        progress(
-            f"{name}, seed {seed}: epoch {row['epoch']} of {recipe.epochs}, loss {row['train_loss']:.3f}, "
-            f"{recipe.split} {row['test_accuracy']:.2f} %, {left}"
-        )
+        scores = f"loss {row['train_loss']:.3f}, {recipe.split} {row['test_accuracy']:.2f} %"
+        progress(f"{name}, seed {seed}: epoch {row['epoch']} of {recipe.epochs}, {scores}, {left}")
     final = metrics.summary(*evaluate(parts.judged, parts.test))
     sizes = len(parts.train.labels), len(parts.test.labels)
     meta = describe(parts.model, dataset.source, sizes, time.perf_counter() - started)

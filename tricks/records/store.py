@@ -51,10 +51,8 @@ class Run(Generic[K]):
 def check_name(name: str) -> None:
     """ValueError for a name that cannot be a part of a record's file name."""
     if not re.fullmatch(r"\w[\w.-]*", name):
-        raise ValueError(
-            f"name {name!r}: must be letters, digits, '.', '_' and '-', and begin with a letter, a digit or '_', "
-            "because the record's file is called after it"
-        )
+        allowed = "letters, digits, '.', '_' and '-', and begin with a letter, a digit or '_'"
+        raise ValueError(f"name {name!r}: must be {allowed}, because the record's file is called after it")
 
 
 def digest(values: dict[str, Any]) -> str:

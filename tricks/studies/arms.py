@@ -84,10 +84,11 @@ FULL_ARMS = {
     **{f"full-{row}": FULL[row] for row in ("standard", "efficient", "cosine", "smooth", "mixup")},
     "full-smooth-200": replace(FULL["smooth"], epochs=200),  # as many as mixup has
 }
-HEURISTICS = {"warmup": "warmup_epochs", "zero": "zero_gamma", "no-bias": "no_bias_decay", "d": "tweak_d"}
 FULL_LEAVE_OUT = {  # one trick of `full-efficient` left out, all others kept
-    f"full-without-{trick}": replace(FULL["efficient"], **{field: getattr(BASELINE, field)})
-    for trick, field in HEURISTICS.items()
+    "full-without-warmup": replace(FULL["efficient"], warmup_epochs=0.0),
+    "full-without-zero": replace(FULL["efficient"], zero_gamma=False),
+    "full-without-no-bias": replace(FULL["efficient"], no_bias_decay=False),
+    "full-without-d": replace(FULL["efficient"], tweak_d=False),
 }
 # Few large steps: 156 a pass at 64 images, 19 at 512. A later first decay leaves a short run time at its peak.
 SMALL_BATCH = replace(SHORT, epochs=8, batch_size=64, lr=0.05, lr_batch=64, linear_scaling=True, first_decay=0.5)

@@ -80,17 +80,16 @@ def status(study: Study) -> str:
     """A table of the study's arms: recorded seeds, accuracy, difference to the reference arm."""
     lines = [f"{study.name}: {study.question} ({study.source})"]
     arms = _recorded(study)
-    width = max(map(len, arms))
     for name, runs in arms.items():
-        line = f"  {name:<{width}} {len(runs)} of {len(study.seeds)} seeds"
+        line = [f"  {name:<{max(map(len, arms))}} {len(runs)} of {len(study.seeds)} seeds"]
         if runs:
-            line += f"   {study.metric} {plus_minus([value(run, study.metric) for run in runs])} %"
+            line.append(f"{study.metric} {plus_minus([value(run, study.metric) for run in runs])} %")
         if runs and arms[study.reference] and name != study.reference:
             try:
-                line += f"   {compare(runs, arms[study.reference], study.metric)}"
+                line.append(str(compare(runs, arms[study.reference], study.metric)))
             except ValueError as error:  # no common seed, or other data
-                line += f"   {error}"
-        lines.append(line)
+                line.append(str(error))
+        lines.append("   ".join(line))
     return "\n".join(lines)
 
 

@@ -31,7 +31,7 @@ class Study:
 
 THREE, FIVE = (0, 1, 2), (0, 1, 2, 3, 4)  # seeds
 # fmt: off
-_TABLE = (
+STUDIES = {study.name: study for study in (
     Study("baseline", "What does the paper's plain procedure give with the course's small net and budget?",
           "§2", ("baseline",), "baseline", FIVE),
     Study("large_batch", "What does a batch eight times as large cost, and which heuristics win it back?",
@@ -79,9 +79,8 @@ _TABLE = (
     *(Study(name, "Which choice is best on held-out training images?",
             "not in the paper", tuple(arms), next(iter(arms)), (0,))
       for name, arms in PILOTS.items()),
-)
+)}
 # fmt: on
-STUDIES = {study.name: study for study in _TABLE}
 
 
 def study(name: str) -> Study:
@@ -93,11 +92,9 @@ def study(name: str) -> Study:
 
 def recipe_of(name: str) -> Recipe | Transfer:
     """What an arm stands for. ValueError on an unknown one, with the nearest name."""
-    if name in ARMS:
-        return ARMS[name]
-    if name not in TRANSFERS:
-        raise ValueError(f"no arm {name!r}. Nearest: {nearest_name(name, (*ARMS, *TRANSFERS))!r}")
-    return TRANSFERS[name]
+    if found := ARMS.get(name) or TRANSFERS.get(name):
+        return found
+    raise ValueError(f"no arm {name!r}. Nearest: {nearest_name(name, (*ARMS, *TRANSFERS))!r}")
 
 
 def arm(name: str) -> list[Run]:
