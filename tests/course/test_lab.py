@@ -12,6 +12,7 @@ import torch
 from tricks.course import cost, lab, lab_run
 from tricks.course.lab import CONTROLS, Lab
 from tricks.data.files import DataError
+from tricks.data.loader import DeviceLoader
 from tricks.data.sets import Dataset, Split
 from tricks.label_smoothing import smooth
 from tricks.mixup import mixup
@@ -387,16 +388,17 @@ def test_a_run_that_was_shown_does_not_change_when_the_next_epoch_is_done(panel,
 
 
 def count_batches(monkeypatch):
+    """The epoch of each batch of ten that a run has trained on."""
     batches = []
-    original = lab_run.Watched.epoch
+    original = DeviceLoader.epoch
 
     def counted(self, epoch):
         for batch in original(self, epoch):
+            yield batch
             if len(self) == 10:
                 batches.append(epoch)
-            yield batch
 
-    monkeypatch.setattr(lab_run.Watched, "epoch", counted)
+    monkeypatch.setattr(DeviceLoader, "epoch", counted)
     return batches
 
 

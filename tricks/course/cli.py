@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro import conf, extras
 
@@ -48,19 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def budgets() -> type[str]:
-    """What --budget may be; asked for by `run` alone, as Jupyter's packages are slow to import."""
-    from tricks.course.lesson import BUDGETS
-
-    return extras.literal_type_from_choices(tuple(BUDGETS))
-
-
-Budget = Annotated[str, conf.arg(constructor_factory=budgets, help_behavior_hint="(default: quick)")]
 Name = Annotated[conf.Positional[str], conf.arg(help_behavior_hint="")]
 
 
 def run(
-    lessons: Annotated[conf.Positional[tuple[str, ...]], conf.arg(help_behavior_hint="")] = (), budget: Budget = "quick"
+    lessons: Annotated[conf.Positional[tuple[str, ...]], conf.arg(help_behavior_hint="")] = (),
+    budget: Literal["smoke", "quick", "full"] = "quick",
 ) -> int:
     """Execute lessons without a browser; write notebooks, outputs and figures.
 
@@ -99,14 +92,12 @@ def data(name: Name = "", fetch: bool = False) -> None:
             raise ValueError("--fetch needs the name of a data set: ./course data cifar10 --fetch")
         print(data_status())
         return
-    scenes = name == "pennfudan"
-    known = scenes or name in sets.KNOWN
-    if known and not fetch and (pennfudan.find() if scenes else sets.find(name)) is None:
-        raise FileNotFoundError(f"{name} is not here; ./course data {name} --fetch gets it")
-    if scenes:
+    if name == "pennfudan" and (fetch or pennfudan.find()):
         path = pennfudan.fetch()
         print(f"pennfudan: {len(pennfudan.encoded(path))} pictures with boxes and masks, from {path}")
         return
+    if not fetch and (name == "pennfudan" or (name in sets.KNOWN and not sets.find(name))):
+        raise FileNotFoundError(f"{name} is not here; ./course data {name} --fetch gets it")
     dataset = sets.load(name)
     train, test, classes = len(dataset.train.labels), len(dataset.test.labels), len(dataset.classes)
     print(f"{dataset.name}: {train:,} training and {test:,} test images of {classes} classes, from {dataset.source}")
@@ -150,29 +141,29 @@ def study(
     if list:
         for each in studies.STUDIES.values():
             print(f"{each.name}: {each.question} ({each.source}; {len(each.arms)} arms, {len(each.seeds)} seeds)")
-    elif status:
+        return
+    if status:
         chosen = [studies.study(name)] if name else studies.STUDIES.values()
         print("\n\n".join(map(runner.status, chosen)))
-    elif not name:
+        return
+    if not name:
         raise ValueError("which study? ./course study --list shows them, ./course study --status what is recorded")
-    elif worker:
-        runner.work(studies.study(name), part, progress=say)
-    else:
-        from tricks import process
+    from tricks import process
 
-        rank, together = process.world()
-        if together > 1 and jobs > 1:
-            raise ValueError(f"--jobs {jobs}: must be 1 under torchrun, whose processes make each run together")
-        if together > 1:
-            runner.work(studies.study(name), part, progress=say)
-        else:
-            try:
-                runner.fill(studies.study(name), jobs, part)
-            except RuntimeError as error:  # its processes have shown their own errors
-                sys.exit(f"error: {error}")
-        if rank == 0:
-            runner.write_summary()
-            print(runner.status(studies.study(name)))
+    asked = studies.study(name)
+    rank, together = process.world()
+    if together > 1 and jobs > 1:
+        raise ValueError(f"--jobs {jobs}: must be 1 under torchrun, whose processes make each run together")
+    if worker or together > 1:
+        runner.work(asked, part, progress=say)
+    else:
+        try:
+            runner.fill(asked, jobs, part)
+        except RuntimeError as error:  # its processes have shown their own errors
+            sys.exit(f"error: {error}")
+    if rank == 0 and not worker:
+        runner.write_summary()
+        print(runner.status(asked))
 
 
 def share(text: str) -> tuple[int, int]:

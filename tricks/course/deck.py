@@ -105,9 +105,8 @@ def pages(section: str | None, folder: Path) -> list[tuple[Lesson | None, Path]]
     chosen = [each for each in lessons if section is None or f"{each.number}.".startswith(f"{section}.")]
     if not chosen and section != OWN:
         there = [*dict.fromkeys(part for each in lessons for part in (each.number.split(".")[0], each.number)), OWN]
-        raise ValueError(
-            f"no section {section!r}. Nearest: {nearest_name(str(section), there)!r}. There are {', '.join(there)}"
-        )
+        nearest = nearest_name(str(section), there)
+        raise ValueError(f"no section {section!r}. Nearest: {nearest!r}. There are {', '.join(there)}")
     found: list[tuple[Lesson | None, Path]] = []
     for lesson in chosen:
         paths = [folder / f"{name}.png" for name in lesson.exports]
@@ -172,17 +171,13 @@ def add_slide(show: Any, title: str, notes: str, lines: Sequence[str], size: int
     """A slide with its title, speaker notes, and lines of text in a box."""
     slide = show.slides.add_slide(show.slide_layouts.get_by_name("Title Only"))
     slide.notes_slide.notes_text_frame.text = notes
-    fitting = (points for letters, points in TITLE_SIZES.items() if len(title) <= letters)
-    put(slide.shapes.title, TITLE, [title], next(fitting, 12))
-    put(slide.shapes.add_textbox(0, 0, 0, 0), box, lines, size)
+    large = next((points for letters, points in TITLE_SIZES.items() if len(title) <= letters), 12)
+    text = slide.shapes.add_textbox(0, 0, 0, 0)
+    for shape, place, words, points in ((slide.shapes.title, TITLE, title, large), (text, box, "\n".join(lines), size)):
+        shape.left, shape.top, shape.width, shape.height = map(Inches, place)
+        shape.text_frame.text, shape.text_frame.word_wrap = words, True
+        for paragraph in shape.text_frame.paragraphs:
+            paragraph.alignment = PP_ALIGN.LEFT
+            for run in paragraph.runs:
+                run.font.size = Pt(points)
     return slide
-
-
-def put(shape: Any, box: Box, lines: Sequence[str], size: int) -> None:
-    """Place a shape and write lines into it, from the left."""
-    shape.left, shape.top, shape.width, shape.height = map(Inches, box)
-    shape.text_frame.text, shape.text_frame.word_wrap = "\n".join(lines), True
-    for paragraph in shape.text_frame.paragraphs:
-        paragraph.alignment = PP_ALIGN.LEFT
-        for run in paragraph.runs:
-            run.font.size = Pt(size)

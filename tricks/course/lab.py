@@ -20,7 +20,7 @@ from scipy.special import betaincinv
 from tricks.course import cost, lab_run
 from tricks.course.lab_run import Stopped, code, difference, nearest, result
 from tricks.course.lesson import budget, duration, short
-from tricks.course.sliders import UNSEEN, Panel, alarm, control, saved, without_us
+from tricks.course.sliders import Panel, alarm, control, paint, saved, without_us
 from tricks.data.files import DataError
 from tricks.data.order import balanced_order, batch_count, check, hold_out
 from tricks.data.sets import Dataset, load
@@ -28,7 +28,7 @@ from tricks.label_smoothing import smooth
 from tricks.mixup import mixup
 from tricks.plots.export import export_own
 from tricks.plots.lab import Before, before_training, overlay
-from tricks.plots.style import SCREEN_DPI, Figure
+from tricks.plots.style import Figure
 from tricks.recipe import SPLITS, Recipe, changes, teacher_of
 from tricks.records import store
 from tricks.records.statistics import caption, plus_minus
@@ -68,12 +68,15 @@ CONTROLS: dict[str, dict[str, Any]] = {  # heading: field of Recipe, or seed: wh
     },
 }
 LABELS = {"train_images": "training images", "split": "measured on", "teacher": f"teacher ({TEACHER})"}
-BUTTONS = {
-    "Reset": "Reset to baseline",
-    "Save": "Save runs",
-    "Export": "Export slide",
-    "Clear": "Clear runs",
-    "Copy": "Copy as code",
+BUTTONS = {  # method: what its button is called
+    "train": "Train",
+    "stop": "Stop",
+    "reset": "Reset to baseline",
+    "all_tricks": "All tricks",
+    "save": "Save runs",
+    "export": "Export slide",
+    "clear": "Clear runs",
+    "copy": "Copy as code",
 }
 BETWEEN_LINES = 0.5  # seconds, of the status
 FAILURES = (ValueError, OSError, FloatingPointError, MemoryError, DataError)  # their message is for the reader
@@ -87,8 +90,7 @@ class Lab(Panel):
     """
 
     def __init__(self, dataset: str = "auto") -> None:
-        self._lock = threading.RLock()
-        self._stop = threading.Event()
+        self._lock, self._stop = threading.RLock(), threading.Event()
         self._thread: threading.Thread | None = None
         self._running: Run | None = None
         self._setting = False  # several controls at once: the picture follows after the last
@@ -100,54 +102,51 @@ class Lab(Panel):
         name = loaded.name if dataset == "auto" else dataset
         self.start = _fitting(replace(ARMS["baseline"], dataset=name, image_size=SIDES.get(name, 32)), loaded)
         self._sets: dict[str, Dataset] = {name: loaded}
-        sections = {heading: self._section(specs) for heading, specs in CONTROLS.items()}
-        super().__init__(before_training, self._before, {k: w for part in sections.values() for k, w in part.items()})
+        controls: dict[str, Any] = {}
+        left: list[Any] = []
+        for heading, specs in CONTROLS.items():
+            part = {name: self._control(name, spec) for name, spec in specs.items()}
+            switches = [part[name] for name, spec in specs.items() if spec is False and name != "teacher"]
+            others = [widget for widget in part.values() if widget not in switches]
+            left += [widgets.HTML(f"<b>{heading}</b>"), *others, *([_row(switches)] if switches else [])]
+            controls |= part
+        super().__init__(before_training, self._before, controls)
         self.cost, self.status, self.grey = widgets.HTML(), widgets.HTML(), widgets.HTML()
-        self.result = widgets.Image(format="png", layout=_as_wide_as_there_is_room(800, 420))
-        self.picture.layout = _as_wide_as_there_is_room(800, 290)
+        self.result = widgets.Image(format="png", layout=_fixed(800, 420))
+        self.picture.layout = _fixed(800, 290)
         self.result_words = widgets.HTML(layout=self.words.layout)
-        self.code = widgets.Textarea(layout=widgets.Layout(width="98%", height="240px", display="none"))
-        actions = (self.train, self.stop, self.reset, self.all_tricks, self.save, self.export, self.clear, self.copy)
-        self.buttons = {action.__name__: self._button(action) for action in actions}
+        self.code = widgets.Textarea(layout={"width": "98%", "height": "240px", "display": "none"})
+        self.buttons = {name: self._button(getattr(self, name), label) for name, label in BUTTONS.items()}
         above = [self.picture, self.words, self.cost, self.message, _row(self.buttons.values()), self.status]
         below = [self.result, self.result_words, self.grey, self.code]
-        left = widgets.VBox([box for heading, part in sections.items() for box in _boxes(heading, part)])
-        left.layout = widgets.Layout(width="330px", flex="0 0 auto")
-        right = widgets.VBox([*above, *below], layout=widgets.Layout(flex="1 1 0", min_width="500px"))
-        self.children = [widgets.HBox([left, right])]
+        right = widgets.VBox([*above, *below], layout={"flex": "1 1 0", "min_width": "500px"})
+        self.children = [widgets.HBox([widgets.VBox(left, layout={"width": "330px", "flex": "0 0 auto"}), right])]
         self.add_class("tricks-lab")
-        self._tell(
-            loaded.note or "Train the baseline, change one thing, train again: the curves are laid over each other."
-        )
+        how = "Train the baseline, change one thing, train again: the curves are laid over each other."
+        self._tell(loaded.note or how)
         self._follow(None)
         self._show()
 
-    def _section(self, specs: dict[str, Any]) -> dict[str, Any]:
-        """The controls of a section, where the start recipe has them."""
-        found = {}
-        for name, spec in specs.items():
-            value = getattr(self.start, name, 0)
-            if name == "dataset" and value not in spec:
-                spec = [*spec, value]
-            widget = found[name] = control(name, bool(value) if isinstance(spec, bool) else spec, value)
-            widget.description = LABELS.get(name, widget.description)
-            widget.style = {"description_width": "112px"}
-            widget.layout = widgets.Layout(width="auto" if isinstance(spec, bool) else "320px")
-            if isinstance(spec, bool):
-                widget.indent, widget.layout.margin = False, "2px 12px 2px 2px"
-            elif isinstance(widget, widgets.ToggleButtons):
-                widget.style = {"description_width": "112px", "button_width": "auto"}
-            if name == "train_images":
-                widget.options = [(f"{n:,}" if n else "all", n) for n in specs[name]]
-                widget.value = value
-        return found
+    def _control(self, name: str, spec: Any) -> Any:
+        """The control of a field, where the start recipe has it."""
+        value, switch = getattr(self.start, name, 0), spec is False
+        if name == "dataset" and value not in spec:
+            spec = [*spec, value]
+        widget: Any = control(name, bool(value) if switch else spec, value)
+        widget.description = LABELS.get(name, widget.description)
+        buttons = {"button_width": "auto"} if isinstance(widget, widgets.ToggleButtons) else {}
+        widget.style = {"description_width": "112px", **buttons}
+        widget.layout = {"width": "auto", "margin": "2px 12px 2px 2px"} if switch else {"width": "320px"}
+        if switch:
+            widget.indent = False
+        if name == "train_images":
+            widget.options = [(f"{n:,}" if n else "all", n) for n in spec]
+            widget.value = value
+        return widget
 
-    def _button(self, action: Callable[[], None]) -> Any:
-        name = action.__name__.replace("_", " ").capitalize()
-        button = widgets.Button(description=BUTTONS.get(name, name), tooltip=action.__doc__)
-        button.layout = widgets.Layout(width="auto")
-        if name == "Train":
-            button.button_style = "primary"
+    def _button(self, action: Callable[[], None], label: str) -> Any:
+        button = widgets.Button(description=label, tooltip=action.__doc__, layout={"width": "auto"})
+        button.button_style = "primary" if label == "Train" else ""
         button.on_click(lambda _: self._safely(action))
         return button
 
@@ -156,9 +155,8 @@ class Lab(Panel):
     @property
     def recipe(self) -> Recipe:
         """What the controls say. ValueError if there can be no such recipe."""
-        values: dict[str, Any] = {
-            k: round(v, 6) if isinstance(v, float) else v for k, v in self.values.items() if k != "seed"
-        }
+        values: dict[str, Any] = {k: round(v, 6) if isinstance(v, float) else v for k, v in self.values.items()}
+        del values["seed"]
         values["teacher"] = TEACHER if values["teacher"] else ""
         return replace(self.start, **values, image_size=SIDES.get(values["dataset"], 32))
 
@@ -198,12 +196,10 @@ class Lab(Panel):
                 return
             try:
                 recipe = self.recipe
-                if recipe.dataset not in self._sets:
-                    self.message.value = (
-                        f"<p>Reading {html.escape(recipe.dataset)}; fetched first if it is not here …</p>"
-                    )
-                    if recipe.dataset not in self._reading:
-                        self._reading.add(recipe.dataset)
+                if (name := recipe.dataset) not in self._sets:
+                    self.message.value = f"<p>Reading {html.escape(name)}; fetched first if it is not here …</p>"
+                    if name not in self._reading:
+                        self._reading.add(name)
                         threading.Thread(target=self._safely, args=(lambda: self._read(recipe),), daemon=True).start()
                     return
                 self.cost.value = f"<div>{self._cost(recipe)}</div>"
@@ -323,15 +319,14 @@ class Lab(Panel):
             self._tell("Reading the data")
             dataset = self._read(run.recipe)
             keep(lab_run.train(run, dataset, report, keep))
-            self._speed = self._work(run.recipe) / run.meta["seconds"]
-            done = f"Done in {duration(run.meta['seconds'])}"
-            alert, ending = False, f"{done}: {run.accuracy:.2f} % of all {run.recipe.split} images."
+            seconds = run.meta["seconds"]
+            self._speed, alert = self._work(run.recipe) / seconds, False
+            ending = f"Done in {duration(seconds)}: {run.accuracy:.2f} % of all {run.recipe.split} images."
         except Stopped:
             alert, ending = False, f"Stopped. {len(run.rows)} of {run.recipe.epochs} epochs are kept."
-        except FAILURES as error:
-            ending = f"The run failed; {len(run.rows)} of {run.recipe.epochs} epochs are kept. {error}"
         except Exception as error:
-            ending = without_us(error)
+            kept = f"The run failed; {len(run.rows)} of {run.recipe.epochs} epochs are kept. {error}"
+            ending = kept if isinstance(error, FAILURES) else without_us(error)
         with self._lock:
             self._running = None
             self._show()
@@ -345,9 +340,9 @@ class Lab(Panel):
         with self._lock:
             finished = [run for run in self.runs if run.final]
             own = store.OWN_RUNS
-            paths = [run.save(own) for run in finished if not lookup(run.recipe, run.seed, own)]
-            text = f"{len(paths)} of {len(finished)} finished runs saved, the others are recorded already"
-            self._tell(f"{text}. {' '.join(path.name for path in paths)}")
+            names = [run.save(own).name for run in finished if not lookup(run.recipe, run.seed, own)]
+            saying = f"{len(names)} of {len(finished)} finished runs saved, the others are recorded already. "
+            self._tell(saying + " ".join(names))
 
     def clear(self) -> None:
         """Take the runs out of the picture. What was saved stays saved."""
@@ -358,12 +353,12 @@ class Lab(Panel):
     def export(self) -> None:
         """Write the picture of the runs for slides, as PNG, SVG and PDF in figures/own/."""
         with self._lock:
-            last, seed = (self.runs[-1].recipe, self.runs[-1].seed) if self.runs else (self.recipe, self.seed)
-            grey = nearest(last)
+            run = self.runs[-1] if self.runs else Run("lab", self.recipe, self.seed, [], {})
+            grey = nearest(run.recipe)
             takeaway = " ".join(list(self._labelled())[-1].split()[1:]) if self.runs else ""
-            shown = self.overlay if self.runs else self.figure
             self._tell("Writing the slide …")
-            values = {**changes(last, self.start), "seed": seed}
+            values = {**changes(run.recipe, self.start), "seed": run.seed}
+            shown = self.overlay if self.runs else self.figure
             paths = export_own(shown, "08_lab", values, takeaway=takeaway, runs=grey[1] if grey else ())
             self._tell(saved(paths))
 
@@ -388,23 +383,22 @@ class Lab(Panel):
             grey, words, warning = {}, f"No runs on {recipe.dataset} are recorded.", ""
             if found := nearest(recipe):
                 name, old = found
-                budget = f"{old[0].meta['train_images']:,} images × {old[0].recipe.epochs} epochs"
-                seeds = f"{len(old)} seed{'s' if len(old) > 1 else ''}"
-                label = f"recorded: {name}, {seeds}, {budget}"
+                theirs = old[0].recipe
+                budget = f"{old[0].meta['train_images']:,} images × {theirs.epochs} epochs"
+                label = f"recorded: {name}, {len(old)} seed{'s' if len(old) > 1 else ''}, {budget}"
                 grey[f"{label}: {plus_minus([run.accuracy for run in old])} %"] = old
+                apart = difference(recipe, theirs)
+                apart = f"differs from it in {apart}" if apart else "has this very recipe"
                 this = "The last run" if last else "The baseline"
-                apart = difference(recipe, old[0].recipe)
-                apart = f"{this} differs from it in {apart}" if apart else f"{this} has this very recipe"
-                words = f"Grey: {name}, the recorded recipe that is nearest ({budget}). {apart}."
-                if (recipe.train_images, recipe.epochs) != (old[0].recipe.train_images, old[0].recipe.epochs):
+                words = f"Grey: {name}, the recorded recipe that is nearest ({budget}). {this} {apart}."
+                if (recipe.train_images, recipe.epochs) != (theirs.train_images, theirs.epochs):
                     warning = " · grey: another budget"
             finished = [run for run in self.runs if run.final]
             below = caption(finished) + warning if finished else ""
             if len(finished) > 1:
                 below += " · one run of each: a difference of two single runs has no interval (lesson 01)"
             self.overlay = overlay(self._labelled(), grey, recipe.epochs, caption=below)
-            self.result.value = self.overlay.png(SCREEN_DPI, small=False)
-            self.result_words.value = f'<p style="{UNSEEN}">{html.escape(self.overlay.alt)}</p>'
+            paint(self.overlay, self.result, self.result_words)
             self.grey.value = f"<div>{html.escape(words)}</div>"
 
     def _tell(self, text: str, alert: bool = False) -> None:
@@ -415,10 +409,8 @@ class Lab(Panel):
         """Do it, and show an error: ipywidgets would drop it silently."""
         try:
             action()
-        except FAILURES as error:
-            self._tell(str(error), alert=True)
         except Exception as error:
-            self._tell(without_us(error), alert=True)
+            self._tell(str(error) if isinstance(error, FAILURES) else without_us(error), alert=True)
 
 
 def _fitting(recipe: Recipe, dataset: Dataset) -> Recipe:
@@ -431,18 +423,11 @@ def _fitting(recipe: Recipe, dataset: Dataset) -> Recipe:
     return replace(recipe, train_images=0 if few else recipe.train_images, batch_size=max([16, *batches]))
 
 
-def _as_wide_as_there_is_room(width: int, height: int) -> widgets.Layout:
-    """A fixed height: while the browser swaps pictures, nothing below may jump."""
-    fit = {"object_fit": "contain", "object_position": "left top"}
-    return widgets.Layout(width="100%", max_width=f"{width}px", height=f"{height}px", flex="0 0 auto", **fit)
+def _fixed(width: int, height: int) -> dict[str, str]:
+    """A layout of fixed height: while the browser swaps pictures, nothing below may jump."""
+    fit = {"object_fit": "contain", "object_position": "left top", "flex": "0 0 auto"}
+    return {"width": "100%", "max_width": f"{width}px", "height": f"{height}px", **fit}
 
 
 def _row(boxes: Iterable[Any]) -> widgets.HBox:
-    return widgets.HBox(list(boxes), layout=widgets.Layout(flex_flow="row wrap"))
-
-
-def _boxes(heading: str, part: dict[str, Any]) -> list[Any]:
-    """A heading, the controls, and the switches in a row."""
-    switches = [widget for name, widget in part.items() if isinstance(widget, widgets.Checkbox) and name != "teacher"]
-    others = [widget for widget in part.values() if widget not in switches]
-    return [widgets.HTML(f"<b>{heading}</b>"), *others, *([_row(switches)] if switches else [])]
+    return widgets.HBox(list(boxes), layout={"flex_flow": "row wrap"})

@@ -1,5 +1,6 @@
 """A run of the Trick Lab without its panel: training that can be watched and stopped, and the words for it."""
 
+import copy
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -22,26 +23,6 @@ class Stopped(Exception):
     """The reader has ended the run."""
 
 
-class Watched:
-    """A loader that calls `report` with the number of pictures before each batch."""
-
-    def __init__(self, loader: Loader, report: Callable[[int], None]) -> None:
-        self.loader, self.report = loader, report
-        self.labels, self.num_classes = loader.labels, loader.num_classes
-
-    def __len__(self) -> int:
-        return len(self.loader)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        return self.epoch(0)
-
-    def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """As the loader's."""
-        for x, y in self.loader.epoch(epoch):
-            self.report(len(y))
-            yield x, y
-
-
 def train(run: Run, dataset: Dataset, report: Callable[[str, float], None], keep: Callable[[Run], None]) -> Run:
     """Train to the end, exactly as `records.make.run` does: the run with its rows, `final` and `meta`.
 
@@ -55,13 +36,19 @@ def train(run: Run, dataset: Dataset, report: Callable[[str, float], None], keep
     total, done = cost.work(recipe, classes, images, tested), 0
 
     def watched(loader: Loader, each: int) -> Loader:
-        def batch(pictures: int) -> None:
-            nonlocal done
-            epoch = len(run.rows) + 1
-            report(f"Epoch {epoch} of {recipe.epochs}" if epoch <= recipe.epochs else "All test images", done / total)
-            done += pictures * each
+        """The loader, but with a report before each batch; `each` is what a picture of it costs."""
 
-        return Watched(loader, batch)
+        def epoch(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+            nonlocal done
+            for x, y in loader.epoch(epoch):
+                now = len(run.rows) + 1
+                report(f"Epoch {now} of {recipe.epochs}" if now <= recipe.epochs else "All test images", done / total)
+                done += len(y) * each
+                yield x, y
+
+        twin = copy.copy(loader)
+        twin.epoch = epoch
+        return twin
 
     training, forward = cost.per_picture(recipe, classes)
     measured = {name: watched(getattr(parts, name), forward) for name in ("clean_sample", "test_sample", "test")}

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import compress, groupby
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -130,8 +129,8 @@ def shown(thing: Any, around: str | None = None, context: int = 4) -> str:
             raise ValueError(f"{around!r} does not occur in {thing.__qualname__}")
         indents = (len(line) - len(line.lstrip()) for line in compress(lines, near) if line)
         dots = " " * min(indents, default=0) + "..."  # in place of lines that are left out
-        parts = groupby(zip(near, lines, strict=True), key=itemgetter(0))
-        lines = [line for kept, part in parts for line in ([line for _, line in part] if kept else [dots])]
+        parts = groupby(range(len(lines)), key=near.__getitem__)
+        lines = [line for kept, part in parts for line in ([lines[i] for i in part] if kept else [dots])]
     code = textwrap.dedent("\n".join(lines)).rstrip()
     return f"{heading}\n\n````python\n{code}\n````"
 
@@ -194,13 +193,12 @@ def _compare(yours: Any, theirs: Any) -> tuple[str, float]:
             return f"{at}yours is {_clip(a)}, expected {_clip(b)}", largest
         if a.shape != b.shape:
             return f"{at}your shape is {a.shape}, expected {b.shape}", largest
-        same = (a == b) | (np.isnan(a) & np.isnan(b))
-        near = same | np.isclose(a, b, rtol=1e-5, atol=1e-6)  # float32 arithmetic in another order
+        near = np.isclose(a, b, rtol=1e-5, atol=1e-6, equal_nan=True)  # float32 arithmetic in another order
         if not near.all():
             index = tuple(int(i) for i in np.argwhere(~near)[0])
             at = f"at {place}{list(index) if index else ''}: " if index or place else ""
             return f"{at}yours is {a[index]:.6g}, expected {b[index]:.6g}", largest
-        largest = max(largest, np.abs(a[~same] - b[~same]).max(initial=0.0))
+        largest = max(largest, np.nan_to_num(np.abs(a[a != b] - b[a != b])).max(initial=0.0))  # inf − inf would warn
     return "", float(largest)
 
 
