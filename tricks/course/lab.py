@@ -20,7 +20,7 @@ from scipy.special import betaincinv
 from tricks.course import cost, lab_run
 from tricks.course.lab_run import Stopped, code, difference, nearest, result
 from tricks.course.lesson import budget, duration, short
-from tricks.course.sliders import UNSEEN, Panel, alarm, control, saved, without_us
+from tricks.course.sliders import Panel, alarm, control, paint, saved, without_us
 from tricks.data.files import DataError
 from tricks.data.order import balanced_order, batch_count, check, hold_out
 from tricks.data.sets import Dataset, load
@@ -28,7 +28,7 @@ from tricks.label_smoothing import smooth
 from tricks.mixup import mixup
 from tricks.plots.export import export_own
 from tricks.plots.lab import Before, before_training, overlay
-from tricks.plots.style import SCREEN_DPI, Figure
+from tricks.plots.style import Figure
 from tricks.recipe import SPLITS, Recipe, changes, teacher_of
 from tricks.records import store
 from tricks.records.statistics import caption, plus_minus
@@ -398,8 +398,7 @@ class Lab(Panel):
             if len(finished) > 1:
                 below += " · one run of each: a difference of two single runs has no interval (lesson 01)"
             self.overlay = overlay(self._labelled(), grey, recipe.epochs, caption=below)
-            self.result.value = self.overlay.png(SCREEN_DPI, small=False)
-            self.result_words.value = f'<p style="{UNSEEN}">{html.escape(self.overlay.alt)}</p>'
+            paint(self.overlay, self.result, self.result_words)
             self.grey.value = f"<div>{html.escape(words)}</div>"
 
     def _tell(self, text: str, alert: bool = False) -> None:

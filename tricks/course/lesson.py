@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import compress, groupby
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -130,8 +129,8 @@ def shown(thing: Any, around: str | None = None, context: int = 4) -> str:
             raise ValueError(f"{around!r} does not occur in {thing.__qualname__}")
         indents = (len(line) - len(line.lstrip()) for line in compress(lines, near) if line)
         dots = " " * min(indents, default=0) + "..."  # in place of lines that are left out
-        parts = groupby(zip(near, lines, strict=True), key=itemgetter(0))
-        lines = [line for kept, part in parts for line in ([line for _, line in part] if kept else [dots])]
+        parts = groupby(range(len(lines)), key=near.__getitem__)
+        lines = [line for kept, part in parts for line in ([lines[i] for i in part] if kept else [dots])]
     code = textwrap.dedent("\n".join(lines)).rstrip()
     return f"{heading}\n\n````python\n{code}\n````"
 

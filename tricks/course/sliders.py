@@ -33,7 +33,7 @@ class Panel(widgets.VBox):
         self.picture = widgets.Image(format="png")
         self.words = widgets.HTML(layout=widgets.Layout(height="0px", margin="0px"))  # the picture has no alt text
         self.figure = self._draw()  # an error in the first drawing is the cell's own
-        self._paint()
+        paint(self.figure, self.picture, self.words)
         width, height = (f"{round(inches * SCREEN_DPI)}px" for inches in self.figure.get_size_inches())
         self.picture.layout = widgets.Layout(width=width, height=height, flex="0 0 auto")
         button = widgets.Button(description="Export slide", tooltip="Write PNG, SVG and PDF into figures/own/")
@@ -57,14 +57,10 @@ class Panel(widgets.VBox):
             return figure
         return self.plot(*args, **kwargs)
 
-    def _paint(self) -> None:
-        self.picture.value = self.figure.png(SCREEN_DPI, small=False)
-        self.words.value = f'<p style="{UNSEEN}">{html.escape(self.figure.alt)}</p>'
-
     def _follow(self, change: Any) -> None:
         try:
             self.figure = self._draw(self.figure)
-            self._paint()
+            paint(self.figure, self.picture, self.words)
             self.message.value = ""
         except Exception as error:  # ipywidgets would drop it silently
             self.message.value = alarm(without_us(error))
@@ -82,6 +78,12 @@ class Panel(widgets.VBox):
     def _repr_mimebundle_(self, *args: Any, **kwargs: Any) -> Any:
         still, metadata = self.figure._repr_mimebundle_()
         return {**super()._repr_mimebundle_(*args, **kwargs), **still}, metadata  # pyright: ignore[reportGeneralTypeIssues]
+
+
+def paint(figure: Figure, picture: widgets.Image, words: widgets.HTML) -> None:
+    """Show a figure, and its words to those who hear the page."""
+    picture.value = figure.png(SCREEN_DPI, small=False)
+    words.value = f'<p style="{UNSEEN}">{html.escape(figure.alt)}</p>'
 
 
 def text_of(value: Any) -> str:
