@@ -35,7 +35,7 @@ def load(recipe: Transfer, seed: int = 0) -> SceneSet:
                 f"What they show does not carry over to photographs. ({reason})"
             )
             return replace(load(replace(recipe, dataset="shapes"), seed), note=note)
-        return load(replace(recipe, dataset="pennfudan"), seed)
+        name = "pennfudan"
     if name == "pennfudan":
         scenes = pennfudan.read(pennfudan.fetch())
         towns = [scene.name.startswith("Penn") for scene in scenes]  # the others are from Fudan

@@ -103,10 +103,9 @@ def load(name: str = "auto", image_size: int = 32) -> Dataset:
                 f"What they show does not carry over to CIFAR-10. ({reason})"
             )
             return replace(load("shapes", image_size), note=note)
-        return load("cifar10", image_size)
+        name = "cifar10"
     if name == "shapes":
-        images, labels, test_images, test_labels = shapes.dataset(image_size)
-        train, test = Split(images, labels), Split(test_images, test_labels)
+        train, test = (Split(*part) for part in shapes.dataset(image_size))
         return Dataset(name, "shapes (synthetic)", shapes.CLASSES, train, test)
     side = 32 if name == "cifar10" and image_size == 32 else round(image_size * 256 / 224)
     if name in KNOWN:
