@@ -9,7 +9,7 @@ from PIL import Image
 
 from tricks.data import scenes, voc
 from tricks.data.files import DataError
-from tricks.data.scene import Scene, boxes_of, scene_of
+from tricks.data.scene import Scene, scene_of
 from tricks.data.scenes import fold
 from tricks.recipe import Transfer
 
@@ -17,10 +17,9 @@ PICTURE = np.zeros((8, 10, 3), dtype=np.uint8)
 RECIPE = Transfer(dataset="shapes")
 
 
-def scene(boxes=(), labels=None, **masks):
+def scene(boxes=(), **masks):
     boxes = np.array(boxes, dtype=np.float32).reshape(-1, 4)
-    labels = np.ones(len(boxes), dtype=np.int64) if labels is None else np.array(labels)
-    return Scene("corner.png", PICTURE, boxes, labels, **masks)
+    return Scene("corner.png", PICTURE, boxes, np.ones(len(boxes), dtype=np.int64), **masks)
 
 
 @pytest.mark.parametrize(
@@ -28,10 +27,7 @@ def scene(boxes=(), labels=None, **masks):
     [
         (lambda: scene([(2, 3, 2, 6)]), r"corner.png: the box \[2.0, 3.0, 2.0, 6.0\] .* has no area"),
         (lambda: scene([(0, 0, 1, 1), (5, 6, 4, 7)]), r"the box \[5.0, 6.0, 4.0, 7.0\] .* has no area"),
-        (lambda: scene([(0, 0, 1, 1)], [1, 1]), r"corner.png: 2 labels for boxes of shape \(1, 4\)"),
-        (lambda: scene([(0, 0, 1, 1)], [0]), "corner.png: a box has class 0; classes of boxes start at 1"),
         (lambda: scene(pixels=np.zeros((10, 8), np.uint8)), "the mask has 8 x 10 px, its picture 10 x 8: no pair"),
-        (lambda: scene_of("a", PICTURE, np.full((8, 10), 3, np.uint8), [1]), "mask has object 3, and 1 are annotated"),
     ],
 )
 def test_an_annotation_that_cannot_be_right_names_the_picture(make, message):
@@ -48,8 +44,8 @@ def test_boxes_hold_their_object_and_nothing_beside():
     instances = np.zeros((8, 10), dtype=np.uint8)
     instances[2, 3] = 4  # a single pixel has a box of area 1
     instances[0:8, 9] = 2
-    numbers, boxes = boxes_of(instances)
-    assert numbers.tolist() == [2, 4] and boxes.tolist() == [[9, 0, 10, 8], [3, 2, 4, 3]]
+    found = scene_of("two", PICTURE, instances, [1, 2, 3, 4])
+    assert found.labels.tolist() == [2, 4] and found.boxes.tolist() == [[9, 0, 10, 8], [3, 2, 4, 3]]
 
 
 def test_folds_cover_everything_once_and_are_balanced():

@@ -270,8 +270,8 @@ def test_an_incomplete_cifar10_is_named(course, small, write, batches, packed):
 
 def test_names_and_checksums_are_torchvisions():
     assert (CIFAR10.filename, CIFAR10.base_folder) == (cifar.ARCHIVE, cifar.FOLDER)
-    assert (CIFAR10.url, CIFAR10.tgz_md5) == (KNOWN["cifar10"].urls[-1], KNOWN["cifar10"].md5())
-    assert Imagenette._ARCHIVES["160px"] == (KNOWN["imagenette"].urls[-1], KNOWN["imagenette"].md5())
+    assert (CIFAR10.url, CIFAR10.tgz_md5) == (KNOWN["cifar10"].urls[-1], KNOWN["cifar10"].md5)
+    assert Imagenette._ARCHIVES["160px"] == (KNOWN["imagenette"].urls[-1], KNOWN["imagenette"].md5)
     assert {wnid: names[0] for wnid, names in Imagenette._WNID_TO_CLASS.items()} == KNOWN["imagenette"].folders
 
 
@@ -283,7 +283,7 @@ def test_imagenette_has_readable_names_and_an_honest_source(course, small, write
     assert data.train.images.shape == (20, 73, 73, 3)
     assert data.train.labels.tolist() == [k // 2 for k in range(20)]
     md5 = hashlib.md5(path.read_bytes()).hexdigest()
-    monkeypatch.setitem(KNOWN, "imagenette", replace(KNOWN["imagenette"], md5=lambda: md5))
+    monkeypatch.setitem(KNOWN, "imagenette", replace(KNOWN["imagenette"], md5=md5))
     assert load("imagenette", image_size=32).source == "imagenette (160 px)"
     path.unlink()
     write(course / "data", pictures(imagenette_folders()))

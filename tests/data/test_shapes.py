@@ -20,7 +20,7 @@ def test_pictures_have_the_size_asked_for_and_never_change(size):
 def test_the_sets_are_balanced_and_disjoint(monkeypatch):
     monkeypatch.setattr(shapes, "TRAIN_IMAGES", 200)
     monkeypatch.setattr(shapes, "TEST_IMAGES", 100)
-    images, labels, test_images, test_labels = shapes.dataset(32)
+    (images, labels), (test_images, test_labels) = shapes.dataset(32)
     assert np.bincount(labels).tolist() == [20] * 10
     assert np.bincount(test_labels).tolist() == [10] * 10
     assert labels.dtype == np.int64

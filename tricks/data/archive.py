@@ -8,12 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from tricks.data.files import DataError
 
-ARCHIVES = (".tar", ".tgz", ".tar.gz", ".zip")
-
-
-def is_archive(path: Path) -> bool:
-    """Whether the file's name is one that `members` reads."""
-    return path.name.lower().endswith(ARCHIVES)
+ARCHIVES = (".tar", ".tgz", ".tar.gz", ".zip")  # endings that `members` reads
 
 
 def members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:

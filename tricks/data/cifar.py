@@ -9,17 +9,11 @@ import numpy as np
 from tricks.data.archive import members
 from tricks.data.files import DataError
 
-# torchvision has both names as well, but takes seconds to import, and to look for a file must not
+# torchvision has these as well, but takes seconds to import, and to look for a file must not
 ARCHIVE = "cifar-10-python.tar.gz"
+MD5 = "c58f30108f718f92721af3b95e74349a"
 FOLDER = "cifar-10-batches-py"  # what the archive holds
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-
-
-def archive_md5() -> str:
-    """The published archive's checksum."""
-    from torchvision.datasets import CIFAR10
-
-    return CIFAR10.tgz_md5
 
 
 def read(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -54,10 +54,9 @@ def download(urls: Sequence[str], target: Path, md5: str | None) -> Path:
     why each address failed and what to do instead, or that the disk is full or cannot be written to.
     """
     failures = []
+    left = target.with_name(f"{target.name}.part")
+    mine = left.with_name(f"{left.name}-{uuid.uuid4().hex[:8]}")  # two processes never write into one file
     for url in urls:
-        # A name of its own for the part in progress: two processes never write into one file.
-        mine = target.with_name(f"{target.name}.part-{uuid.uuid4().hex[:8]}")
-        left = target.with_name(f"{target.name}.part")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             mine.touch()
@@ -80,11 +79,8 @@ def download(urls: Sequence[str], target: Path, md5: str | None) -> Path:
                 os.replace(mine, left)
             mine.unlink(missing_ok=True)
     which = f"the file (md5 {md5})" if md5 else "the file"
-    raise DataError(
-        f"{target.name} could not be fetched:\n  "
-        + "\n  ".join(failures)
-        + f"\nPut {which} into {target.parent}, or set the variable TRICKS_DATA to a folder that has it"
-    )
+    last = f"Put {which} into {target.parent}, or set the variable TRICKS_DATA to a folder that has it"
+    raise DataError("\n".join([f"{target.name} could not be fetched:", *(f"  {each}" for each in failures), last]))
 
 
 def _continue(url: str, part: Path) -> None:

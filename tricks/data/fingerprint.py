@@ -43,8 +43,7 @@ def remembered(what: str, path: Path, find_out: Callable[[], str]) -> str:
 
 
 def _stamp(path: Path) -> str:
-    names = files_below(path) if path.is_dir() else [""]
-    stats = ((name, (path / name).stat()) for name in names)
+    stats = ((name, (path / name).stat()) for name in (files_below(path) if path.is_dir() else [""]))
     listing = "\n".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats)
     return hashlib.sha256(listing.encode()).hexdigest()
 

@@ -4,7 +4,6 @@ import io
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from operator import attrgetter
 from pathlib import Path, PurePosixPath
 
@@ -132,6 +131,13 @@ def write_pictures(file: Path, pictures: Sequence[Picture] | np.ndarray, side: i
 
     Pixels uint8 (N, H, W, 3) in their place are resized, or if they have that size written as they are.
     """
+
+    def decoded(picture: Picture | np.ndarray) -> np.ndarray | Exception:
+        try:
+            return decode(picture, side)
+        except Exception as error:  # Pillow's decoders raise nearly every kind on damaged files
+            return error
+
     broken = []
     bar = tqdm(total=len(pictures), desc=title, unit=" pictures")
     with file.open("wb") as out, ThreadPoolExecutor() as pool, bar:
@@ -144,7 +150,7 @@ def write_pictures(file: Path, pictures: Sequence[Picture] | np.ndarray, side: i
             return
         for start in range(0, len(pictures), CHUNK):
             chunk = pictures[start : start + CHUNK]
-            for picture, result in zip(chunk, pool.map(partial(_try_decode, side=side), chunk), strict=True):
+            for picture, result in zip(chunk, pool.map(decoded, chunk), strict=True):
                 if isinstance(result, Exception):
                     broken.append(f"{picture.name} ({result})")
                 else:
@@ -156,10 +162,3 @@ def write_pictures(file: Path, pictures: Sequence[Picture] | np.ndarray, side: i
             f"{len(broken)} of {len(pictures)} pictures do not decode: {', '.join(broken[:10])}{more}. "
             "Repair or remove them; no picture is left out silently"
         )
-
-
-def _try_decode(picture: Picture | np.ndarray, side: int) -> np.ndarray | Exception:
-    try:
-        return decode(picture, side)
-    except Exception as error:  # Pillow's decoders raise nearly every kind on damaged files
-        return error

@@ -84,17 +84,12 @@ def loaders(
         from tricks.data.stream import StreamLoader as Kind  # here, because torchvision takes seconds to import
     else:
         Kind = DeviceLoader
-    how: dict[str, Any] = {
-        "image_size": recipe.image_size,
-        "seed": seed,
-        "device": device,
-        "rank": rank,
-        "world": world,
-    }
-    training = {"batch_size": recipe.batch_size, "augment": recipe.augment, "train": True}
+    how: Any = {"image_size": recipe.image_size, "seed": seed, "device": device, "rank": rank, "world": world}
+    training: Any = {"batch_size": recipe.batch_size, "augment": recipe.augment, "train": True}
     first = Kind(train.images, noisy, len(dataset.classes), **training, **how)
     how |= {"batch_size": EVAL_BATCH, "train": False}
-    return first, *(Kind(each.images, each.labels, first.num_classes, **how) for each in (clean, sample, test))
+    clean, sample, test = (Kind(of.images, of.labels, first.num_classes, **how) for of in (clean, sample, test))
+    return first, clean, sample, test
 
 
 def _subset(split: Split, index: np.ndarray) -> Split:

@@ -60,7 +60,8 @@ def encoded(path: Path) -> dict[str, tuple[bytes, bytes]]:
             raise DataError(f"{path}: the picture {name} has no mask. {again}")
         pairs[name] = files["PNGImages", f"{name}.png"], mask
     if len(pairs) != COUNT:
-        raise DataError(f"{path} has {len(pairs)} pictures, Penn-Fudan has {COUNT}: it is another archive. {again}")
+        counts = f"{len(pairs)} pictures, Penn-Fudan has {COUNT}"
+        raise DataError(f"{path} has {counts}: it is incomplete or another archive. {again}")
     found = hashlib.sha256(b"".join(data for pair in pairs.values() for data in pair)).hexdigest()
     if found != CONTENT:
         raise DataError(f"{path}: pictures and masks have sha256 {found}, the published ones {CONTENT}. {again}")

@@ -32,14 +32,8 @@ class Scene:
             if mask is not None and mask.shape != (height, width):
                 found = " x ".join(map(str, mask.shape[::-1]))
                 raise DataError(f"{self.name}: the mask has {found} px, its picture {width} x {height}: no pair")
-        if self.boxes.shape != (len(self.labels), 4):
-            raise DataError(f"{self.name}: {len(self.labels)} labels for boxes of shape {self.boxes.shape}")
-        sides = self.boxes[:, 2:] - self.boxes[:, :2]
-        if (sides <= 0).any():
-            bad = self.boxes[(sides <= 0).any(1)][0].tolist()
+        for bad in self.boxes[(self.boxes[:, 2:] <= self.boxes[:, :2]).any(1)].tolist():
             raise DataError(f"{self.name}: the box {bad} (left, top, right, bottom) has no area. Correct or remove it")
-        if len(self.labels) and self.labels.min() < 1:
-            raise DataError(f"{self.name}: a box has class {self.labels.min()}; classes of boxes start at 1")
 
     @property
     def counted(self) -> np.ndarray:
@@ -82,20 +76,15 @@ class SceneSet:
         return len(self.classes) - (not self.background)
 
 
-def boxes_of(instances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers (n,) of the objects in an instance mask (H, W), and the smallest boxes float32 (n, 4) around them."""
+def scene_of(name: str, picture: np.ndarray, instances: np.ndarray, classes: Sequence[int]) -> Scene:
+    """The scene of an instance mask (H, W) in which object k, from 1 on, has class `classes[k - 1]`, from 1 on.
+
+    Each box is the smallest around what is seen of its object.
+    """
     numbers = np.unique(instances[instances > 0])
     boxes = np.empty((len(numbers), 4), dtype=np.float32)
     for box, number in zip(boxes, numbers, strict=True):
         rows, columns = np.nonzero(instances == number)
         box[:] = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
-    return numbers, boxes
-
-
-def scene_of(name: str, picture: np.ndarray, instances: np.ndarray, classes: Sequence[int]) -> Scene:
-    """The scene of an instance mask in which object k, from 1 on, has class `classes[k - 1]`, from 1 on."""
-    if instances.max(initial=0) > len(classes):
-        raise DataError(f"{name}: the mask has object {instances.max()}, and {len(classes)} are annotated")
     table = np.array([0, *classes], dtype=np.uint8)
-    numbers, boxes = boxes_of(instances)
     return Scene(name, picture, boxes, table[numbers].astype(np.int64), table[instances], instances)

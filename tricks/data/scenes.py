@@ -26,7 +26,16 @@ def load(recipe: Transfer, seed: int = 0) -> SceneSet:
     """
     name = recipe.dataset
     if name == "auto":
-        return _auto(recipe, seed)
+        try:
+            pennfudan.fetch()
+        except DataError as error:
+            reason = " ".join(str(error).split("\n")[:2])
+            note = (
+                "Data: shapes, made-up scenes, because Penn-Fudan is not at hand and cannot be fetched. "
+                f"What they show does not carry over to photographs. ({reason})"
+            )
+            return replace(load(replace(recipe, dataset="shapes"), seed), note=note)
+        name = "pennfudan"
     if name == "pennfudan":
         scenes = pennfudan.read(pennfudan.fetch())
         towns = [scene.name.startswith("Penn") for scene in scenes]  # the others are from Fudan
@@ -46,19 +55,6 @@ def load(recipe: Transfer, seed: int = 0) -> SceneSet:
     held_out = fold(np.zeros(len(found.train)), seed, recipe.folds, "test")
     train, test = (Read(found.train.__getitem__, part.tolist()) for part in held_out)
     return replace(found, train=train, test=test)
-
-
-def _auto(recipe: Transfer, seed: int) -> SceneSet:
-    try:
-        pennfudan.fetch()
-    except DataError as error:
-        reason = " ".join(str(error).split("\n")[:2])
-        note = (
-            "Data: shapes, made-up scenes, because Penn-Fudan is not at hand and cannot be fetched. "
-            f"What they show does not carry over to photographs. ({reason})"
-        )
-        return replace(load(replace(recipe, dataset="shapes"), seed), note=note)
-    return load(replace(recipe, dataset="pennfudan"), seed)
 
 
 def fold(groups: np.ndarray, seed: int, folds: int, split: str) -> tuple[np.ndarray, np.ndarray]:

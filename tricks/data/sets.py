@@ -11,7 +11,7 @@ import numpy as np
 
 import tricks
 from tricks.data import cifar, shapes
-from tricks.data.archive import ARCHIVES, is_archive
+from tricks.data.archive import ARCHIVES
 from tricks.data.fetch import at_hand, download, report
 from tricks.data.files import DataError, build_once, digest
 from tricks.data.fingerprint import fingerprint
@@ -48,7 +48,7 @@ class Known:
     """A data set with a name: what it is called on disk, what must be in it, and where the published archive is."""
 
     files: tuple[str, ...]  # the published archive first, which is also what a download is called
-    md5: Callable[[], str]  # of the published archive
+    md5: str  # of the published archive
     published: str  # what records call it
     copy: str  # what records call another archive of the same pictures
     urls: tuple[str, ...]  # mirrors first, the origin last
@@ -59,7 +59,7 @@ class Known:
 KNOWN = {
     "cifar10": Known(
         files=(cifar.ARCHIVE, cifar.FOLDER, "cifar10.tgz", "cifar10"),
-        md5=cifar.archive_md5,
+        md5=cifar.MD5,
         published="cifar10",
         copy="cifar10 (JPEG copy)",
         urls=(
@@ -72,7 +72,7 @@ KNOWN = {
     ),
     "imagenette": Known(
         files=("imagenette2-160.tgz", "imagenette2-160"),
-        md5=lambda: "e793b78cc4c9e9a4ccc0c1155377a412",  # this and the classes are private in torchvision's Imagenette
+        md5="e793b78cc4c9e9a4ccc0c1155377a412",  # this and the classes are private in torchvision's Imagenette
         published="imagenette (160 px)",
         copy="imagenette (160 px, re-encoded)",
         urls=("https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-160.tgz",),
@@ -94,10 +94,18 @@ def load(name: str = "auto", image_size: int = 32) -> Dataset:
     for a name that is none; DataError for what is wrong with the data, and what to do.
     """
     if name == "auto":
-        return _auto(image_size)
+        try:
+            fetch("cifar10")
+        except DataError as error:
+            reason = " ".join(str(error).split("\n")[:2])
+            note = (
+                "Data: shapes, made-up pictures, because CIFAR-10 is not at hand and cannot be fetched. "
+                f"What they show does not carry over to CIFAR-10. ({reason})"
+            )
+            return replace(load("shapes", image_size), note=note)
+        name = "cifar10"
     if name == "shapes":
-        images, labels, test_images, test_labels = shapes.dataset(image_size)
-        train, test = Split(images, labels), Split(test_images, test_labels)
+        train, test = (Split(*part) for part in shapes.dataset(image_size))
         return Dataset(name, "shapes (synthetic)", shapes.CLASSES, train, test)
     side = 32 if name == "cifar10" and image_size == 32 else round(image_size * 256 / 224)
     if name in KNOWN:
@@ -108,22 +116,9 @@ def load(name: str = "auto", image_size: int = 32) -> Dataset:
         near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.0)[0]
         there = f"there are {', '.join(NAMES)}. Nearest: {near!r}, and no folder or archive is called that"
         raise ValueError(f"No data set {name!r}: {there}")
-    if path.is_dir() or is_archive(path):
+    if path.is_dir() or path.name.lower().endswith(ARCHIVES):
         return _from_path(path, side)
     raise ValueError(f"{path} is neither a folder nor an archive ({', '.join(ARCHIVES)}) of class folders")
-
-
-def _auto(image_size: int) -> Dataset:
-    try:
-        fetch("cifar10")
-    except DataError as error:
-        reason = " ".join(str(error).split("\n")[:2])
-        note = (
-            "Data: shapes, made-up pictures, because CIFAR-10 is not at hand and cannot be fetched. "
-            f"What they show does not carry over to CIFAR-10. ({reason})"
-        )
-        return replace(load("shapes", image_size), note=note)
-    return load("cifar10", image_size)
 
 
 # Finding and fetching -----------------------------------------------------------------------------------------------
@@ -137,7 +132,7 @@ def find(name: str) -> Path | None:
 def fetch(name: str) -> Path:
     """Where this named data set is; downloaded into `data/` if it is nowhere yet."""
     known = KNOWN[name]
-    return find(name) or download(known.urls, tricks.ROOT / "data" / known.files[0], known.md5())
+    return find(name) or download(known.urls, tricks.ROOT / "data" / known.files[0], known.md5)
 
 
 def status() -> str:
@@ -170,13 +165,13 @@ def _read_known(name: str, path: Path) -> Dataset:
             )
         source = f"{name} (unpacked class folders)"
         if path.is_file():
-            source = known.published if digest(path, "md5") == known.md5() else known.copy
+            source = known.published if digest(path, "md5") == known.md5 else known.copy
         found = replace(found, source=source, classes=tuple(known.folders.values()))
     counts = len(found.train.labels), len(found.test.labels)
     if counts != known.counts:
         raise DataError(
-            f"{path} has {counts[0]:,} training and {counts[1]:,} test images, {name} has {known.counts[0]:,} and "
-            f"{known.counts[1]:,}: it is incomplete or not the whole set. Delete it and fetch it again"
+            "{} has {:,} training and {:,} test images, {} has {:,} and {:,}: it is incomplete or not the whole set. "
+            "Delete it and fetch it again".format(path, *counts, name, *known.counts)
         )
     return found
 
@@ -195,11 +190,10 @@ def _from_path(path: Path, side: int) -> Dataset:
     """The reader's own class folders."""
     name = path.name.partition(".")[0]
     if path.is_file():
-        if path.stat().st_size > STREAM_BYTES:
-            raise DataError(_too_large(path))
+        _check_size(path, path.stat().st_size)
         return _cached(name, path, side, lambda: _read_folders(name, path))
     found = _read_folders(name, path)
-    if not _too_many(found, side):
+    if _decoded(found, side) <= STREAM_BYTES:
         return _cached(name, path, side, lambda: found)
     train, test = (
         replace(split, images=np.array([str(picture.data) for picture in split.images]))
@@ -208,12 +202,15 @@ def _from_path(path: Path, side: int) -> Dataset:
     return replace(found, train=train, test=test)
 
 
-def _too_many(found: Dataset, side: int) -> bool:
-    return (len(found.train.labels) + len(found.test.labels)) * side**2 * 3 > STREAM_BYTES
+def _decoded(found: Dataset, side: int) -> int:
+    """How many bytes all images take."""
+    return (len(found.train.labels) + len(found.test.labels)) * side**2 * 3
 
 
-def _too_large(path: Path) -> str:
-    return f"{path} takes more than {STREAM_BYTES >> 30} GiB decoded: unpack it and give the folder, which is streamed"
+def _check_size(path: Path, size: int) -> None:
+    if size > STREAM_BYTES:
+        limit = f"{STREAM_BYTES >> 30} GiB"
+        raise DataError(f"{path} takes more than {limit} decoded: unpack it and give the folder, which is streamed")
 
 
 def _cached(name: str, path: Path, side: int, read: Callable[[], Dataset]) -> Dataset:
@@ -221,8 +218,7 @@ def _cached(name: str, path: Path, side: int, read: Callable[[], Dataset]) -> Da
 
     def build(folder: Path) -> None:
         found = read()
-        if _too_many(found, side):
-            raise DataError(_too_large(path))
+        _check_size(path, _decoded(found, side))
         for part, split in (("train", found.train), ("test", found.test)):
             write_pictures(folder / f"{part}.npy", split.images, side, f"{name}, {part} set, decoded once")
             np.save(folder / f"{part}-labels.npy", split.labels)

@@ -28,11 +28,10 @@ NOISE = 16.0  # standard deviation, of 255
 # RandomState and not Generator: its numbers are frozen for ever, so that the set is the same with every numpy.
 
 
-def dataset(image_size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """20,000 training images uint8 (N, S, S, 3), their classes int64 (N,), and 4,000 to test on; always the same."""
-    labels = np.arange(TRAIN_IMAGES) % len(CLASSES)
-    test_labels = np.arange(TEST_IMAGES) % len(CLASSES)
-    return draw(labels, image_size, seed=0), labels, draw(test_labels, image_size, seed=1), test_labels
+def dataset(image_size: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """20,000 images uint8 (N, S, S, 3) with classes int64 (N,) to train on, 4,000 to test on; always the same."""
+    parts = [np.arange(images) % len(CLASSES) for images in (TRAIN_IMAGES, TEST_IMAGES)]
+    return [(draw(labels, image_size, seed), labels) for seed, labels in enumerate(parts)]
 
 
 def draw(labels: np.ndarray, image_size: int, seed: int) -> np.ndarray:

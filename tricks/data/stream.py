@@ -31,11 +31,7 @@ class StreamLoader(Batches):
     """
 
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        files, n, device = (
-            _Files(self.images, _geometry(self.augment, self.image_size)),
-            len(self.images),
-            self.labels.device,
-        )
+        n, device = len(self.images), self.labels.device
         order = epoch_order(n, train=self.train, seed=self.seed, epoch=epoch)
         stream = generator(Purpose.AUGMENT, self.seed, epoch)
         coefficients, alphas = augment.draw_coefficients(n, stream), augment.draw_alphas(n, stream)
@@ -43,7 +39,7 @@ class StreamLoader(Batches):
         parts = shares(n, self.batch_size, train=self.train, rank=self.rank, world=self.world)
         parts = [part for part in parts if part.start < part.stop]  # a short last batch may leave this process nothing
         batches = torch.utils.data.DataLoader(
-            files,
+            _Files(self.images, _geometry(self.augment, self.image_size)),
             batch_sampler=[list(zip(order[mine].tolist(), seeds[mine].tolist(), strict=True)) for mine in parts],
             num_workers=workers(self.world),
             pin_memory=device.type == "cuda",

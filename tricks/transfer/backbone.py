@@ -2,8 +2,8 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from typing import cast
 
-import torch
 from torch import Tensor, nn
 from torchvision.ops.misc import FrozenBatchNorm2d
 
@@ -54,13 +54,7 @@ def trunk(model: ResNet) -> nn.Sequential:
     return nn.Sequential(OrderedDict([("stem", model.stem), *stages]))
 
 
-@torch.no_grad()
 def stage_channels(stages: nn.Sequential) -> list[int]:
-    """Channels at the end of each stage, by sending a small picture through a trunk."""
-    training, x, channels = stages.training, torch.zeros(1, 3, 64, 64), []
-    x = x.to(next(stages.parameters()).device)
-    for stage in stages.eval():
-        x = stage(x)
-        channels.append(x.shape[1])
-    stages.train(training)
-    return channels[1:]
+    """Channels at the end of each stage of a trunk: those of the last convolution on path A."""
+    blocks = [cast(nn.Sequential, stage)[-1] for stage in stages[1:]]
+    return [[layer.out_channels for layer in block.children() if isinstance(layer, nn.Conv2d)][-1] for block in blocks]

@@ -83,13 +83,11 @@ def evaluate(recipe: Transfer, model: nn.Module, scenes: Scenes, num_classes: in
     found, there = [torch.zeros(0, 7)], [torch.zeros(0, 7)]  # picture, label, score or difficult, box
     for index in range(rank, len(scenes), size):
         scene = scenes[index]
-        theirs = {name: value.cpu() for name, value in predict(model, scene).items()}
-        labels, boxes, difficult = map(torch.from_numpy, (scene.labels, scene.boxes, ~scene.counted))
-        for rows, label, extra, box in (
-            (found, theirs["labels"], theirs["scores"], theirs["boxes"]),
-            (there, labels, difficult, boxes),
-        ):
-            rows.append(torch.column_stack((torch.full_like(label, index), label, extra, box)))
+        theirs = predict(model, scene)
+        labels, scores, boxes = (theirs[name].cpu() for name in ("labels", "scores", "boxes"))
+        found.append(torch.column_stack((torch.full_like(labels, index), labels, scores, boxes)))
+        labels, difficult, boxes = map(torch.from_numpy, (scene.labels, ~scene.counted, scene.boxes))
+        there.append(torch.column_stack((torch.full_like(labels, index), labels, difficult, boxes)))
     found, there = (process.gather(torch.cat(rows).to(process.device())).cpu() for rows in (found, there))
     predictions, targets = [], []
     for index in range(len(scenes)):

@@ -147,9 +147,7 @@ def _run(recipe: Transfer, seed: int, name: str, checkpoint: Path | None, progre
     started = time.perf_counter() - seconds_in(checkpoint)
     for row, left in with_time_left(epochs(recipe, parts, seed=seed, checkpoint=checkpoint), recipe.epochs):
         rows.append(row)
-        scores = ", ".join(
-            f"{key} {value:.2f} %" for key, value in row.items() if key not in ("epoch", "lr", "train_loss")
-        )
+        scores = ", ".join(f"{key} {row[key]:.2f} %" for key in row if key not in ("epoch", "lr", "train_loss"))
         progress(
             f"{name}, seed {seed}: epoch {row['epoch']} of {recipe.epochs}, loss {row['train_loss']:.3f}, "
             f"{recipe.split}: {scores}, {left}"
