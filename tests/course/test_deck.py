@@ -64,11 +64,19 @@ def course(folder, monkeypatch):
     return folder
 
 
-@pytest.fixture
-def own(folder):
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
     """Two pictures of a reader: one from a panel's button, one from a cell."""
+    folder = tmp_path_factory.mktemp("figures")
     export(tiny(), "gap_eps_0-1", folder / "own", takeaway=TAKEAWAY, runs=studies.arm("cosine"))
-    export(tiny(caption="", title=""), "05_2_of_mine")
+    export(tiny(caption="", title=""), "05_2_of_mine", folder)
+    return folder
+
+
+@pytest.fixture
+def own(folder, exported):
+    """The figures folder with these two."""
+    shutil.copytree(exported, folder, dirs_exist_ok=True)
     return folder
 
 

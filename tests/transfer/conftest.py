@@ -45,7 +45,13 @@ def drawn():
     return make_scenes()
 
 
+@pytest.fixture
+def recipes():
+    """A recipe of each task, by its name."""
+    return {task: make_tiny(task) for task in ("detection", "segmentation")}
+
+
 @pytest.fixture(params=["detection", "segmentation"])
-def tiny(request):
-    """A recipe of each task."""
-    return make_tiny(request.param)
+def tiny(request, recipes):
+    """One of them after the other."""
+    return recipes[request.param]

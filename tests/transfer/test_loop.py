@@ -175,21 +175,22 @@ torch.set_num_threads(1)
 from conftest import make_scenes, make_tiny
 from tricks import process
 from tricks.transfer.loop import epochs, evaluate, prepare
+results = {}
 with process.group():
-    recipe, scenes = make_tiny(sys.argv[1]), make_scenes()
-    parts = prepare(recipe, 0, scenes)
-    before = evaluate(recipe, parts)
-    rows = list(epochs(recipe, parts))
+    for task in sys.argv[1:]:
+        recipe = make_tiny(task)
+        parts = prepare(recipe, 0, make_scenes())
+        results[task] = [evaluate(recipe, parts), list(epochs(recipe, parts))]
     if process.world()[0] == 0:
-        print("RESULT" + json.dumps([before, rows]))
+        print("RESULT" + json.dumps(results))
 """
 
 
-def test_two_processes_evaluate_as_one_and_fine_tune_together(tmp_path, tiny, drawn):
+def test_two_processes_evaluate_as_one_and_fine_tune_together(tmp_path, recipes, drawn):
     script = tmp_path / "worker.py"
     script.write_text(WORKER)
     out = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script), tiny.task],
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script), *recipes],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -198,11 +199,13 @@ def test_two_processes_evaluate_as_one_and_fine_tune_together(tmp_path, tiny, dr
     )
     lines = [line for line in out.stdout.splitlines() if "RESULT" in line]
     assert len(lines) == 1, out.stderr[-2000:]
-    before, rows = json.loads(lines[0].split("RESULT")[1])
-    alone = evaluate(tiny, prepare(tiny, 0, drawn))
-    for name in {"detection": ("map", "map_50"), "segmentation": ("miou", "pixel_accuracy")}[tiny.task]:
-        assert before[name] == pytest.approx(alone[name], abs=1e-4)
-    assert [row["epoch"] for row in rows] == [1, 2] and rows[1]["train_loss"] < rows[0]["train_loss"]
+    results = json.loads(lines[0].split("RESULT")[1])
+    for task, recipe in recipes.items():
+        before, rows = results[task]
+        alone = evaluate(recipe, prepare(recipe, 0, drawn))
+        for name in {"detection": ("map", "map_50"), "segmentation": ("miou", "pixel_accuracy")}[task]:
+            assert before[name] == pytest.approx(alone[name], abs=1e-4)
+        assert [row["epoch"] for row in rows] == [1, 2] and rows[1]["train_loss"] < rows[0]["train_loss"]
 
 
 STUDY = """
