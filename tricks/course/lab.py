@@ -134,7 +134,7 @@ class Lab(Panel):
             spec = [*spec, value]
         widget: Any = control(name, bool(value) if switch else spec, value)
         widget.description = LABELS.get(name, widget.description)
-        buttons = {"button_width": "auto"} if isinstance(widget, widgets.ToggleButtons) else {}
+        buttons = {"button_width": "auto"} if hasattr(widget.style, "button_width") else {}
         widget.style = {"description_width": "112px", **buttons}
         widget.layout = {"width": "auto", "margin": "2px 12px 2px 2px"} if switch else {"width": "320px"}
         if switch:
