@@ -222,7 +222,7 @@ def peak_memory(images: int) -> Result:
 
 def import_seconds() -> Result:
     """Time to import the plots and the schedules, which want no torch; the median of five processes."""
-    plots = [f"tricks.plots.{path.stem}" for path in sorted((ROOT / "tricks" / "figures").glob("[!_]*.py"))]
+    plots = [f"tricks.plots.{path.stem}" for path in sorted((ROOT / "tricks" / "plots").glob("[!_]*.py"))]
     code = (
         "import sys, time\n"
         "started = time.perf_counter()\n"

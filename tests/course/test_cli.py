@@ -48,7 +48,7 @@ def unframed(text: str) -> str:
 
 @pytest.fixture
 def trained(monkeypatch):
-    """What `train.run` was called with; it can be told to raise."""
+    """What `make.run` was called with; it can be told to raise."""
     state = SimpleNamespace(calls=[], error=None)
 
     def run(recipe, seed, **others):

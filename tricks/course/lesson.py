@@ -339,7 +339,7 @@ class Live(NamedTuple):
     """What a live run leaves behind."""
 
     recipe: Any  # as it was cut to the budget
-    parts: Any  # with the trained model: see `train.prepare` and `transfer.loop.prepare`
+    parts: Any  # with the trained model: see `records.make.prepare` and `transfer.loop.prepare`
     rows: list[dict[str, float]]  # one per epoch
 
 
