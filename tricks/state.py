@@ -46,8 +46,8 @@ class State:
         if self.checkpoint and process.world()[0] == 0:
             self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
             kept = {"rows": self.rows, "scaler": self.scaler.state_dict(), "seconds": self.seconds}
-            tensors = {name: tensor.contiguous() for name, tensor in self._tensors().items()}
-            write_atomic(self.checkpoint, save(tensors, {name: json.dumps(value) for name, value in kept.items()}))
+            about = {name: json.dumps(value) for name, value in kept.items()}
+            write_atomic(self.checkpoint, save(contiguous(self._tensors()), about))
         return row
 
     def _tensors(self) -> dict[str, Tensor]:
@@ -80,6 +80,11 @@ class State:
 
     def _parameters(self) -> list[nn.Parameter]:
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+
+
+def contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors as safetensors wants them: in plain order, each with its own memory."""
+    return {name: tensor.contiguous() for name, tensor in tensors.items()}
 
 
 def plain(model: nn.Module) -> nn.Module:

@@ -58,7 +58,7 @@ class Parts(NamedTuple):
     @property
     def judged(self) -> nn.Module:
         """The network that is evaluated and kept: the average, if there is one."""
-        return self.average or self.model
+        return self.model if self.average is None else self.average
 
 
 @contextlib.contextmanager

@@ -6,12 +6,12 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import tricks
 from tricks.data.files import digest, write_atomic
 
-CODE = max(file.stat().st_mtime_ns for file in Path(__file__).parent.glob("*.py"))  # other code may find out otherwise
 SETTLED = 2  # seconds after which a change has another date, on every file system
 
 
@@ -26,7 +26,7 @@ def remembered(what: str, path: Path, find_out: Callable[[], str]) -> str:
     `what` says what is found out. It is kept in data/cache/remembered.json, which may be deleted at any time.
     """
     file = tricks.ROOT / "data" / "cache" / "remembered.json"
-    key, stamp = f"{what} of {path.resolve()}", f"{_stamp(path)} {CODE}"
+    key, stamp = f"{what} of {path.resolve()}", f"{_stamp(path)} {_code()}"
     settled = time.time() - path.stat().st_mtime > SETTLED
     try:
         kept = json.loads(file.read_text(encoding="utf8"))
@@ -40,6 +40,12 @@ def remembered(what: str, path: Path, find_out: Callable[[], str]) -> str:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 write_atomic(file, json.dumps(kept | {key: {stamp: said}}, indent=1).encode())
     return said
+
+
+@cache
+def _code() -> int:
+    """When the newest of these modules was changed: other code may find out otherwise."""
+    return max(file.stat().st_mtime_ns for file in Path(__file__).parent.glob("*.py"))
 
 
 def _stamp(path: Path) -> str:

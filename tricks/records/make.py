@@ -26,7 +26,7 @@ from tricks.process import Purpose
 from tricks.recipe import Recipe, Transfer, teacher_of
 from tricks.records import store
 from tricks.records.store import K, Run, check_name, lookup
-from tricks.state import Row, plain, seconds_in
+from tricks.state import Row, contiguous, plain, seconds_in
 from tricks.train import TRAIN_VERSION, Parts, epochs, evaluate, full_memory_explained
 
 WEIGHTS = ROOT / "data" / "weights"  # those that come with the course
@@ -110,8 +110,7 @@ def keep_weights(path: Path, model: nn.Module) -> None:
     """Write a model's weights whole or not at all; the first process does."""
     if process.world()[0] == 0:
         path.parent.mkdir(parents=True, exist_ok=True)
-        tensors = {name: tensor.contiguous() for name, tensor in plain(model).state_dict().items()}
-        write_atomic(path, save(tensors))
+        write_atomic(path, save(contiguous(plain(model).state_dict())))
 
 
 def identity(recipe: Recipe | Transfer, seed: int) -> str:
