@@ -1,4 +1,4 @@
-"""Where a run happens: device, precision, random streams, and the other processes of a `torchrun`."""
+"""Where a run happens: device, random streams, and the other processes of a `torchrun`."""
 
 import os
 from collections.abc import Iterator

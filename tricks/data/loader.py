@@ -1,4 +1,4 @@
-"""From a data set in memory to batches on the device, and from a recipe to its three loaders."""
+"""From a data set in memory to batches on the device, and from a recipe to its four loaders."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from tricks import ROOT
@@ -16,7 +15,7 @@ from tricks.plots.style import SCREEN_DPI, SIZE, Figure, course_style, packed
 from tricks.records.store import Run
 
 SLIDE_DPI = 240  # 8 x 4.5 inches are 1920 x 1080 pixels
-SLIDE_COLOURS, SLIDE_ERROR = 16384, 16  # the same of a slide, whose edges have more shades
+SLIDE_COLOURS, SLIDE_ERROR = 16384, 16  # MANY_COLOURS and PALETTE_ERROR of a slide, whose edges have more shades
 OWN = "own"  # the folder in figures/ of what a reader has set up; in a deck, the section that no lesson has
 
 
@@ -62,7 +61,7 @@ def export(
                 contents[suffix] = file.getvalue()
         for suffix, content in contents.items():
             path = folder / f"{name}.{suffix}"
-            partial = folder / f".{name}.{os.getpid()}.{suffix}"  # a full disk must not leave half a slide
+            partial = folder / f".{name}.{os.getpid()}.{suffix}"  # not half a slide on a full disk, nor two at once
             try:
                 partial.write_bytes(content)
                 os.replace(partial, path)
@@ -83,9 +82,8 @@ def slide_png(fig: Figure, words: dict[str, str]) -> bytes:
     fields, file = PngInfo(), io.BytesIO()
     for name, text in words.items():
         fields.add_text(name, text)
-    with Image.open(io.BytesIO(fig.png(SLIDE_DPI, small=False))) as picture:
-        small = packed(picture, SLIDE_COLOURS, SLIDE_ERROR)
-        small.save(file, "png", optimize=True, pnginfo=fields, dpi=(SLIDE_DPI, SLIDE_DPI))
+    small = packed(fig.picture(SLIDE_DPI), SLIDE_COLOURS, SLIDE_ERROR)
+    small.save(file, "png", optimize=True, pnginfo=fields, dpi=(SLIDE_DPI, SLIDE_DPI))
     return file.getvalue()
 
 

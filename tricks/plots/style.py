@@ -88,7 +88,16 @@ class Figure(matplotlib.figure.Figure):
         FigureCanvasAgg(self)  # attaches itself
 
     def png(self, dpi: int = PRINT_DPI, small: bool = True) -> bytes:
-        """The picture as PNG: the same bytes for the same figure. `small` packs it well, otherwise fast.
+        """The picture as PNG: the same bytes for the same figure. `small` packs it well, otherwise fast."""
+        picture = self.picture(dpi)
+        if small:
+            picture = packed(picture, MANY_COLOURS, PALETTE_ERROR)
+        file = io.BytesIO()
+        picture.save(file, "png", optimize=small, compress_level=1)
+        return file.getvalue()
+
+    def picture(self, dpi: int) -> Image.Image:
+        """The picture in RGB. Where it can, only what moves is drawn again.
 
         `stale` is matplotlib's own record of a change outside the animated artists. While it is not set, all that was
         drawn without them is still right, and only they are drawn again.
@@ -105,12 +114,7 @@ class Figure(matplotlib.figure.Figure):
             canvas.restore_region(self._background)
         for artist in self.animated_artists():
             artist.draw(canvas.get_renderer())
-        picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-        if small:
-            picture = packed(picture, MANY_COLOURS, PALETTE_ERROR)
-        file = io.BytesIO()
-        picture.save(file, "png", optimize=small, compress_level=1)
-        return file.getvalue()
+        return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
 
     def reset_layout(self) -> None:
         """Put the axes back on their grid: solved from anywhere else, the layout would come out a little different."""
@@ -165,8 +169,8 @@ def canvas(
 ) -> tuple[Figure, Any]:
     """(figure, axes) with `rows` x `columns` axes, to be called in a `styled` function; one axes comes as itself.
 
-    `caption` (n, budget, data, device; `records.store.caption` makes it) stands in small grey letters below the axes.
-    `grid` goes to `matplotlib.figure.Figure.subplots`.
+    `caption` (n, budget, data, device, as `records.statistics.caption` has them) stands in small grey letters below
+    the axes. `grid` goes to `matplotlib.figure.Figure.subplots`.
     """
     fig = Figure(figsize=(SIZE[0], height), layout="constrained")
     axes = fig.subplots(rows, columns, **grid)

@@ -1,4 +1,4 @@
-"""Recorded runs: one JSON file each, found by the recipe's value, compared pair by pair."""
+"""Recorded runs: one JSON file each, found by the recipe's value."""
 
 import difflib
 import hashlib
