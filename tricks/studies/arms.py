@@ -75,13 +75,13 @@ SECTION_6 = {
     **section_6("", BACKBONES, DETECTION, SEGMENTATION),
     **section_6("paper-", PAPER_BACKBONES, PAPER_DETECTION, PAPER_SEGMENTATION),
 }
-# Table 6 with the paper's 120 and 200 epochs, its warm-up and its first decay: ten times as many steps, so on a GPU.
-# Without its two rows of distillation, which would train a teacher each.
+# Table 6 with the paper's 120 and 200 epochs, its warm-up and its first decay: ten times as many steps. The two rows of
+# distillation train a teacher each, of as many epochs.
 FULL = table(
     replace(SHORT, epochs=120), replace(EFFICIENT, epochs=120, warmup_epochs=5.0), "resnet14", mixup_epochs=200
 )
 FULL_ARMS = {
-    **{f"full-{row}": FULL[row] for row in ("standard", "efficient", "cosine", "smooth", "mixup")},
+    **{f"full-{row}": arm for row, arm in FULL.items()},
     "full-smooth-200": replace(FULL["smooth"], epochs=200),  # as many as mixup has
 }
 FULL_LEAVE_OUT = {  # one trick of `full-efficient` left out, all others kept
@@ -121,6 +121,7 @@ LADDER_ARMS = UP | {
 }
 # what was better with than without on held-out images (`pilot_ladder`, `pilot_ladder_kept`), and the teacher
 LADDER_ARMS["ladder-kept"] = replace(UP["ladder-all"], zero_gamma=False, mixup_alpha=0.0)
+LADDER_ARMS["ladder-kept-resnet20"] = replace(LADDER_ARMS["ladder-kept"], teacher="resnet20")
 LADDER_COSINE = replace(UP["ladder-cosine"], zero_gamma=False)
 NOISY = {  # wrong training labels, with and without the tricks that are said to help against them
     f"noise-{share}{suffix}": replace(COSINE, label_noise=share, **trick)

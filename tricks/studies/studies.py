@@ -63,7 +63,7 @@ STUDIES = {study.name: study for study in (
           "§5.5, Table 6", ("efficient", "cosine", "smoothing-0.1", "distill", "smooth-mixup", "distill-mixup",
                             "long", "long-mixup"),  # Table 6 gives mixup more epochs; here both have them
           "efficient", FIVE),
-    Study("full_schedule", "What do cosine decay, smoothing and mixup add with the paper's numbers of epochs?",
+    Study("full_schedule", "What does each refinement of section 5 add with the paper's numbers of epochs?",
           "§5.5, Table 6", tuple(FULL_ARMS), "full-efficient", THREE),
     Study("full_leave_out", "Which heuristics of sections 3 and 4 carry a network that is trained to the end?",
           "§3.1, §4, Tables 4 and 5", ("full-efficient", *FULL_LEAVE_OUT), "full-efficient", THREE),
