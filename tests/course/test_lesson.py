@@ -44,6 +44,7 @@ from tricks.plots.smoothing import optimal_gap
 from tricks.plots.style import Figure, canvas, styled
 from tricks.recipe import BASELINE, Transfer
 from tricks.records.make import prepare
+from tricks.records.paper import Effect
 from tricks.records.statistics import Comparison, compare
 from tricks.records.store import Run
 from tricks.schedules import cosine_lr, lr_at
@@ -647,10 +648,10 @@ def arm_of(*accuracies, eps=0.0):
 
 def test_verdicts_put_the_papers_difference_beside_ours(capsys):
     ours = Comparison((0, 1, 2), (1.0, 1.1, 1.2), "points")
-    verdicts({"smoothing": (ours, 0.3), "mixup": (ours, -0.2)})
+    verdicts({"smoothing": (ours, Effect(0.3, 0.1, single=False)), "mixup": (ours, Effect(-0.2, unlike="longer, too"))})
     assert capsys.readouterr().out.splitlines() == [
-        f"smoothing: paper +0.30, ours {ours}. Verdict: same sign",
-        f"mixup: paper -0.20, ours {ours}. Verdict: opposite sign",
+        f"smoothing: paper +0.30 ± 0.20, ours {ours}. Verdict: same sign (3.7 times the paper's)",
+        f"mixup: paper -0.20, one run each, ours {ours}. Verdict: no verdict (longer, too)",
     ]
 
 
@@ -669,7 +670,7 @@ def test_lessons_of_section_6_say_on_what_scenes_they_work(monkeypatch, capsys):
 
 def test_steps_between_arms_are_drawn_and_judged_beside_the_papers(screen, capsys):
     arms = {"unused": arm_of(1.0), "old": arm_of(70.0, 71.0), "new": arm_of(72.0, 73.1, eps=0.1)}
-    paper = {("new", "old"): 0.5, ("old", "new"): -0.5}
+    paper = {("new", "old"): Effect(0.5), ("old", "new"): Effect(-0.5)}
     steps = {"up": ("new", "old"), "down": ("old", "new")}
     results = compare_steps(arms, steps, lambda new, old: paper[new, old], "accuracy", "points of accuracy")
     assert results == {label: (compare(arms[new], arms[old]), paper[new, old]) for label, (new, old) in steps.items()}

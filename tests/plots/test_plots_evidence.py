@@ -9,6 +9,7 @@ import pytest
 from tricks.plots import evidence, schedules
 from tricks.recipe import BASELINE
 from tricks.records import statistics
+from tricks.records.paper import Effect
 from tricks.records.statistics import Comparison, t95, t_interval
 from tricks.records.store import Run
 
@@ -59,7 +60,7 @@ PLOTS = {
     "curves, paper": partial(evidence.curves, {"a": [rows(6)], "b": [rows(6, 2)]}, paper={"b": ([0, 9], [10, 70])}),
     "leads": partial(schedules.leads, {"a − b": [[1, -2, 3], [2, -1, 2]]}, "ahead, points", paper={"paper": [0, -1]}),
     "against_paper": partial(
-        evidence.against_paper, {"cosine": (COMPARISON, 0.75), "a longer label": (COMPARISON, -1)}
+        evidence.against_paper, {"cosine": (COMPARISON, Effect(0.75, 0.1)), "a longer label": (COMPARISON, Effect(-1))}
     ),
     "progress": partial(evidence.progress, rows(4), "4 of 12 epochs done", 12),
 }
@@ -182,16 +183,25 @@ def test_lead_pairs_the_seeds_and_leads_draw_its_mean_against_the_share_of_the_r
         statistics.lead(new[:1], old)
 
 
-def test_against_paper_draws_both_differences_and_the_verdict():
-    fig = evidence.against_paper({"cosine": (COMPARISON, 0.75), "mixup": (COMPARISON, -0.84)})
+def test_against_paper_draws_both_differences_with_their_noise_and_the_verdict():
+    effects = [
+        Effect(0.75, 0.1),
+        Effect(-0.84),
+        Effect(0.1, 0.2),
+        Effect(0.5, unlike="eighty epochs more in one of the two"),
+    ]
+    fig = evidence.against_paper({str(n): (COMPARISON, effect) for n, effect in enumerate(effects)})
     ax = fig.axes[0]
-    paper = next(line for line in ax.lines if line.get_label() == "paper")
-    assert list(paper.get_xdata()) == [0.75, -0.84]
-    assert [text.get_text() for text in ax.get_yticklabels()] == ["cosine", "mixup"]
-    verdicts = ax.child_axes[0]
-    assert [text.get_text() for text in verdicts.get_yticklabels()] == ["same sign", "opposite sign"]
-    segment = ax.containers[0].lines[2][0].get_segments()[0]
+    ours, paper = ax.containers
+    assert list(paper.lines[0].get_xdata()) == [0.75, -0.84, 0.1, 0.5]
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["0", "1", "2", "3"]
+    verdicts = [text.get_text().replace("\n", " ") for text in ax.child_axes[0].get_yticklabels()]
+    assert verdicts == [str(COMPARISON.against(effect)) for effect in effects]
+    assert max(len(line) for text in ax.child_axes[0].get_yticklabels() for line in text.get_text().split("\n")) <= 30
+    segment = ours.lines[2][0].get_segments()[0]
     assert segment[:, 0].tolist() == pytest.approx([0.5 - COMPARISON.half, 0.5 + COMPARISON.half])
+    bars = [segment[:, 0].tolist() for segment in paper.lines[2][0].get_segments()]
+    assert bars[0] == pytest.approx([0.75 - 0.196, 0.75 + 0.196]) and bars[1] == [-0.84, -0.84]  # nobody knows it
 
 
 def test_progress_of_another_metric_has_that_one_line():

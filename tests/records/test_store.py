@@ -160,18 +160,8 @@ def test_the_sentence_says_no_clear_difference_when_the_interval_holds_0():
     old = [make(70, s) for s in range(3)]
     unclear = compare([make(70 + d, s) for s, d in enumerate((1.0, -1.2, 0.8))], old)
     assert str(unclear).startswith("no clear difference at this budget (+0.20 ± ") and "2 of 3 seeds" in str(unclear)
-    assert unclear.against(0.4) == "no clear difference"
     clear = compare([make(70 + d, s) for s, d in enumerate((-1.0, -1.2, -0.8))], old)
     assert str(clear).startswith("-1.00 ± 0.50 points, higher for 0 of 3 seeds")
-    assert clear.against(0.4) == "opposite sign" and clear.against(-0.4) == "same sign"
-
-
-def test_there_is_no_verdict_of_one_seed_and_no_sign_in_a_paper_without_a_difference():
-    one = compare([make(71)], [make(70)])
-    assert one.against(0.4) == one.against(-0.4) == one.against(0.0) == "one seed, no interval"
-    clear = Comparison((0, 1, 2), (1.0, 1.2, 0.8), "points")
-    assert clear.against(0.0) == "no difference in the paper"
-    assert Comparison((0, 1, 2), (1.0, -1.2, 0.8), "points").against(0.0) == "no clear difference"
 
 
 @pytest.mark.parametrize("differences", [(-0.001,), (-0.001, -0.001)])

@@ -28,6 +28,7 @@ from tricks.plots.evidence import LABELS, against_paper, progress
 from tricks.plots.export import export
 from tricks.plots.style import Figure
 from tricks.recipe import Recipe, Transfer, changes
+from tricks.records.paper import Effect
 from tricks.records.statistics import Comparison, caption, compare
 from tricks.records.store import K, Run
 
@@ -388,19 +389,19 @@ def duration(seconds: float) -> str:
 # Evidence
 
 
-def verdicts(results: Mapping[str, tuple[Comparison, float]]) -> None:
+def verdicts(results: Mapping[str, tuple[Comparison, Effect]]) -> None:
     """Print each comparison, the paper's difference beside ours, and what the two say together."""
     for label, (ours, theirs) in results.items():
-        print(f"{label}: paper {theirs:+.2f}, ours {ours}. Verdict: {ours.against(theirs)}")
+        print(f"{label}: paper {theirs}, ours {ours}. Verdict: {ours.against(theirs)}")
 
 
 def compare_steps(
     arms: Mapping[str, Sequence[Run]],
     steps: Mapping[str, tuple[str, str]],
-    theirs: Callable[[str, str], float],
+    theirs: Callable[[str, str], Effect],
     metric: str,
     unit: str,
-) -> dict[str, tuple[Comparison, float]]:
+) -> dict[str, tuple[Comparison, Effect]]:
     """Draw and print our difference, seed by seed, and the paper's at each step, and return both.
 
     A step is label: (new arm, old arm); `theirs(new, old)` is the paper's difference of the two.

@@ -3,12 +3,14 @@
 import math
 from collections.abc import Mapping, Sequence
 from itertools import cycle
+from textwrap import fill
 from typing import Any
 
 import numpy as np
 
 from tricks.plots.style import COLOURS, GREY, LIGHT, Figure, canvas, ceiling, heading, set_limits, styled, with_redraw
 from tricks.records.frame import rows
+from tricks.records.paper import Effect
 from tricks.records.statistics import Comparison, plus_minus, t95
 from tricks.records.store import Run
 
@@ -172,21 +174,27 @@ def curves(
 
 @styled
 def against_paper(
-    results: Mapping[str, tuple[Comparison, float]], *, unit: str = "points of top-1 accuracy", caption: str = ""
+    results: Mapping[str, tuple[Comparison, Effect]], *, unit: str = "points of top-1 accuracy", caption: str = ""
 ) -> Figure:
-    """Our difference with its 95 % t-interval beside the paper's, and the verdict: label -> (comparison, paper's)."""
-    fig, ax = canvas(height=1.7 + 0.55 * len(results), caption=caption)
+    """Our difference with its 95 % t-interval beside the paper's, and the verdict: label -> (comparison, effect).
+
+    The line through the paper's diamond is the noise of two single runs, where it is known.
+    """
+    lines = [fill(str(ours.against(theirs)), 30) for ours, theirs in results.values()]
+    tallest = 1 + max(line.count("\n") for line in lines)
+    fig, ax = canvas(height=1.7 + max(0.55, 0.22 * tallest) * len(results), caption=caption)
     places = range(len(results) - 1, -1, -1)
-    ours, papers = [comparison for comparison, _ in results.values()], [delta for _, delta in results.values()]
+    ours, papers = zip(*results.values(), strict=True)
     ax.axvline(0, color=GREY, linewidth=1)
     halves = [c.half for c in ours]
     ax.errorbar([c.mean for c in ours], places, xerr=halves, fmt="o", markersize=8, capsize=5, label="ours")
-    ax.plot(papers, places, "D", markersize=9, color=COLOURS[1], fillstyle="none", label="paper")
+    diamond: Any = {"fmt": "D", "markersize": 9, "color": COLOURS[1], "fillstyle": "none", "elinewidth": 1.2}
+    ax.errorbar([p.delta for p in papers], places, xerr=[p.noise for p in papers], label="paper", **diamond)
     ax.set_yticks(places, list(results))
     ax.set(xlabel=f"difference, {unit}", ylim=(-0.6, len(results) - 0.4))
     ax.grid(axis="y", visible=False)
     verdicts = ax.secondary_yaxis("right")
-    verdicts.set_yticks(places, [comparison.against(delta) for comparison, delta in results.values()])
+    verdicts.set_yticks(places, lines)
     verdicts.tick_params(length=0)
     verdicts.spines["right"].set_visible(False)
     fig.legend(loc="outside upper left", ncols=2)

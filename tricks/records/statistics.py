@@ -4,12 +4,14 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import combinations
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import ncfdtr, stdtrit
 
 from tricks.recipe import SAMPLE_IMAGES
+from tricks.records.paper import Effect
 from tricks.records.store import Run
 
 
@@ -33,6 +35,19 @@ def plus_minus(values: Sequence[float], digits: int = 2) -> str:
     """Mean and 95 % t-interval in words, "70.74 ± 0.42"; of a single value only itself."""
     mean, half = t_interval(values)
     return f"{mean:z.{digits}f} ± {half:.{digits}f}" if math.isfinite(half) else f"{mean:z.{digits}f}"
+
+
+WORDS = ("same sign", "opposite sign", "not resolved here", "the paper's effect is within its own noise")
+
+
+class Verdict(NamedTuple):
+    """What our difference says beside the paper's: one of `WORDS`, or "no verdict"; and how much, or why."""
+
+    word: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.word} ({self.detail})" if self.detail else self.word
 
 
 @dataclass(frozen=True)
@@ -66,18 +81,22 @@ class Comparison:
         text = f"{mean} ± {self.half:.{digits}f}{unit}, higher for {up} of {n} seeds"
         return text if self.clear else f"no clear difference at this budget ({text})"
 
-    def against(self, paper_delta: float) -> str:
-        """The verdict beside the paper's difference: same sign, opposite sign, or no clear difference.
+    def against(self, theirs: Effect) -> Verdict:
+        """The verdict beside what the paper says of the same change, one of `WORDS`; none where it is another change.
 
-        In words, too, where signs cannot be compared: one seed has no interval, or the paper has no difference.
+        A sign takes an interval of ours that excludes 0, and an effect in the paper that is larger than its own noise.
         """
-        if len(self.differences) == 1:
-            return "one seed, no interval"
+        if theirs.unlike:
+            return Verdict("no verdict", theirs.unlike)
+        if abs(theirs.delta) <= theirs.noise:
+            return Verdict("the paper's effect is within its own noise")
         if not self.clear:
-            return "no clear difference"
-        if paper_delta == 0:
-            return "no difference in the paper"
-        return "same sign" if self.mean * paper_delta > 0 else "opposite sign"
+            return Verdict("not resolved here", "one seed, no interval" if len(self.differences) == 1 else "")
+        if (self.mean > 0) != (theirs.delta > 0):
+            return Verdict("opposite sign")
+        times = self.mean / theirs.delta
+        digits = 0 if times >= 10 else 1 if times >= 1 else 2
+        return Verdict("same sign", f"{times:.{digits}f} times the paper's")
 
 
 def paired(new: Sequence[Run], old: Sequence[Run]) -> list[tuple[Run, Run]]:
@@ -185,3 +204,68 @@ def power(effect: float, sd: float, n: Any) -> Any:
 def seeds_for(effect: float, sd: float) -> int:
     """The smallest number of seeds at which `power` reaches 80 %; 1,000 if that many are not enough."""
     return bisect_left(range(1_000), 0.8, lo=2, key=lambda n: float(power(effect, sd, n)))
+
+
+def best_over_last(runs: Iterable[Run]) -> list[float]:
+    """By how many points the best epoch of each run is above its last: what choosing it on the test set flatters.
+
+    Both are of the rows, which are measured on one sample of the evaluated images.
+    """
+    keys = {"accuracy": "test_accuracy"}
+    found = []
+    for run in runs:
+        values = [row[keys.get(run.recipe.metric, run.recipe.metric)] for row in run.rows]
+        found.append(max(v for v in values if math.isfinite(v)) - values[-1])
+    return found
+
+
+def comparisons(runs: Iterable[Run], seeds: int = 5) -> list[Comparison]:
+    """Every two arms that are evaluated on the same images and share that many seeds, or more, compared."""
+    arms: dict[tuple[Any, ...], list[Run]] = {}
+    for run in runs:
+        arms.setdefault((run.recipe, run.meta.get("source")), []).append(run)
+
+    def images(arm: Sequence[Run]) -> tuple[Any, ...]:
+        recipe = arm[0].recipe
+        return arm[0].meta.get("source"), recipe.dataset, recipe.split, recipe.metric
+
+    pairs = [(new, old) for old, new in combinations(arms.values(), 2) if images(old) == images(new)]
+    shared = [(new, old) for new, old in pairs if len({r.seed for r in new} & {r.seed for r in old}) >= seeds]
+    return [compare(new, old, new[0].recipe.metric) for new, old in shared]
+
+
+@dataclass(frozen=True)
+class FewSeeds:
+    """What some comparisons would have said with only n of their seeds, over every choice of n."""
+
+    n: int
+    tries: int  # choices
+    same: int  # mean differences with the sign of the mean over all seeds
+    clear: int  # whose interval excludes 0; a single pair of seeds has none
+    wrong: int  # clear with the other sign
+
+    def __str__(self) -> str:
+        text = f"{self.n} seed{'' if self.n == 1 else 's'}: {self.same} of {self.tries} have the sign of all seeds"
+        if self.n == 1:
+            return text
+        return f"{text}; {self.clear} of {self.tries} are clear, {self.wrong} of these with the other sign"
+
+
+def few_seeds(whole: Iterable[Comparison], n: int) -> FewSeeds:
+    """How often n of a comparison's seeds say what all of them say; n = 1, one run each, is what most tables show.
+
+    All seeds have the n among them, so the answer is a little flattered.
+    """
+    tries = [
+        (each.mean, Comparison(each.seeds[:n], some, each.unit))
+        for each in whole
+        for some in combinations(each.differences, n)
+    ]
+    signs = [(np.sign(few.mean), np.sign(mean), few.clear) for mean, few in tries]
+    return FewSeeds(
+        n,
+        len(tries),
+        same=sum(few == mean != 0 for few, mean, _ in signs),
+        clear=sum(clear for *_, clear in signs),
+        wrong=sum(clear and few == -mean != 0 for few, mean, clear in signs),
+    )
