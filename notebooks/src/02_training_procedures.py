@@ -597,20 +597,20 @@ jumps = {}
 for k, (epoch, paper_epoch) in enumerate(zip(divided, (30, 60, 90), strict=True), 1):
     changes = [run.rows[epoch]["test_accuracy"] - run.rows[epoch - 1]["test_accuracy"] for run in runs]
     measured = statistics.Comparison(tuple(run.seed for run in runs), tuple(changes), "points")
-    jumps[f"division {k}"] = measured, 100 * (theirs[paper_epoch] - theirs[paper_epoch - 1])
-    print(f"division {k}: paper {jumps[f'division {k}'][1]:+.1f} points, ours {measured}")
+    jumps[f"division {k}"] = measured, paper.Effect(100 * (theirs[paper_epoch] - theirs[paper_epoch - 1]))
+    print(f"division {k}: paper {jumps[f'division {k}'][1]}, ours {measured}")
 guess.reveal(jumps["division 1"][0])
 fig = evidence.against_paper(jumps, unit="points of accuracy in one epoch", caption=per_epoch)
 measured, theirs = jumps["division 1"]
-takeaway = f"The epoch after the first division of η: {measured}; paper {theirs:+.1f}"
+takeaway = f"The epoch after the first division of η: {measured}; paper {theirs}"
 slide(fig, "02_what_a_division_brings", takeaway=takeaway, runs=runs)
 fig
 
 # %% [markdown]
 # Read our numbers with two reservations. A run this short has not levelled off before the first division, as the
 # paper's has, so that a part of the change may have come anyway. And at the high η single runs swing from one epoch to
-# the next (the thin lines), which makes the intervals of few seeds wide. Where it says "no clear difference", these
-# runs cannot tell, and longer ones might.
+# the next (the thin lines), which makes the intervals of few seeds wide. Where it says "not resolved here", these runs
+# cannot tell, and longer ones might.
 #
 # ## Live
 #

@@ -62,9 +62,9 @@ table([
 # recipe in fp32 and in mixed precision. By how much does its test accuracy change? The answer comes with an interval.
 
 # %%
-theirs = {batch: paper.delta("4", "+ FP16", "+ No bias decay", f"BS{batch}_top1") for batch in (256, 1024)}
+theirs = {batch: paper.effect("4", "+ FP16", "+ No bias decay", f"BS{batch}_top1") for batch in (256, 1024)}
 for batch, points in theirs.items():
-    print(f"paper, Table 4, ResNet-50, batch size {batch}: {points:+.2f} points of top-1 accuracy, one run each")
+    print(f"paper, Table 4, ResNet-50, batch size {batch}: {points}, points of top-1 accuracy")
 guess = predict("Change in test accuracy", low=-2, high=2, unit="points")
 
 # %% [markdown]
@@ -406,7 +406,7 @@ curves({"fp32": full, "mixed precision": mixed}, caption=statistics.caption(full
 ours = statistics.compare(mixed, full)
 against = {f"paper: batch size {batch}": (ours, points) for batch, points in theirs.items()}
 fig = against_paper(against, caption=statistics.caption(full + mixed))
-numbers = " and ".join(f"{points:+.2f}" for points in theirs.values())
+numbers = " and ".join(f"{points.delta:+.2f}" for points in theirs.values())
 takeaway = f"Mixed precision − fp32: {ours}; paper {numbers}"
 slide(fig, "03_2_accuracy_in_mixed_precision", takeaway=takeaway, runs=full + mixed)
 fig
@@ -419,7 +419,7 @@ fig
 for name, runs in {"fp32": full, "mixed precision": mixed}.items():
     print(f"{name:<16} {statistics.plus_minus([run.accuracy for run in runs])} %, {len(runs)} seeds")
 for batch, points in theirs.items():
-    print(f"paper, batch size {batch}: {points:+.2f} points; verdict: {ours.against(points)}")
+    print(f"paper, batch size {batch}: {points}; verdict: {ours.against(points)}")
 print(f"ours, accuracy: {ours}")
 print(f"ours, NLL:      {statistics.compare(mixed, full, 'nll', 'nats')}")
 print(f"ours, ECE:      {statistics.compare(mixed, full, 'ece', '')}")
@@ -431,8 +431,9 @@ guess.reveal(ours)
 # %% [markdown]
 # "No clear difference" would not prove that precision changes nothing. The interval says how large a change these
 # records leave possible. Its width comes from the number of seeds, and from this: a difference in the last digits sends
-# two runs apart, even with the same weights and crops. The paper's two numbers have one run each and no interval. The
-# caption names our device; on a CPU, our 16-bit runs use bf16. The paper's are fp16 with a loss scale, on GPUs.
+# two runs apart, even with the same weights and crops. The paper's two numbers are one run each, and
+# smaller than what two runs of one recipe may be apart there (lesson 01), so they have no sign that ours could share.
+# The caption names our device; on a CPU, our 16-bit runs use bf16. The paper's are fp16 with a loss scale, on GPUs.
 #
 # ### fp16 with a loss scale, on a GPU
 #

@@ -74,8 +74,8 @@ preprocessing.images_grid(
 # small network on Imagenette (ten classes of ImageNet, 64 px)? Set the slider and leave it there.
 
 # %%
-theirs = paper.delta("5", "ResNet-50-D", "ResNet-50", "top1")
-print(f"paper, Table 5, ResNet-50-D against ResNet-50: {theirs:+.2f} points of top-1 accuracy")
+theirs = paper.effect("5", "ResNet-50-D", "ResNet-50", "top1")
+print(f"paper, Table 5, ResNet-50-D against ResNet-50: {theirs}, points of top-1 accuracy")
 guess = predict("Change in test accuracy", low=-5, high=5, unit="points")
 
 # %% [markdown]
@@ -402,19 +402,20 @@ print(f"machine: {' / '.join(sorted(machines))}. {caption(everything)}")
 # %%
 ROWS = dict(zip(("plain", "B", "C", "D"), paper.table("5"), strict=True))
 results = {
-    f"{new} against {old}": (compare(ARMS[new], ARMS[old]), paper.delta("5", ROWS[new], ROWS[old], "top1"))
+    f"{new} against {old}": (compare(ARMS[new], ARMS[old]), paper.effect("5", ROWS[new], ROWS[old], "top1"))
     for new, old in (("B", "plain"), ("C", "B"), ("D", "C"), ("D", "plain"))
 }
 evidence.against_paper(results, caption=caption([run for tweak in ROWS for run in ARMS[tweak]]))
 
 # %%
 for label, (ours, theirs) in results.items():
-    print(f"{label}: paper {theirs:+.2f}, ours {ours}")
+    print(f"{label}: paper {theirs}, ours {ours}")
 print(f"D alone against plain: {compare(ARMS['D alone'], ARMS['plain'])}")
 guess.reveal(results["D against plain"][0])
 
 # %% [markdown]
-# The verdicts stand at the right of the picture. *D alone* has no row in the paper.
+# The verdicts stand at the right of the picture. The line through a diamond is what two runs of one recipe may be apart
+# in the paper (lesson 01). *D alone* has no row there.
 #
 # ### What the first step sees
 #
@@ -457,7 +458,7 @@ fig = accuracy_cost(
 )
 ours, theirs = results["D against plain"]
 costs = [sum(small[tweak][0].values()) for tweak in ("D", "plain")]
-takeaway = f"D − plain: {ours}, for {costs[0] / costs[1]:.2f} × the multiply-adds; paper {theirs:+.2f}"
+takeaway = f"D − plain: {ours}, for {costs[0] / costs[1]:.2f} × the multiply-adds; paper {theirs.delta:+.2f}"
 slide(fig, "04_accuracy_against_cost", takeaway=takeaway, runs=everything)
 fig
 

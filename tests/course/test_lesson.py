@@ -650,8 +650,8 @@ def test_verdicts_put_the_papers_difference_beside_ours(capsys):
     ours = Comparison((0, 1, 2), (1.0, 1.1, 1.2), "points")
     verdicts({"smoothing": (ours, Effect(0.3, 0.1, single=False)), "mixup": (ours, Effect(-0.2, unlike="longer, too"))})
     assert capsys.readouterr().out.splitlines() == [
-        f"smoothing: paper +0.30 ± 0.20, ours {ours}. Verdict: same sign (3.7 times the paper's)",
-        f"mixup: paper -0.20, one run each, ours {ours}. Verdict: no verdict (longer, too)",
+        f"smoothing: paper +0.30 ± 0.20, ours {ours}: same sign (3.7 times the paper's)",
+        f"mixup: paper -0.20, one run each, ours {ours}: no verdict (longer, too)",
     ]
 
 

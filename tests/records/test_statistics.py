@@ -43,6 +43,7 @@ def run(seed, *accuracies, recipe=BASELINE, source="made up", key="test_accuracy
         (CLEAR, Effect(0.4, sd=0.21), "the paper's effect is within its own noise"),
         (CLEAR, Effect(-0.4, sd=0.2), "opposite sign"),
         (CLEAR, Effect(0.04), "same sign (25 times the paper's)"),  # one run: nobody knows its noise
+        (CLEAR, Effect(0.1004), "same sign (10 times the paper's)"),
         (CLEAR, Effect(3.0), "same sign (0.33 times the paper's)"),
         (CLEAR, Effect(0.0), "the paper's effect is within its own noise"),
         (OPEN, Effect(0.4, sd=0.2), "not resolved here"),

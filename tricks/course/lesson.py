@@ -392,7 +392,7 @@ def duration(seconds: float) -> str:
 def verdicts(results: Mapping[str, tuple[Comparison, Effect]]) -> None:
     """Print each comparison, the paper's difference beside ours, and what the two say together."""
     for label, (ours, theirs) in results.items():
-        print(f"{label}: paper {theirs}, ours {ours}. Verdict: {ours.against(theirs)}")
+        print(f"{label}: paper {theirs}, ours {ours}: {ours.against(theirs)}")
 
 
 def compare_steps(

@@ -95,7 +95,7 @@ class Comparison:
         if (self.mean > 0) != (theirs.delta > 0):
             return Verdict("opposite sign")
         times = self.mean / theirs.delta
-        digits = 0 if times >= 10 else 1 if times >= 1 else 2
+        digits = 0 if times >= 9.95 else 1 if times >= 0.995 else 2
         return Verdict("same sign", f"{times:.{digits}f} times the paper's")
 
 
