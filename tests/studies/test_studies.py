@@ -58,6 +58,17 @@ def test_shards_split_the_study_without_overlap(two):
     assert sorted(sum(cells, [])) == sorted(TWO.cells)
 
 
+def test_an_arm_can_have_more_seeds_than_its_study(two, monkeypatch):
+    more = replace(TWO, more={"on": (0, 1, 2)})
+    monkeypatch.setattr(runner, "STUDIES", {"two": more})
+    assert more.cells == [("off", 0), ("on", 0), ("off", 1), ("on", 1), ("on", 2)]
+    assert sorted(missing(more, (0, 2)) + missing(more, (1, 2))) == sorted(more.cells)
+    work(more)
+    assert made(two) == ["off 0", "on 0", "off 1", "on 1", "on 2"] and missing(more) == []
+    assert "off 2 of 2 seeds" in runner.status(more) and "on  3 of 3 seeds" in runner.status(more)
+    assert [row["seeds"] for row in csv.DictReader(io.StringIO(summary_text()))] == ["2", "3"]
+
+
 def test_a_readers_own_run_is_in_no_study_and_is_not_made_twice(two):
     recipe, messages = studies.ARMS["off"], []
     mine = make.run(recipe, 0, name="mine")
@@ -140,7 +151,16 @@ def test_every_study_has_its_reference_among_its_arms_and_a_recipe_for_each():
         assert one.reference in one.arms and set(one.arms) <= {*ARMS, *TRANSFERS}, one.name
         choice = one.name in PILOTS
         assert len(one.seeds) == len(set(one.seeds)) >= (1 if choice else 3)
+        assert set(one.more) <= set(one.arms) and all(set(one.seeds) < set(seeds) for seeds in one.more.values())
         assert {recipe_of(arm).split for arm in one.arms} == {"validation" if choice else "test"}
+
+
+def test_who_fine_tunes_a_seed_finds_the_backbone_that_was_pretrained_with_it():
+    pretrained = STUDIES["pretrain"]
+    for task in ("detection", "segmentation"):
+        for arm, seed in STUDIES[task].cells:
+            backbone = arm.replace(task, "pretrain")
+            assert (backbone, seed) in pretrained.cells or backbone == "pretrain-random"
 
 
 def test_arms_have_different_recipes():

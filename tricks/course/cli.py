@@ -140,7 +140,7 @@ def study(
     part = share(shard)
     if list:
         for each in studies.STUDIES.values():
-            print(f"{each.name}: {each.question} ({each.source}; {len(each.arms)} arms, {len(each.seeds)} seeds)")
+            print(f"{each.name}: {each.question} ({each.source}; {len(each.arms)} arms, {len(each.cells)} runs)")
         return
     if status:
         chosen = [studies.study(name)] if name else studies.STUDIES.values()

@@ -211,10 +211,10 @@ def best_over_last(runs: Iterable[Run]) -> list[float]:
 
     Both are of the rows, which are measured on one sample of the evaluated images.
     """
-    keys = {"accuracy": "test_accuracy"}
     found = []
     for run in runs:
-        values = [row[keys.get(run.recipe.metric, run.recipe.metric)] for row in run.rows]
+        metric = run.recipe.metric
+        values = [row["test_accuracy" if metric == "accuracy" else metric] for row in run.rows]
         found.append(max(v for v in values if math.isfinite(v)) - values[-1])
     return found
 

@@ -81,7 +81,7 @@ def status(study: Study) -> str:
     lines = [f"{study.name}: {study.question} ({study.source})"]
     arms = _recorded(study)
     for name, runs in arms.items():
-        line = [f"  {name:<{max(map(len, arms))}} {len(runs)} of {len(study.seeds)} seeds"]
+        line = [f"  {name:<{max(map(len, arms))}} {len(runs)} of {len(study.seeds_of(name))} seeds"]
         if runs:
             line.append(f"{study.metric} {plus_minus([value(run, study.metric) for run in runs])} %")
         if runs and arms[study.reference] and name != study.reference:
@@ -116,7 +116,7 @@ def summary_text() -> str:
 
 def _recorded(study: Study) -> dict[str, list[Run]]:
     """The study's runs, arm by arm."""
-    return {name: [run for run in find(recipe_of(name)) if run.seed in study.seeds] for name in study.arms}
+    return {name: [run for run in find(recipe_of(name)) if run.seed in study.seeds_of(name)] for name in study.arms}
 
 
 def write_summary() -> None:

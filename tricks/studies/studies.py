@@ -1,6 +1,7 @@
 """Studies as data: a question, its arms, its seeds; and the runs that answer it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from tricks.recipe import Recipe, Transfer
 from tricks.records.store import Run, nearest_name, recorded
@@ -17,6 +18,11 @@ class Study:
     arms: tuple[str, ...]
     reference: str
     seeds: tuple[int, ...]
+    more: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # the seeds of arms that have more
+
+    def seeds_of(self, arm: str) -> tuple[int, ...]:
+        """The seeds of one of the arms."""
+        return self.more.get(arm, self.seeds)
 
     @property
     def metric(self) -> str:
@@ -26,10 +32,17 @@ class Study:
     @property
     def cells(self) -> list[tuple[str, int]]:
         """Every (arm, seed), seed by seed: an interrupted study has complete seeds rather than complete arms."""
-        return [(arm, seed) for seed in self.seeds for arm in self.arms]
+        seeds = sorted({*self.seeds, *(seed for seeds in self.more.values() for seed in seeds)})
+        return [(arm, seed) for seed in seeds for arm in self.arms if seed in self.seeds_of(arm)]
 
 
 THREE, FIVE = (0, 1, 2), (0, 1, 2, 3, 4)  # seeds
+# Section 6: the rows whose claims all five folds may resolve. Seed k fine-tunes what seed k pretrained, on fold k.
+ALL_FOLDS = {
+    "pretrain": ("standard", "efficient", "cosine", "distill-mixup"),
+    "detection": ("random", "standard", "efficient", "distill-mixup"),
+    "segmentation": ("random", "standard", "efficient", "cosine", "distill-mixup"),
+}
 # fmt: off
 STUDIES = {study.name: study for study in (
     Study("baseline", "What does the paper's plain procedure give with the course's small net and budget?",
@@ -70,7 +83,8 @@ STUDIES = {study.name: study for study in (
     Study("ladder", "What does the whole stack bring with all images, and which of its tricks carry it?",
           "§7, Tables 1 and 6", tuple(LADDER_ARMS), "ladder-baseline", THREE),
     *(Study(f"{scale}{task}".replace("-", "_"), f"{question}{where}?",
-            source, tuple(SECTION_6[f"{scale}{task}"]), f"{scale}{task}-standard", THREE)
+            source, tuple(SECTION_6[f"{scale}{task}"]), f"{scale}{task}-standard", THREE,
+            {} if scale else {f"{task}-{row}": FIVE for row in ALL_FOLDS[task]})
       for scale, where in (("", ""), ("paper-", ", at the paper's scale"))
       for task, question, source in (  # seed k fine-tunes what seed k pretrained
           ("pretrain", "How well do the backbones of section 6 classify", "§6, Tables 8 and 9"),
