@@ -44,7 +44,8 @@ class Report:
         """For the reader."""
         more = f" ... and {len(self.classes) - 10} more" if len(self.classes) > 10 else ""
         left = [f"{n:,} {'picture' if n == 1 else 'pictures'} in {name}" for name, n in self.splits.items()]
-        left += [*_counted(self.endings), *(f"{name}/, without pictures" for name in self.empty)]
+        left += _counted(self.endings)
+        left += [f"{len(self.empty)} folders without pictures ({', '.join(self.empty)})"] if self.empty else []
         kinds = sorted(set(self.system))
         lines = [f"classes: {', '.join(self.classes[:10])}{more}", f"train: {self.train}", f"test: {self.test}"]
         lines += [f"left out: {', '.join(left)}"] if left else []
@@ -127,8 +128,9 @@ def arrange(where: Path, names: Iterable[str]) -> Layout:
     splits = _splits_in(base)
     empty += sorted(base.folders.keys() - splits.keys()) if splits else []
     parts = {name: _without_repeated(name, base.folders[name]) for name in splits} or {"": ([], base)}
-    for folder in (base, *(folder for _, folder in parts.values())):
-        _refuse_twice(where, folder)
+    _refuse_twice(where, base, [name for name in base.folders if not _role(name)])
+    for _, folder in parts.values() if splits else ():
+        _refuse_twice(where, folder, folder.folders)
     if not splits:
         _refuse_beside_splits(where, base)
     _refuse_loose(where, {name: folder for name, (_, folder) in parts.items()})
@@ -201,7 +203,8 @@ def _without_outer(root: _Folder) -> tuple[list[str], _Folder, list[str]]:
     while len(filled := base.filled()) == 1 and not base.pictures:
         ((name, only),) = filled.items()
         inner = only.filled()
-        if not inner or (_splits([name]) and not _splits(inner)):  # a class; a split that stands alone
+        classes = any(folder.pictures for folder in inner.values()) and not _splits(inner)
+        if not inner or (classes and _splits([name])):  # a class; a split that stands alone
             break
         empty += sorted(base.folders.keys() - filled.keys())
         outer, base = [*outer, name], only
@@ -267,9 +270,11 @@ def _choose(where: Path, splits: Mapping[str, str]) -> tuple[str, str | None]:
 # What is refused ----------------------------------------------------------------------------------------------------
 
 
-def _refuse_twice(where: Path, folder: _Folder) -> None:
+def _refuse_twice(where: Path, folder: _Folder, suspects: Iterable[str]) -> None:
+    """One of these folders has again what lies beside it."""
     filled = folder.filled()
-    for name, inner in filled.items():
+    for name in sorted(filled.keys() & set(suspects)):
+        inner = filled[name]
         around, within = filled.keys() - {name}, inner.filled().keys()
         if around and within and (around <= within or within <= around):
             both = min(around & within)
