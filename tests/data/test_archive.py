@@ -84,6 +84,11 @@ def test_a_link_to_nothing_or_to_a_folder_is_named(tar, name, kind, target):
         list(members(path, lambda name: name.endswith(".jpg")))
 
 
+def test_where_tar_was_called_is_no_folder_in_it(tar):
+    path = tar("a.tar", (".", tarfile.DIRTYPE, None), ("./cats", tarfile.DIRTYPE, None), ("./cats/1.jpg", FILE, b"one"))
+    assert list(entries(path, lambda name: True)) == [("cats/", None), ("cats/1.jpg", b"one")]
+
+
 def test_a_pipe_in_the_place_of_a_picture_is_refused(tar):
     path = tar("a.tar", ("cats/1.jpg", PIPE, None), ("socket", PIPE, None))
     with pytest.raises(DataError, match="cats/1.jpg is no file but a device or a pipe"):

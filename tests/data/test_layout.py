@@ -28,6 +28,7 @@ SPLITS += [(train, "Test") for train in ("TRAIN", "training", "Training", "trn",
 SPLITS += [("training_set", "test_set"), ("seg_train", "seg_test"), ("train-images", "test-images")]
 SPLITS += [("1.Training", "2.Validation"), ("birds_train", "birds_val"), ("train 64x64", "test 64x64")]
 SPLITS += [("trainset", "testset"), ("Train Data", "Valid Data"), ("train2017", "val2017"), ("data.train", "data.test")]
+SPLITS += [("ImagesTrain", "ImagesTest"), ("TrainingSet", "TestSet")]
 
 
 @pytest.mark.parametrize(("train", "test"), SPLITS)
@@ -89,7 +90,7 @@ def test_ten_classes_are_named_and_the_others_counted():
 def test_folders_without_pictures_beside_splits_are_said_to_be_left_out():
     counts = {f"a/{split}/{name}": 2 for split in ("train", "test") for name in ("ant", "dog")}
     report = arrange(Path("set"), [*names(counts), "docs/", "a/docs/x.txt", "a/val/"]).report
-    assert report.lines()[-1] == "left out: 1 .txt, 3 folders without pictures (docs, docs, val)"
+    assert report.lines()[-1] == "left out: 1 .txt, folders without pictures (docs, docs, val)"
 
 
 @pytest.mark.parametrize(

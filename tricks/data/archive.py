@@ -70,6 +70,8 @@ def _entries(path: Path, found: Iterator[_Member], wanted: Callable[[str], bool]
     files, folders, links = {}, set(), {}
     for member in found:
         name = _plain(path, member.name)
+        if name == ".":  # where tar was called
+            continue
         if member.folder:
             folders.add(name)
             yield f"{name}/", None
@@ -182,6 +184,6 @@ def _read_zip(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> by
         return archive.read(info)
     except RuntimeError as error:  # NotImplementedError, or a module that this Python was built without
         kind = info.compress_type
-        method = zipfile.compressor_names.get(kind, "unknown").capitalize()
+        method = getattr(zipfile, "compressor_names", {}).get(kind, "unknown").capitalize()
         do = "which this Python cannot unpack. Unpack it and give the folder, or pack it anew with normal Deflate"
         raise DataError(f"{path}: {info.filename} is packed with method {kind} ({method}), {do}") from error

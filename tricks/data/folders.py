@@ -58,7 +58,7 @@ def read_tree(path: Path) -> Tree:
     found = list(found)
     names = readable([name for name, _ in found])
     layout = arrange(path, names)
-    data = dict(zip(names, (data for _, data in found), strict=True))
+    data = {name: data for name, (_, data) in zip(names, found, strict=True) if data is not None}
     _refuse_undecodable(path, chain(*layout.train.values(), *(layout.test or {}).values()))
 
     def pictures(by_class: dict[str, list[str]]) -> Classes:
@@ -95,10 +95,10 @@ def _hash(picture: Picture) -> int:
 
 
 def _refuse_undecodable(path: Path, pictures: Iterable[str]) -> None:
-    readable = Image.registered_extensions()  # without those that this Pillow was built without
+    known = Image.registered_extensions()  # without those that this Pillow was built without
     for name in pictures:
         ending = os.path.splitext(name)[1].lower()
-        if ending not in readable:
+        if ending not in known:
             do = "Convert such pictures to .png or .jpg, or install a Pillow that can"
             raise DataError(
                 f"{path}: {name} cannot be read, because the installed Pillow {PIL.__version__} reads no {ending}. {do}"

@@ -22,7 +22,7 @@ ROLES = {  # words in a split's name; those to test on in the order of preferenc
     "evaluation": "eval|evaluation",
     "development": "dev|development",
 }
-FILLER = "sets?|data|dataset|split|folder|files|seg|images?|imgs?|pictures?|photos?"  # says nothing more
+FILLER = "sets?|data|dataset|split|folder|files|seg|images?|imgs?|pictures?|photos?"  # says nothing about a split
 WANTED = "train/ and test/, or class folders alone"
 DEPTH = "<class>/<picture> or <split>/<class>/<picture>"
 FIFTH = "a fifth of each class, by a hash of the name"
@@ -45,7 +45,7 @@ class Report:
         more = f" ... and {len(self.classes) - 10} more" if len(self.classes) > 10 else ""
         left = [f"{n:,} {'picture' if n == 1 else 'pictures'} in {name}" for name, n in self.splits.items()]
         left += _counted(self.endings)
-        left += [f"{len(self.empty)} folders without pictures ({', '.join(self.empty)})"] if self.empty else []
+        left += [f"folders without pictures ({', '.join(self.empty)})"] if self.empty else []
         kinds = sorted(set(self.system))
         lines = [f"classes: {', '.join(self.classes[:10])}{more}", f"train: {self.train}", f"test: {self.test}"]
         lines += [f"left out: {', '.join(left)}"] if left else []
@@ -240,7 +240,7 @@ def _tokens(name: str) -> list[str]:
 
 
 def _says(words: str, token: str) -> bool:
-    return bool(re.fullmatch(rf"({words})({FILLER})?(\d+(x\d+)?)?", token))
+    return bool(re.fullmatch(rf"({FILLER})?({words})({FILLER})?(\d+(x\d+)?)?", token))
 
 
 def _splits_in(base: _Folder) -> dict[str, str]:
