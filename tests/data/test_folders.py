@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tricks.data.files import DataError
-from tricks.data.folders import Picture, _split, decode, read_tree, write_pictures
+from tricks.data.folders import Picture, _split, decode, read_tree, upright_rgb, write_pictures
 from tricks.data.layout import FIFTH, PICTURES
 
 
@@ -50,6 +50,8 @@ def test_without_splits_a_fixed_fifth_of_each_class_is_the_test_set(tmp_path, wr
     assert read_tree(path) == tree
     archived = read_tree(write(tmp_path / "set.zip", pictures({"ant": 10, "dog": 21, "eel": 2})))
     assert names(archived.test) == names(tree.test)
+    around = read_tree(write(tmp_path / "b.zip", pictures({"x/y/ant": 10, "x/y/dog": 21, "x/y/eel": 2})))
+    assert names(around.test) == [f"x/y/{name}" for name in names(tree.test)]
 
 
 def test_the_fifth_is_fixed_whatever_else_is_there(tmp_path):
@@ -191,6 +193,12 @@ def png16(values, colour, transparent=b""):
 )
 def test_sixteen_bits_are_scaled_to_eight(data):
     np.testing.assert_allclose(decode(Picture("", data), 64)[..., 0], RAMP / 257, atol=1)
+
+
+def test_older_pillows_have_sixteen_bits_of_a_png_in_32():
+    image = Image.fromarray(RAMP.astype("int32"))
+    image.format = "PNG"
+    np.testing.assert_allclose(np.asarray(upright_rgb(image))[..., 0], RAMP / 257, atol=1)
 
 
 def test_twelve_bits_of_a_tiff_are_scaled_to_eight():

@@ -137,7 +137,11 @@ REFUSED = {
         [{"a/ant": 2, "a/dog": 2, "b": 2}],
         "a/ant/0.jpg lies in a folder inside the class folder 'a', b/0.jpg does not",
     ),
-    "two sets": ([{"a/ant": 2, "b/dog": 2}], "a/ant/0.jpg lies in a folder inside the class folder 'a'. Wanted"),
+    "two sets": (
+        [below("a", "b")],
+        "a/ant/0.jpg lies in a folder inside the class folder 'a'. Wanted is .* as to a/0.jpg, or away; or, if these are "
+        "splits, call them train/ and test/",
+    ),
     "the set in itself": (
         [CLASSES, below("birds")],
         "holds the set twice, such as ant/0.jpg and birds/ant/0.jpg: move birds/, or what is beside it, away",

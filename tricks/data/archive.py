@@ -149,7 +149,7 @@ def _read_tar(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 def _zip(path: Path, archive: zipfile.ZipFile) -> Iterator[_Member]:
     infos = archive.infolist()
     for info, name in zip(infos, _zip_names(infos), strict=True):
-        read = partial(_read_zip, path, archive, info)
+        read = partial(_read_zip, path, archive, info, name)
         if name.endswith(("/", "\\")):
             yield _Member(name, folder=True)
         elif stat.S_ISLNK(info.external_attr >> 16):
@@ -176,14 +176,14 @@ def _unicode_path(extra: bytes, raw: bytes) -> str:
     return ""
 
 
-def _read_zip(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+def _read_zip(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> bytes:
     if info.flag_bits & 1:
         do = "Unpack it and give the folder, or pack it anew without a password"
-        raise DataError(f"{path}: {info.filename} is encrypted. {do}")
+        raise DataError(f"{path}: {name} is encrypted. {do}")
     try:
         return archive.read(info)
     except RuntimeError as error:  # NotImplementedError, or a module that this Python was built without
         kind = info.compress_type
         method = getattr(zipfile, "compressor_names", {}).get(kind, "unknown").capitalize()
         do = "which this Python cannot unpack. Unpack it and give the folder, or pack it anew with normal Deflate"
-        raise DataError(f"{path}: {info.filename} is packed with method {kind} ({method}), {do}") from error
+        raise DataError(f"{path}: {name} is packed with method {kind} ({method}), {do}") from error

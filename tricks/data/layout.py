@@ -133,8 +133,9 @@ def arrange(where: Path, names: Iterable[str]) -> Layout:
         _refuse_twice(where, folder, folder.folders)
     if not splits:
         _refuse_beside_splits(where, base)
-    _refuse_loose(where, {name: folder for name, (_, folder) in parts.items()})
-    _refuse_deep(where, [folder for _, folder in parts.values()])
+    folders = {name: folder for name, (_, folder) in parts.items()}
+    _refuse_loose(where, folders)
+    _refuse_deep(where, folders)
     train, test = _choose(where, splits) if splits else ("", None)
 
     def shown(name: str) -> str:
@@ -313,17 +314,18 @@ def _refuse_loose(where: Path, parts: Mapping[str, _Folder]) -> None:
     raise DataError(f"{where}: {picture} lies in no class folder; wanted is {DEPTH}")
 
 
-def _refuse_deep(where: Path, parts: Iterable[_Folder]) -> None:
+def _refuse_deep(where: Path, parts: Mapping[str, _Folder]) -> None:
     """Pictures that lie in a folder inside a class folder."""
-    classes = [each for part in parts for each in part.filled().items()]
+    classes = [each for part in parts.values() for each in part.filled().items()]
     flat = [min(each.pictures) for _, each in classes if each.pictures]
     beside = f", {min(flat)} does not" if flat else ""
+    rename = "; or, if these are splits, call them train/ and test/" if "" in parts and not flat else ""
     for name, folder in classes:
         for inner_name, inner in folder.filled().items():
             above, last = inner.first.rpartition(f"/{inner_name}/")[0], inner.first.rpartition("/")[2]
             raise DataError(
                 f"{where}: {inner.first} lies in a folder inside the class folder {name!r}{beside}. Wanted is {DEPTH}: "
-                f"move the pictures up, as to {above}/{last}, or away"
+                f"move the pictures up, as to {above}/{last}, or away{rename}"
             )
 
 
