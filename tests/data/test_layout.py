@@ -139,8 +139,8 @@ REFUSED = {
     ),
     "two sets": (
         [below("a", "b")],
-        "a/ant/0.jpg lies in a folder inside the class folder 'a'. Wanted is .* as to a/0.jpg, or away; or, if these are "
-        "splits, call them train/ and test/",
+        "a/ant/0.jpg lies in a folder inside the class folder .a.. Wanted is .* as to a/0.jpg, or away; or, if these "
+        "are splits, call them train/ and test/",
     ),
     "the set in itself": (
         [CLASSES, below("birds")],
