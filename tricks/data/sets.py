@@ -16,7 +16,9 @@ from tricks.data.fetch import at_hand, download, report
 from tricks.data.files import DataError, build_once, digest
 from tricks.data.fingerprint import fingerprint
 from tricks.data.folders import Picture, read_tree, write_pictures
+from tricks.data.layout import readable
 
+CACHE = 2  # raised when the same pictures are read otherwise, so that what is cached is made again
 STREAM_BYTES = 8 << 30  # a folder that would decode to more than this is read from disk in every epoch
 
 
@@ -41,6 +43,7 @@ class Dataset:
     train: Split
     test: Split
     note: str = ""
+    taken: tuple[str, ...] = ()  # lines for the reader: what was taken for what in class folders, what was left out
 
 
 @dataclass(frozen=True)
@@ -183,12 +186,13 @@ def _read_folders(name: str, path: Path) -> Dataset:
         return Split(np.array(part, dtype=object), np.array([picture.label for picture in part], dtype=np.int64))
 
     tree = read_tree(path)
-    return Dataset(name, path.name, tree.classes, split(tree.train), split(tree.test))
+    (source,) = readable([path.name])
+    return Dataset(name, source, tree.classes, split(tree.train), split(tree.test), taken=tree.report.lines())
 
 
 def _from_path(path: Path, side: int) -> Dataset:
     """The reader's own class folders."""
-    name = path.name.partition(".")[0]
+    name = readable([path.name])[0].partition(".")[0]
     if path.is_file():
         _check_size(path, path.stat().st_size)
         return _cached(name, path, side, lambda: _read_folders(name, path))
@@ -222,9 +226,10 @@ def _cached(name: str, path: Path, side: int, read: Callable[[], Dataset]) -> Da
         for part, split in (("train", found.train), ("test", found.test)):
             write_pictures(folder / f"{part}.npy", split.images, side, f"{name}, {part} set, decoded once")
             np.save(folder / f"{part}-labels.npy", split.labels)
-        (folder / "set.json").write_text(json.dumps({"source": found.source, "classes": found.classes}))
+        about = {"source": found.source, "classes": found.classes, "taken": found.taken}
+        (folder / "set.json").write_text(json.dumps(about))
 
-    folder = build_once(tricks.ROOT / "data" / "cache" / f"{name}-{side}px-{fingerprint(path)[:16]}", build)
+    folder = build_once(tricks.ROOT / "data" / "cache" / f"{name}-{side}px-{CACHE}-{fingerprint(path)[:16]}", build)
     try:
         about = json.loads((folder / "set.json").read_text())
         train, test = (
@@ -234,4 +239,4 @@ def _cached(name: str, path: Path, side: int, read: Callable[[], Dataset]) -> Da
         )
     except (OSError, ValueError) as error:
         raise DataError(f"{folder} is damaged ({error}): delete it, and it is made again") from error
-    return Dataset(name, about["source"], tuple(about["classes"]), train, test)
+    return Dataset(name, about["source"], tuple(about["classes"]), train, test, taken=tuple(about["taken"]))
