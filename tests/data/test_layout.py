@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tricks.data.files import DataError
-from tricks.data.layout import FIFTH, arrange, is_picture, is_system, readable
+from tricks.data.layout import FIFTH, arrange, decoded, is_picture, is_system, readable
 
 
 def names(counts, ending=".jpg"):
@@ -217,6 +217,13 @@ def test_accents_are_compared_and_shown_in_one_form():
     assert layout(listed) == (("é강0", "é강1"), "train", "val")
     with pytest.raises(DataError, match="holds ant/é강.jpg twice"):
         arrange(Path("set"), readable([f"ant/{name}.jpg" for name in forms.values()]))
+
+
+def test_western_names_are_not_read_as_korean():
+    names = ["fenêtre/1.jpg", "forêt/2.jpg", "a/3.jpg"]
+    raw = [name.encode("cp437") for name in names]
+    assert raw[0].decode("cp949") != names[0]  # it fits by chance
+    assert decoded(raw) == names
 
 
 def test_names_that_are_not_utf8_are_decoded_together():

@@ -1,5 +1,6 @@
 """One rule for class folders, in a folder or an archive: from names alone, what is a class, a split, or left out."""
 
+import contextlib
 import os
 import re
 import unicodedata
@@ -83,12 +84,14 @@ class _Folder:
 
 
 def decoded(raw: Sequence[bytes]) -> list[str]:
-    """Names in the first encoding that fits all of them: UTF-8, that of Korean Windows, that of the first zip files."""
-    for encoding in ("utf8", "cp949"):
-        try:
-            return [name.decode(encoding) for name in raw]
-        except UnicodeDecodeError:
-            continue
+    """Names in the first encoding that fits all of them: UTF-8, that of Korean Windows, that of the first zip files.
+
+    Western names may fit the Korean one by chance, but they have no syllable of its common half in them.
+    """
+    for encoding, sign in (("utf8", b""), ("cp949", rb"[\xb0-\xc8][\xa1-\xfe]")):
+        with contextlib.suppress(UnicodeDecodeError):
+            if any(re.search(sign, name) for name in raw):
+                return [name.decode(encoding) for name in raw]
     return [name.decode("cp437") for name in raw]  # has a character for every byte
 
 
