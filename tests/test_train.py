@@ -438,7 +438,8 @@ def calls(function):
 @pytest.mark.parametrize("trick", TRICKS)
 def test_each_trick_is_called_in_sight_under_its_field_and_named(trick):
     fields, name = TRICKS[trick]
-    found = [call for function in (epochs, make.model_for, make.prepare) for call in calls(function) if call[0] == trick]
+    places = epochs, make.model_for, make.prepare
+    found = [call for function in places for call in calls(function) if call[0] == trick]
     assert any(fields <= read and any(name in comment for comment in comments) for _, read, comments in found)
 
 

@@ -72,9 +72,7 @@ def test_steps_are_those_of_torchs_muon(in_float32, momentum):
 def test_hidden_are_all_weights_between_the_first_layer_and_the_last():
     model = build("resnet14", 10, tweak_c=True, tweak_d=True)
     chosen = {name for name, parameter in model.named_parameters() if any(parameter is h for h in hidden(model))}
-    weights = {
-        f"{name}.weight" for name, module in model.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)
-    }
+    weights = {f"{name}.weight" for name, module in model.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)}
     assert chosen == weights - {"stem.0.weight", "head.weight"} and len(chosen) > 10
 
 

@@ -27,6 +27,6 @@ def own_rate(groups: Groups, chosen: Iterable[nn.Parameter], factor: float, **se
 
 
 def faster_biases(groups: Groups, model: nn.Module, factor: float) -> Groups:
-    """The groups with the β of every batch norm at `factor` times the learning rate, see `own_rate`; as they are at 1."""
+    """The groups with the β of every batch norm at `factor` times the learning rate (`own_rate`); at 1 as they are."""
     biases = (module.bias for module in model.modules() if isinstance(module, nn.BatchNorm2d))
     return groups if factor == 1 else own_rate(groups, biases, factor)
