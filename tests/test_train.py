@@ -402,7 +402,7 @@ TRICKS = {  # what is called for a trick: the fields of the recipe that it depen
     "partial": ({"amp"}, "mixed precision"),
     "torch.amp.GradScaler": ({"amp"}, "loss scaling"),
     "decay_groups": ({"no_bias_decay"}, "no bias decay"),
-    "lr_at": (set(), "linear scaling, warm-up, step or cosine decay"),  # which takes the whole recipe
+    "lr_at": (set(), "linear scaling, warm-up, step, cosine or linear decay"),  # which takes the whole recipe
     "smooth": ({"label_smoothing"}, "label smoothing"),
     "mixup": ({"mixup_alpha"}, "mixup"),
     "distill_loss": ({"temperature"}, "distillation"),

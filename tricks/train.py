@@ -113,9 +113,9 @@ def epochs(
         losses = torch.zeros(len(train), device=device)
         for batch, (x, y) in enumerate(train.epoch(epoch)):
             step = epoch * len(train) + batch
-            lr = lr_at(recipe, step, len(train))  # linear scaling, warm-up, step or cosine decay
+            lr = lr_at(recipe, step, len(train))  # linear scaling, warm-up, step, cosine or linear decay
             for group in optimizer.param_groups:
-                group["lr"] = lr * group.get("factor", 1.0)
+                group["lr"] = lr * group.get("factor", 1.0)  # bias learning rate and Muon have a factor
 
             targets = smooth(one_hot(y, train.num_classes), recipe.label_smoothing)  # label smoothing
             if recipe.mixup_alpha:  # mixup

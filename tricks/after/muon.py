@@ -33,10 +33,7 @@ def direction(gradient: Tensor, buffer: Tensor, momentum: float) -> Tensor:
 
 
 def hidden(model: nn.Module) -> list[nn.Parameter]:
-    """Weights of convolutions and linear layers between the first layer and the last, which read pictures and classes.
-
-    The authors leave those two to another optimiser.
-    """
+    """Weights of convolutions and linear layers but the first and the last: those the authors leave to SGD or Adam."""
     return [parameter for parameter in model.parameters() if parameter.ndim > 1][1:-1]
 
 
@@ -55,10 +52,9 @@ class Muon(torch.optim.SGD):
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
         """One step, after which the gradients of the chosen are their directions."""
-        for group in self.param_groups:
-            for parameter in group["params"] if "muon" in group else []:
-                if parameter.grad is not None:
-                    buffer = self.state[parameter].setdefault("momentum_buffer", torch.zeros_like(parameter))
-                    buffer.mul_(group["muon"]).add_(parameter.grad)
-                    parameter.grad.copy_(direction(parameter.grad, buffer, group["muon"]))
+        for group in (group for group in self.param_groups if "muon" in group):
+            for parameter in (parameter for parameter in group["params"] if parameter.grad is not None):
+                state, momentum = self.state[parameter], group["muon"]
+                state["momentum_buffer"] = momentum * state.get("momentum_buffer", 0.0) + parameter.grad
+                parameter.grad.copy_(direction(parameter.grad, state["momentum_buffer"], momentum))
         super().step()
