@@ -35,7 +35,7 @@ class Recipe(Values):
     lr_batch: Annotated[int, Range(1, 1_000_000)] = 128  # images, see linear_scaling (paper: 256)
     linear_scaling: bool = False  # §3.1 peak = lr * batch_size / lr_batch
     warmup_epochs: Annotated[float, Range(0, 10_000)] = 0.0  # §3.1 lr grows linearly from 0 over this many epochs
-    schedule: Literal["step", "cosine", "linear"] = "step"  # §2 step; §5.1 cosine; after the bag: linear, to zero
+    schedule: Literal["step", "cosine", "linear"] = "step"  # §2 step; §5.1 cosine; after the bag: linear
     first_decay: Annotated[float, Range(0, 1)] = 0.25  # share of the run before step first divides lr by 10 (paper: ¼)
     momentum: Annotated[float, Range(0, 0.9999)] = 0.9  # §2 Nesterov
     weight_decay: Annotated[float, Range(0, 1)] = 5e-4  # §2 λ; the paper gives no value

@@ -91,7 +91,7 @@ def test_help_of_train_says_what_the_recipe_says(capsys):
     assert "usage: ./course train" in text
     assert "--label-smoothing FLOAT §5.2 ε (default: 0.0)" in text
     assert "--no-bias-decay §3.1 decay only the weights of convolutions and linear layers" in text
-    assert "--schedule {step,cosine,linear} §2 step; §5.1 cosine; after the bag: linear, to zero (default: step)" in text
+    assert "--schedule {step,cosine,linear} §2 step; §5.1 cosine; after the bag: linear (default: step)" in text
     assert "--cutmix-alpha FLOAT after the bag: α of Beta(α, α) of CutMix (default: 0.0)" in text
     assert "--seed N of all that is drawn (default: 0)" in text
 
