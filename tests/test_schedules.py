@@ -9,7 +9,7 @@ from torch.optim import lr_scheduler
 
 from tricks.recipe import BASELINE
 from tricks.records import paper
-from tricks.schedules import cosine_lr, lr_at, peak_lr, scaled_lr, step_lr, warmup
+from tricks.schedules import cosine_lr, linear_lr, lr_at, peak_lr, scaled_lr, step_lr, warmup
 
 STEPS = 7  # per epoch; odd, so that halves of epochs are no whole steps
 
@@ -54,6 +54,12 @@ def test_cosine_equals_pytorch():
     total, peak = 120, 0.4
     theirs = curve_of(lambda o: lr_scheduler.CosineAnnealingLR(o, T_max=total), peak, total + 1)
     assert [cosine_lr(t, total, peak) for t in range(total + 1)] == pytest.approx(theirs, abs=1e-9)
+
+
+def test_linear_equals_pytorch():
+    total, peak = 120, 0.4
+    theirs = curve_of(lambda o: lr_scheduler.LinearLR(o, 1.0, 0.0, total_iters=total), peak, total + 1)
+    assert [linear_lr(t, total, peak) for t in range(total + 1)] == pytest.approx(theirs, abs=1e-9)
 
 
 def test_cosine_at_start_half_and_end():
@@ -122,7 +128,7 @@ def test_figure_3a(series):
 
 
 @pytest.mark.parametrize("warmup_epochs", [0.0, 0.5, 1.0, 5.0])
-@pytest.mark.parametrize("schedule", ["step", "cosine"])
+@pytest.mark.parametrize("schedule", ["step", "cosine", "linear"])
 def test_shape(schedule, warmup_epochs):
     """Rises to the peak by the end of the warm-up, never exceeds it, never rises again, stays above zero."""
     recipe = replace(BASELINE, epochs=40, warmup_epochs=warmup_epochs, schedule=schedule, lr=0.1)
@@ -142,9 +148,10 @@ def test_warmup_does_not_move_the_steps_of_the_step_schedule():
     assert curve(plain)[2 * STEPS :] == curve(warm)[2 * STEPS :]
 
 
-def test_cosine_ignores_the_warmup_in_T():
+@pytest.mark.parametrize("schedule", ["cosine", "linear"])
+def test_the_warmup_is_not_counted_in_T(schedule):
     """Half-way between the end of the warm-up and the end of training, not of training, the rate is half the peak."""
-    recipe = replace(BASELINE, epochs=12, warmup_epochs=2.0, schedule="cosine", lr=0.1)
+    recipe = replace(BASELINE, epochs=12, warmup_epochs=2.0, schedule=schedule, lr=0.1)
     assert lr_at(recipe, 7 * 10, steps_per_epoch=10) == pytest.approx(0.05)
 
 

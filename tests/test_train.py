@@ -79,6 +79,11 @@ def test_one_step_equals_torchs_sgd_on_torchs_loss():
         {"zero_gamma": True},
         {"no_bias_decay": True},
         {"schedule": "cosine"},
+        {"schedule": "linear"},
+        {"whitening": True},
+        {"dirac": True},
+        {"bias_lr": 8.0},
+        {"optimizer": "muon"},
         {"first_decay": 0.5},
         {"warmup_epochs": 1.0},
         {"linear_scaling": True},
@@ -105,7 +110,7 @@ def test_every_knob_above_is_a_field_and_no_trick_is_missing():
     (mark,) = (m for m in test_each_knob_alone_changes_the_run_and_stays_finite.pytestmark if m.name == "parametrize")
     tried = {name for change in mark.args[1] for name in change}
     elsewhere = {"dataset", "image_size", "train_images", "split", "epochs", "batch_size", "lr", "lr_batch"}
-    own_test = {"teacher", "temperature", "distill_weight", "amp_dtype", "ema_decay"}
+    own_test = {"teacher", "temperature", "distill_weight", "amp_dtype", "ema_decay", "muon_lr"}
     assert tried | elsewhere | own_test == {name for name in BASELINE.to_dict()}
 
 
@@ -177,10 +182,18 @@ def test_the_teacher_is_trained_once_with_the_students_tricks_and_changes_the_st
         assert torch.equal(ours, theirs)
 
 
-@pytest.mark.parametrize("mixed", [{"mixup_alpha": 0.2}, {"cutmix_alpha": 1.0, "ema_decay": 0.9}], ids=["bag", "after"])
+RESUMED = {
+    "bag": {"mixup_alpha": 0.2},
+    "after": {"cutmix_alpha": 1.0, "ema_decay": 0.9},
+    "optimiser": {"optimizer": "muon", "whitening": True, "dirac": True, "bias_lr": 8.0, "ema_decay": 0.9},
+    "float16": {"optimizer": "muon", "bias_lr": 8.0, "amp": True, "amp_dtype": "float16", "train_images": 32},
+}
+
+
+@pytest.mark.parametrize("tricks", RESUMED.values(), ids=RESUMED)
 @pytest.mark.parametrize("stop_after", [1, 2])
-def test_resumed_equals_uninterrupted(tmp_path, stop_after, mixed):
-    recipe = replace(TINY, label_smoothing=0.1, schedule="cosine", warmup_epochs=1.0, no_bias_decay=True, **mixed)
+def test_resumed_equals_uninterrupted(tmp_path, stop_after, tricks):
+    recipe = replace(TINY, label_smoothing=0.1, schedule="cosine", warmup_epochs=1.0, no_bias_decay=True, **tricks)
     whole_parts = prepare(recipe, 0, dataset())
     whole = list(epochs(recipe, whole_parts))
     checkpoint = tmp_path / "run.safetensors"
@@ -389,12 +402,16 @@ TRICKS = {  # what is called for a trick: the fields of the recipe that it depen
     "partial": ({"amp"}, "mixed precision"),
     "torch.amp.GradScaler": ({"amp"}, "loss scaling"),
     "decay_groups": ({"no_bias_decay"}, "no bias decay"),
-    "lr_at": (set(), "linear scaling, warm-up, step or cosine decay"),  # which takes the whole recipe
+    "lr_at": (set(), "linear scaling, warm-up, step, cosine or linear decay"),  # which takes the whole recipe
     "smooth": ({"label_smoothing"}, "label smoothing"),
     "mixup": ({"mixup_alpha"}, "mixup"),
     "distill_loss": ({"temperature"}, "distillation"),
     "cutmix": ({"cutmix_alpha"}, "CutMix"),
     "average_": ({"ema_decay"}, "averaged weights"),
+    "whiten_": ({"whitening"}, "whitened first convolution"),
+    "dirac_init_": ({"dirac"}, "Dirac initialisation"),
+    "faster_biases": ({"bias_lr"}, "bias learning rate"),
+    "Muon": ({"optimizer", "muon_lr", "momentum"}, "Muon"),
     "resnet.build": ({"tweak_b", "tweak_c", "tweak_d"}, "model tweaks"),
     "zero_last_gamma_": ({"zero_gamma"}, "zero γ"),
 }
@@ -421,7 +438,8 @@ def calls(function):
 @pytest.mark.parametrize("trick", TRICKS)
 def test_each_trick_is_called_in_sight_under_its_field_and_named(trick):
     fields, name = TRICKS[trick]
-    found = [call for function in (epochs, make.model_for) for call in calls(function) if call[0] == trick]
+    places = epochs, make.model_for, make.prepare
+    found = [call for function in places for call in calls(function) if call[0] == trick]
     assert any(fields <= read and any(name in comment for comment in comments) for _, read, comments in found)
 
 
@@ -443,6 +461,8 @@ from tricks.train import epochs
 kind = sys.argv[1]
 with process.group():
     recipe = replace(TINY, epochs=2, label_smoothing=0.1)
+    if kind == "bn":
+        recipe = replace(recipe, optimizer="muon", whitening=True, bias_lr=4.0)
     parts = parts_without_bn(recipe) if kind == "plain" else prepare(recipe, 0, dataset())
     rows = list(epochs(recipe, parts))
     state = b"".join(tensor.numpy().tobytes() for tensor in plain(parts.model).state_dict().values())

@@ -13,6 +13,11 @@
     mixup                           mixup.py                §5.4      05_4
     CutMix                          after/cutmix.py         later     none yet
     averaged weights                after/averaging.py      later     none yet
+    whitened first convolution      after/whitening.py      later     none yet
+    Dirac initialisation            after/dirac.py          later     none yet
+    bias learning rate              after/bias_rate.py      later     none yet
+    Muon                            after/muon.py           later     none yet
+    linear decay                    schedules.py            later     none yet
 
 They meet in `train.py`, the loop, a visible line each. `recipe.py` says what a run may switch on, `targets.py` what the
 network is asked to say, `state.py` what an epoch leaves to the next, `metrics.py` how good it is, `process.py` where it

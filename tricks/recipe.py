@@ -35,7 +35,7 @@ class Recipe(Values):
     lr_batch: Annotated[int, Range(1, 1_000_000)] = 128  # images, see linear_scaling (paper: 256)
     linear_scaling: bool = False  # §3.1 peak = lr * batch_size / lr_batch
     warmup_epochs: Annotated[float, Range(0, 10_000)] = 0.0  # §3.1 lr grows linearly from 0 over this many epochs
-    schedule: Literal["step", "cosine"] = "step"  # §2 step; §5.1 cosine
+    schedule: Literal["step", "cosine", "linear"] = "step"  # §2 step; §5.1 cosine; after the bag: linear
     first_decay: Annotated[float, Range(0, 1)] = 0.25  # share of the run before step first divides lr by 10 (paper: ¼)
     momentum: Annotated[float, Range(0, 0.9999)] = 0.9  # §2 Nesterov
     weight_decay: Annotated[float, Range(0, 1)] = 5e-4  # §2 λ; the paper gives no value
@@ -50,6 +50,11 @@ class Recipe(Values):
     distill_weight: Annotated[float, Range(0, 1000)] = 1.0  # §5.3 factor before T² · soft loss; eq. 6 has 1
     # after the bag
     cutmix_alpha: Annotated[float, Range(0, 100)] = 0.0  # after the bag: α of Beta(α, α) of CutMix
+    whitening: bool = False  # after the bag: first convolution frozen at ± whitened directions of the pictures
+    dirac: bool = False  # after the bag: 3x3 convolutions of residual blocks start as the identity
+    bias_lr: Annotated[float, Range(0, 1000, above=True)] = 1.0  # after the bag: factor on batch norms' β; λ over it
+    optimizer: Literal["sgd", "muon"] = "sgd"  # after the bag: muon for what is neither first nor last layer, β nor γ
+    muon_lr: Annotated[float, Range(0, 10, above=True)] = 0.02  # after the bag: Muon's peak; lr is that of the rest
     ema_decay: Annotated[float, Range(0, 0.99999)] = 0.0  # after the bag: memory of the averaged weights; 0: none
 
     def __post_init__(self) -> None:

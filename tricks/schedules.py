@@ -38,10 +38,15 @@ def cosine_lr(step: int, total: int, peak: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * step / total)) * peak
 
 
+def linear_lr(step: int, total: int, peak: float) -> float:
+    """(1 − t / T) η, down to zero as the cosine (after the bag). T counts the steps after the warm-up."""
+    return (1 - step / total) * peak
+
+
 def lr_at(recipe: Recipe | Transfer, step: int, steps_per_epoch: int) -> float:
     """The learning rate of optimiser step `step`, counted from 0: warm-up first, then the recipe's schedule.
 
-    The cosine starts where the warm-up ends (§5.1: T ignores warm-up); the steps of the step schedule stay at their
+    Cosine and line start where the warm-up ends (§5.1: T ignores warm-up); the steps of the step schedule stay at their
     epochs whether or not there is a warm-up, as in Fig. 3a.
     """
     total = recipe.epochs * steps_per_epoch
@@ -51,6 +56,8 @@ def lr_at(recipe: Recipe | Transfer, step: int, steps_per_epoch: int) -> float:
         return warmup(step, warmup_steps, peak)
     if recipe.schedule == "cosine":
         return cosine_lr(step - warmup_steps, total - warmup_steps, peak)
+    if recipe.schedule == "linear":
+        return linear_lr(step - warmup_steps, total - warmup_steps, peak)
     return step_lr(step, total, peak, recipe.first_decay)
 
 

@@ -12,14 +12,16 @@ from torch import Tensor, nn
 
 from tricks import metrics, precision, process
 from tricks.after.averaging import average_, decay_at
+from tricks.after.bias_rate import faster_biases
 from tricks.after.cutmix import cutmix
+from tricks.after.muon import Muon, hidden
 from tricks.distillation import distill_loss
 from tricks.label_smoothing import smooth
 from tricks.mixup import mixup
 from tricks.parameters import decay_groups
 from tricks.process import Purpose
 from tricks.recipe import Recipe, Transfer
-from tricks.schedules import lr_at
+from tricks.schedules import lr_at, peak_lr
 from tricks.state import Row, State, plain
 from tricks.targets import one_hot, soft_cross_entropy
 
@@ -99,7 +101,10 @@ def epochs(
     autocast = partial(torch.autocast, device.type, dtype, enabled=recipe.amp)  # mixed precision
     scaler = torch.amp.GradScaler(device.type, enabled=recipe.amp and dtype == torch.float16)  # loss scaling
     groups = decay_groups(model, recipe.weight_decay, recipe.no_bias_decay)  # no bias decay
+    groups = faster_biases(groups, model, recipe.bias_lr)  # bias learning rate
     optimizer = torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=True)
+    if recipe.optimizer == "muon":  # Muon
+        optimizer = Muon(groups, hidden(model), recipe.muon_lr / peak_lr(recipe), recipe.momentum)
     state = State(model, average, optimizer, scaler, checkpoint)
     yield from state.rows
     for epoch in range(len(state.rows), recipe.epochs):
@@ -108,9 +113,9 @@ def epochs(
         losses = torch.zeros(len(train), device=device)
         for batch, (x, y) in enumerate(train.epoch(epoch)):
             step = epoch * len(train) + batch
-            lr = lr_at(recipe, step, len(train))  # linear scaling, warm-up, step or cosine decay
+            lr = lr_at(recipe, step, len(train))  # linear scaling, warm-up, step, cosine or linear decay
             for group in optimizer.param_groups:
-                group["lr"] = lr
+                group["lr"] = lr * group.get("factor", 1.0)  # bias learning rate and Muon have a factor
 
             targets = smooth(one_hot(y, train.num_classes), recipe.label_smoothing)  # label smoothing
             if recipe.mixup_alpha:  # mixup

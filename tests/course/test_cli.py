@@ -91,7 +91,7 @@ def test_help_of_train_says_what_the_recipe_says(capsys):
     assert "usage: ./course train" in text
     assert "--label-smoothing FLOAT §5.2 ε (default: 0.0)" in text
     assert "--no-bias-decay §3.1 decay only the weights of convolutions and linear layers" in text
-    assert "--schedule {step,cosine} §2 step; §5.1 cosine (default: step)" in text
+    assert "--schedule {step,cosine,linear} §2 step; §5.1 cosine; after the bag: linear (default: step)" in text
     assert "--cutmix-alpha FLOAT after the bag: α of Beta(α, α) of CutMix (default: 0.0)" in text
     assert "--seed N of all that is drawn (default: 0)" in text
 
@@ -215,7 +215,7 @@ def test_options_are_not_abbreviated(trained, capsys):
 @pytest.mark.parametrize(
     ("arguments", "option", "allowed"),
     [
-        ("train --schedule linear", "'linear' for argument '--schedule'", "('step', 'cosine')"),
+        ("train --schedule steps", "'steps' for argument '--schedule'", "('step', 'cosine', 'linear')"),
         ("train --label-smoothing x", "--label-smoothing", "could not convert string to float: 'x'"),
         ("train --seed", "'--seed'", "Expected 1 value"),
         ("run --budget tiny", "'tiny' for argument '--budget'", str(tuple(lesson.BUDGETS))),

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from tricks import ROOT, metrics, precision, process
+from tricks.after.dirac import dirac_init_
+from tricks.after.whitening import first_conv, patches, whiten_
 from tricks.data.files import write_atomic
 from tricks.data.loader import loaders
 from tricks.data.sets import Dataset, load
@@ -46,6 +48,9 @@ def prepare(recipe: Recipe, seed: int = 0, dataset: Dataset | None = None, progr
     device = process.device()
     train, clean_sample, test_sample, test = loaders(recipe, dataset, seed=seed, device=device, rank=rank, world=size)
     model = model_for(recipe, train.num_classes, seed)
+    if recipe.whitening:  # whitened first convolution
+        conv = first_conv(model)
+        whiten_(conv, process.gather(torch.cat([patches(x, conv.kernel_size[0]) for x, _ in clean_sample])))
     if size > 1:
         model = DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
     teacher = teacher_for(recipe, dataset, progress) if recipe.teacher else None
@@ -65,6 +70,8 @@ def model_for(recipe: Recipe, num_classes: int, seed: int) -> nn.Module:
     xavier_init_(model, process.generator(Purpose.MODEL, seed))
     if recipe.zero_gamma:  # zero γ
         zero_last_gamma_(model)
+    if recipe.dirac:  # Dirac initialisation
+        dirac_init_(model)
     return model.to(process.device(), memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
