@@ -91,6 +91,9 @@ def test_one_step_equals_torchs_sgd_on_torchs_loss():
         {"augment": "paper"},
         {"augment": "none"},
         {"label_noise": 0.3},
+        {"alternating_flip": True},
+        {"trivial_augment": True},
+        {"start_size": 16},
     ],
     ids=lambda change: next(iter(change)) + "=" + str(next(iter(change.values()))),
 )
@@ -105,7 +108,7 @@ def test_every_knob_above_is_a_field_and_no_trick_is_missing():
     (mark,) = (m for m in test_each_knob_alone_changes_the_run_and_stays_finite.pytestmark if m.name == "parametrize")
     tried = {name for change in mark.args[1] for name in change}
     elsewhere = {"dataset", "image_size", "train_images", "split", "epochs", "batch_size", "lr", "lr_batch"}
-    own_test = {"teacher", "temperature", "distill_weight", "amp_dtype", "ema_decay"}
+    own_test = {"teacher", "temperature", "distill_weight", "amp_dtype", "ema_decay", "ema_bn", "test_views"}
     assert tried | elsewhere | own_test == {name for name in BASELINE.to_dict()}
 
 
@@ -177,7 +180,14 @@ def test_the_teacher_is_trained_once_with_the_students_tricks_and_changes_the_st
         assert torch.equal(ours, theirs)
 
 
-@pytest.mark.parametrize("mixed", [{"mixup_alpha": 0.2}, {"cutmix_alpha": 1.0, "ema_decay": 0.9}], ids=["bag", "after"])
+AFTER = {"ema_decay": 0.9, "ema_bn": True, "alternating_flip": True, "trivial_augment": True, "start_size": 16}
+
+
+@pytest.mark.parametrize(
+    "mixed",
+    [{"mixup_alpha": 0.2}, {"cutmix_alpha": 1.0, "ema_decay": 0.9}, AFTER],
+    ids=["bag", "after", "more of it"],
+)
 @pytest.mark.parametrize("stop_after", [1, 2])
 def test_resumed_equals_uninterrupted(tmp_path, stop_after, mixed):
     recipe = replace(TINY, label_smoothing=0.1, schedule="cosine", warmup_epochs=1.0, no_bias_decay=True, **mixed)
@@ -395,6 +405,9 @@ TRICKS = {  # what is called for a trick: the fields of the recipe that it depen
     "distill_loss": ({"temperature"}, "distillation"),
     "cutmix": ({"cutmix_alpha"}, "CutMix"),
     "average_": ({"ema_decay"}, "averaged weights"),
+    "reestimate_bn_": ({"ema_bn"}, "averaged weights"),
+    "resize": ({"start_size"}, "progressive resizing"),
+    "test_time.mean_logits": ({"test_views"}, "test-time views"),
     "resnet.build": ({"tweak_b", "tweak_c", "tweak_d"}, "model tweaks"),
     "zero_last_gamma_": ({"zero_gamma"}, "zero γ"),
 }
@@ -421,7 +434,7 @@ def calls(function):
 @pytest.mark.parametrize("trick", TRICKS)
 def test_each_trick_is_called_in_sight_under_its_field_and_named(trick):
     fields, name = TRICKS[trick]
-    found = [call for function in (epochs, make.model_for) for call in calls(function) if call[0] == trick]
+    found = [call for function in (epochs, make.model_for, make.judge) for call in calls(function) if call[0] == trick]
     assert any(fields <= read and any(name in comment for comment in comments) for _, read, comments in found)
 
 

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from tricks import metrics, precision, process
-from tricks.after.averaging import average_, decay_at
+from tricks.after.averaging import average_, decay_at, reestimate_bn_
 from tricks.after.cutmix import cutmix
+from tricks.after.progressive_resizing import resize, side_at
 from tricks.distillation import distill_loss
 from tricks.label_smoothing import smooth
 from tricks.mixup import mixup
@@ -112,6 +113,8 @@ def epochs(
             for group in optimizer.param_groups:
                 group["lr"] = lr
 
+            if recipe.start_size:  # progressive resizing
+                x = resize(x, side_at(step / (recipe.epochs * len(train)), recipe.start_size, recipe.image_size))
             targets = smooth(one_hot(y, train.num_classes), recipe.label_smoothing)  # label smoothing
             if recipe.mixup_alpha:  # mixup
                 x, targets = mixup(x, targets, mixing[batch].lam, mixing[batch].perm)
@@ -136,6 +139,8 @@ def epochs(
             losses[batch] = loss.detach()
 
         check_finite(losses, epoch, recipe, checkpoint)
+        if recipe.ema_bn:  # averaged weights, with batch norm's statistics of their own
+            reestimate_bn_(parts.judged, (x for x, _ in clean_sample))
         last_lr = lr_at(recipe, (epoch + 1) * len(train) - 1, len(train))
         measured = measure(parts.judged, losses, clean_sample, test_sample)
         yield state.keep({"epoch": epoch + 1, "lr": last_lr, **measured})
@@ -179,11 +184,14 @@ def measure(model: nn.Module, losses: Tensor, clean_sample: Loader, test_sample:
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, loader: Loader) -> tuple[Tensor, Tensor]:
-    """Logits (N, K) and labels (N,) of a whole loader in float32, over all processes; the model is in eval mode."""
+def evaluate(model: nn.Module, loader: Loader, look: Callable[[Tensor], Tensor] = lambda x: x) -> tuple[Tensor, Tensor]:
+    """Logits (N, K) and labels (N,) of a whole loader in float32, over all processes; the model is in eval mode.
+
+    `look` says what of a batch of pictures the model sees.
+    """
     model = plain(model).eval()
     process.share_buffers(model)
-    batches = [(model(x), y) for x, y in loader]
+    batches = [(model(look(x)), y) for x, y in loader]
     logits, labels = (torch.cat(part) for part in zip(*batches, strict=True))
     return process.gather(logits), process.gather(labels)
 

@@ -9,10 +9,10 @@ from torchvision.transforms import v2
 from tricks.after.cutmix import box, cutmix
 from tricks.targets import one_hot
 
-share = st.floats(0, 1, exclude_max=True)
+share = st.floats(0, 1, exclude_max=True, allow_subnormal=False)  # which `process.set_up` has flushed to 0
 
 
-@given(st.integers(2, 40), st.integers(2, 40), st.floats(0, 1), st.tuples(share, share))
+@given(st.integers(2, 40), st.integers(2, 40), st.floats(0, 1, allow_subnormal=False), st.tuples(share, share))
 def test_the_box_is_torchvisions(height, width, lam, place):
     """torchvision draws λ and the middle in px; here they are given to it."""
     drawn = iter([int(place[1] * width), int(place[0] * height)])
