@@ -406,7 +406,7 @@ TRICKS = {  # what is called for a trick: the fields of the recipe that it depen
     "cutmix": ({"cutmix_alpha"}, "CutMix"),
     "average_": ({"ema_decay"}, "averaged weights"),
     "reestimate_bn_": ({"ema_bn"}, "averaged weights"),
-    "resize": ({"start_size"}, "progressive resizing"),
+    "side_at": ({"start_size"}, "progressive resizing"),
     "test_time.mean_logits": ({"test_views"}, "test-time views"),
     "resnet.build": ({"tweak_b", "tweak_c", "tweak_d"}, "model tweaks"),
     "zero_last_gamma_": ({"zero_gamma"}, "zero γ"),

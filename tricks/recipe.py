@@ -155,8 +155,14 @@ def changes(new: Recipe | Transfer, old: Recipe | Transfer) -> dict[str, Any]:
 
 def teacher_of(recipe: Recipe) -> Recipe:
     """The teacher's own recipe: the student's, on the larger net, without a teacher (§5.5: it has the same tricks)."""
-    alone = {name: getattr(BASELINE, name) for name in ("teacher", "temperature", "distill_weight", "test_views")}
-    return replace(recipe, net=recipe.teacher, **alone)
+    return replace(
+        recipe,
+        net=recipe.teacher,
+        teacher="",
+        temperature=Recipe.temperature,
+        distill_weight=Recipe.distill_weight,
+        test_views=False,
+    )
 
 
 BASELINE = Recipe()

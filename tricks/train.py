@@ -112,9 +112,9 @@ def epochs(
             lr = lr_at(recipe, step, len(train))  # linear scaling, warm-up, step or cosine decay
             for group in optimizer.param_groups:
                 group["lr"] = lr
+            progress = step / (recipe.epochs * len(train))
+            side = side_at(progress, recipe.start_size, recipe.image_size)  # progressive resizing
 
-            if recipe.start_size:  # progressive resizing
-                x = resize(x, side_at(step / (recipe.epochs * len(train)), recipe.start_size, recipe.image_size))
             targets = smooth(one_hot(y, train.num_classes), recipe.label_smoothing)  # label smoothing
             if recipe.mixup_alpha:  # mixup
                 x, targets = mixup(x, targets, mixing[batch].lam, mixing[batch].perm)
@@ -122,7 +122,7 @@ def epochs(
                 x, targets = cutmix(x, targets, *mixing[batch])
 
             with autocast():
-                logits = model(x)
+                logits = model(resize(x, side))
             loss = soft_cross_entropy(logits.float(), targets)
             if teacher is not None:  # distillation
                 with autocast(), torch.no_grad():

@@ -1,17 +1,22 @@
 """Progressive resizing against torchvision's resize and the rule of Composer, and what a run with it costs."""
 
+import copy
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from test_train import TINY, dataset
 from torchvision.transforms import v2
 
 from tricks.after.progressive_resizing import resize, side_at, sides
 from tricks.course import cost
 from tricks.models import resnet
 from tricks.recipe import Recipe
+from tricks.records.make import prepare
+from tricks.train import epochs
 
 
 def composers(progress, start, full):
@@ -59,13 +64,23 @@ def test_the_shares_of_the_sides_are_those_of_the_steps():
 
 
 def test_multiply_adds_are_the_mean_over_the_run():
-    recipe = Recipe(start_size=16, epochs=2, teacher="resnet14")
     shares = {16: 0.1, 20: 0.2, 24: 0.2, 28: 0.2, 32: 0.3}
-    ours, teacher = (
-        sum(share * resnet.multiply_adds(resnet.build(net, 10), side) for side, share in shares.items())
-        for net in ("resnet8", "resnet14")
-    )
-    training, forward = cost.per_picture(recipe, 10)
-    assert training == pytest.approx(3 * ours + teacher, rel=3e-3)
-    assert forward == resnet.multiply_adds(resnet.build("resnet8", 10), 32)
-    assert training < cost.per_picture(Recipe(teacher="resnet14"), 10)[0]
+    of_side = {side: resnet.multiply_adds(resnet.build("resnet8", 10), side) for side in shares}
+    teacher = resnet.multiply_adds(resnet.build("resnet14", 10), 32)  # which sees the full size
+    training, forward = cost.per_picture(Recipe(start_size=16, teacher="resnet14"), 10)
+    assert training == pytest.approx(3 * sum(shares[side] * of_side[side] for side in shares) + teacher, rel=3e-3)
+    assert forward == of_side[32]
+    assert cost.per_picture(Recipe(), 10) == (3 * forward, forward)
+
+
+def test_the_student_sees_pictures_that_grow_and_its_teacher_the_full_size():
+    recipe = replace(TINY, epochs=5, start_size=16)
+    parts, seen = prepare(recipe, 0, dataset()), {"student": [], "teacher": []}
+    teacher = copy.deepcopy(parts.model).eval()
+    for name, net in (("student", parts.model), ("teacher", teacher)):
+        net.register_forward_hook(
+            lambda net, x, _, name=name: seen[name].append(x[0].shape[2]) if net.training or name == "teacher" else None
+        )
+    list(epochs(recipe, parts._replace(teacher=teacher)))
+    assert seen["student"] == [side_at(step / 20, 16, 32) for step in range(20)] and seen["student"][:2] == [16, 16]
+    assert seen["teacher"] == [32] * 20

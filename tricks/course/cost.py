@@ -28,18 +28,12 @@ def _size(net: str, tweak_b: bool, tweak_c: bool, tweak_d: bool, classes: int, s
 def per_picture(recipe: Recipe, classes: int) -> tuple[int, int]:
     """Multiply-adds for one picture in training and in evaluation: backward takes twice as many as forward.
 
-    In training the mean over the run, where pictures grow.
+    Where pictures grow, the mean over the run; a teacher sees all of them in full size.
     """
-    teacher = _mean_forward(teacher_of(recipe), classes) if recipe.teacher else 0
-    return 3 * _mean_forward(recipe, classes) + teacher, size(recipe, classes)[1]
-
-
-def _mean_forward(recipe: Recipe, classes: int) -> int:
-    """Multiply-adds of the forward pass for one picture, the mean over all steps of the run."""
     shares = sides(recipe.start_size, recipe.image_size)
-    return round(
-        sum(n * size(replace(recipe, start_size=0, image_size=side), classes)[1] for side, n in shares.items())
-    )
+    of_side = {side: size(replace(recipe, start_size=0, image_size=side), classes)[1] for side in shares}
+    teacher = size(teacher_of(recipe), classes)[1] if recipe.teacher else 0
+    return round(3 * sum(shares[side] * of_side[side] for side in shares)) + teacher, of_side[recipe.image_size]
 
 
 def work(recipe: Recipe, classes: int, images: int, tested: int) -> int:
