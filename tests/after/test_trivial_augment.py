@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torchvision.transforms import v2
 
 from tricks import augment
 from tricks.after.trivial_augment import OPS, STEPS, draw_changes, group, trivial_augment
+from tricks.data import stream
 from tricks.data.loader import DeviceLoader
+from tricks.data.stream import StreamLoader
 from tricks.process import Purpose, generator
 
 THEIRS = v2.TrivialAugmentWide()
@@ -96,15 +99,21 @@ def test_each_picture_has_its_own_change_and_the_batch_is_left_alone():
     assert ours.is_contiguous(memory_format=torch.channels_last)
 
 
-def loader(**kwargs):
+def loader(folder=None, **kwargs):
     pixels = np.random.RandomState(0).randint(0, 256, (48, 32, 32, 3), dtype=np.uint8)
     options = {"image_size": 32, "batch_size": 16, "augment": "crop_flip", "train": True, "seed": 3, "device": "cpu"}
-    return DeviceLoader(pixels, np.arange(48), 48, **options | kwargs)
+    if folder is None:
+        return DeviceLoader(pixels, np.arange(48), 48, **options | kwargs)
+    Image.fromarray(pixels[0]).save(folder / "noise.png")
+    return StreamLoader(np.array([str(folder / "noise.png")] * 48), np.arange(48), 48, **options | kwargs)
 
 
+@pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize("kind", ["none", "crop_flip"])
-def test_it_comes_after_the_crop_and_before_the_normalisation(kind):
-    with_it, without = (list(loader(augment=kind, trivial_augment=on).epoch(2)) for on in (True, False))
+def test_it_comes_after_the_crop_and_before_the_normalisation(kind, streamed, tmp_path, monkeypatch):
+    monkeypatch.setattr(stream, "WORKERS", 0)
+    folder = tmp_path if streamed else None
+    with_it, without = (list(loader(folder, augment=kind, trivial_augment=on).epoch(2)) for on in (True, False))
     ops, strengths = draw_changes(48, generator(Purpose.TRIVIAL_AUGMENT, 3, 2))
     mean, sd = (torch.tensor(values)[:, None, None] for values in (augment.MEAN, augment.STD))
     for k, ((x, y), (clean, same_y)) in enumerate(zip(with_it, without, strict=True)):
