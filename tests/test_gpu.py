@@ -34,6 +34,7 @@ def test_batches_on_the_gpu_are_those_of_the_cpu(kind):
     rng = np.random.default_rng(0)
     images, labels = rng.integers(0, 256, (64, 40, 40, 3), dtype=np.uint8), np.arange(64) % 10
     options = {"image_size": 32, "batch_size": 16, "augment": kind, "train": True, "seed": 3}
+    options |= {"alternating_flip": kind != "none", "trivial_augment": kind == "crop_flip"}
     here, there = (DeviceLoader(images, labels, 10, device=device, **options) for device in ("cpu", "cuda"))
     compared = 0
     for (x, y), (gpu_x, gpu_y) in zip(here.epoch(2), there.epoch(2), strict=True):
@@ -109,11 +110,17 @@ def test_a_full_memory_names_the_knobs_and_leaves_the_gpu_usable():
     assert len(list(epochs(recipe, parts))) == 1
 
 
-@pytest.mark.parametrize("mixed", [{"mixup_alpha": 0.2}, {"cutmix_alpha": 1.0, "ema_decay": 0.9}], ids=["bag", "after"])
+@pytest.mark.parametrize(
+    "mixed",
+    [{"mixup_alpha": 0.2}, {"cutmix_alpha": 1.0, "ema_decay": 0.9, "ema_bn": True, "start_size": 16}],
+    ids=["bag", "after"],
+)
 @pytest.mark.parametrize("kind", AUGMENTS)
 def test_the_loop_does_not_wait_for_the_gpu_within_an_epoch(kind, mixed, monkeypatch):
     """A step that copies from the GPU, or a table to it, keeps the two from working at the same time."""
     recipe = replace(TINY, epochs=2, augment=kind, label_smoothing=0.1, **mixed)
+    if kind == "crop_flip":
+        recipe = replace(recipe, alternating_flip=True, trivial_augment=True)
     parts = prepare(recipe, 0, dataset())
     list(epochs(replace(recipe, epochs=1), parts))  # what is made once is made
     step = torch.optim.SGD.step

@@ -68,6 +68,8 @@ def test_what_could_meet_another_stream_is_refused(call, message):
         ((Purpose.ORDER, 3, 5), 4295163800311467286),
         ((Purpose.AUGMENT, 3, 5), 1675777725452411619),
         ((Purpose.NOISE, 3), 6379903054933658486),
+        ((Purpose.FLIP, 3), 7536548409145895750),
+        ((Purpose.TRIVIAL_AUGMENT, 3, 5), 8440840556152039845),
         ((Purpose.HEAD, 3), 3838237853091044640),
         ((Purpose.AUGMENT_SCENES, 3, 5), 7399489617469469090),
         ((Purpose.SAMPLING, 3, 5), 1795948288575904466),

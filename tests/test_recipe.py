@@ -50,6 +50,14 @@ INVALID = [  # field, value, what the message says is allowed
     ("optimizer", "adam", "sgd, muon"),
     ("muon_lr", 0.0, "above 0 and at most 10"),
     ("ema_decay", 1.0, "[0, 0.99999]"),
+    ("ema_bn", True, "False without ema_decay"),
+    ("alternating_flip", 1, "bool"),
+    ("trivial_augment", 1, "bool"),
+    ("start_size", 4, "0 or a multiple of 4, at least 8 and below image_size = 32"),
+    ("start_size", 18, "0 or a multiple of 4"),
+    ("start_size", 32, "0 or a multiple of 4"),
+    ("start_size", 2048, "[0, 1024]"),
+    ("test_views", 1, "bool"),
     ("label_smoothing", "0.1", "float"),
     ("epochs", 12.0, "int"),
     ("epochs", True, "int"),
@@ -79,7 +87,9 @@ OTHER = {  # a valid value for each field that is not its default
     "optimizer": "muon",
     "teacher": "resnet20",
     "amp_dtype": "float16",
+    "start_size": 16,
 }
+NEEDS = {"ema_bn": {"ema_decay": 0.5}}  # what a field needs beside it
 
 
 def test_defaults_are_the_baseline_without_any_trick():
@@ -115,6 +125,19 @@ def test_a_batch_is_mixed_once():
     assert str(error.value).startswith("Recipe.cutmix_alpha = 1.0: must be 0 with mixup_alpha = 0.2: a batch is mixed")
 
 
+@pytest.mark.parametrize(
+    ("field", "augment", "why"),
+    [
+        ("alternating_flip", "none", "which mirrors no picture"),
+        ("trivial_augment", "paper", "which has colours of its"),
+    ],
+)
+def test_what_an_augmentation_has_no_place_for_is_refused(field, augment, why):
+    assert changes(replace(BASELINE, **{field: True}), BASELINE) == {field: True}
+    with pytest.raises(ValueError, match=f"Recipe.{field} = True: must be False with augment = '{augment}', {why}"):
+        replace(BASELINE, augment=augment, **{field: True})
+
+
 def test_every_number_has_a_range_at_its_field():
     for kind in (Recipe, Transfer):
         assert [field.name for field in fields(kind) if field.type in (int, float)] == []
@@ -127,7 +150,8 @@ def test_unknown_field_names_the_nearest():
 
 def test_json_round_trip_is_exact():
     """Every field away from its default that can be at once, with a float that has no short decimal form."""
-    there = replace(BASELINE, **{**OTHER, "lr": 0.1 + 0.2, "cutmix_alpha": 0.0})  # mixup has the batches
+    off = {"cutmix_alpha": 0.0, "trivial_augment": False}  # mixup has the batches, and augment = "paper" the colours
+    there = replace(BASELINE, **{**OTHER, "lr": 0.1 + 0.2, **off})
     back = Recipe.from_dict(json.loads(json.dumps(there.to_dict())))
     assert back == there
     assert back.hash == there.hash
@@ -149,7 +173,7 @@ def test_hash_is_of_the_changed_fields_only():
 
 
 def test_hash_tells_every_field_apart():
-    hashes = {replace(BASELINE, **{name: OTHER[name]}).hash for name in NAMES} | {BASELINE.hash}
+    hashes = {replace(BASELINE, **{name: OTHER[name]}, **NEEDS.get(name, {})).hash for name in NAMES} | {BASELINE.hash}
     assert len(hashes) == len(NAMES) + 1
 
 
@@ -183,7 +207,13 @@ def test_changes():
 
 def test_teacher_has_the_students_tricks_but_no_teacher():
     student = replace(
-        BASELINE, label_smoothing=0.1, mixup_alpha=0.2, teacher="resnet20", temperature=4.0, distill_weight=0.5
+        BASELINE,
+        label_smoothing=0.1,
+        mixup_alpha=0.2,
+        teacher="resnet20",
+        temperature=4.0,
+        distill_weight=0.5,
+        test_views=True,
     )
     assert teacher_of(student) == replace(BASELINE, label_smoothing=0.1, mixup_alpha=0.2, net="resnet20")
 

@@ -96,6 +96,9 @@ def test_one_step_equals_torchs_sgd_on_torchs_loss():
         {"augment": "paper"},
         {"augment": "none"},
         {"label_noise": 0.3},
+        {"alternating_flip": True},
+        {"trivial_augment": True},
+        {"start_size": 16},
     ],
     ids=lambda change: next(iter(change)) + "=" + str(next(iter(change.values()))),
 )
@@ -110,7 +113,7 @@ def test_every_knob_above_is_a_field_and_no_trick_is_missing():
     (mark,) = (m for m in test_each_knob_alone_changes_the_run_and_stays_finite.pytestmark if m.name == "parametrize")
     tried = {name for change in mark.args[1] for name in change}
     elsewhere = {"dataset", "image_size", "train_images", "split", "epochs", "batch_size", "lr", "lr_batch"}
-    own_test = {"teacher", "temperature", "distill_weight", "amp_dtype", "ema_decay", "muon_lr"}
+    own_test = {"teacher", "temperature", "distill_weight", "amp_dtype", "ema_decay", "ema_bn", "muon_lr", "test_views"}
     assert tried | elsewhere | own_test == {name for name in BASELINE.to_dict()}
 
 
@@ -186,6 +189,7 @@ RESUMED = {
     "bag": {"mixup_alpha": 0.2},
     "after": {"cutmix_alpha": 1.0, "ema_decay": 0.9},
     "optimiser": {"optimizer": "muon", "whitening": True, "dirac": True, "bias_lr": 8.0, "ema_decay": 0.9},
+    "data": {"ema_decay": 0.9, "ema_bn": True, "alternating_flip": True, "trivial_augment": True, "start_size": 16},
     "float16": {"optimizer": "muon", "bias_lr": 8.0, "amp": True, "amp_dtype": "float16", "train_images": 32},
 }
 
@@ -412,6 +416,9 @@ TRICKS = {  # what is called for a trick: the fields of the recipe that it depen
     "dirac_init_": ({"dirac"}, "Dirac initialisation"),
     "faster_biases": ({"bias_lr"}, "bias learning rate"),
     "Muon": ({"optimizer", "muon_lr", "momentum"}, "Muon"),
+    "reestimate_bn_": ({"ema_bn"}, "averaged weights"),
+    "side_at": ({"start_size"}, "progressive resizing"),
+    "test_time.mean_logits": ({"test_views"}, "test-time views"),
     "resnet.build": ({"tweak_b", "tweak_c", "tweak_d"}, "model tweaks"),
     "zero_last_gamma_": ({"zero_gamma"}, "zero γ"),
 }
@@ -438,7 +445,7 @@ def calls(function):
 @pytest.mark.parametrize("trick", TRICKS)
 def test_each_trick_is_called_in_sight_under_its_field_and_named(trick):
     fields, name = TRICKS[trick]
-    places = epochs, make.model_for, make.prepare
+    places = epochs, make.model_for, make.prepare, make.judge
     found = [call for function in places for call in calls(function) if call[0] == trick]
     assert any(fields <= read and any(name in comment for comment in comments) for _, read, comments in found)
 

@@ -1,23 +1,27 @@
 """Every trick of *Bag of Tricks for Image Classification* (He et al., 2018), once. Where each of them is:
 
-    trick                           file                    section   lesson
-    random crop, flip, colour       augment.py              §2.1      02
-    Xavier initialisation           parameters.py           §2.1      02
-    linear scaling, warm-up         schedules.py            §3.1      03_1
-    zero γ, no bias decay           parameters.py           §3.1      03_1
-    mixed precision                 precision.py            §3.2      03_2
-    ResNet-B, -C, -D                models/resnet.py        §4        04
-    cosine decay                    schedules.py            §5.1      05_1
-    label smoothing                 label_smoothing.py      §5.2      05_2
-    knowledge distillation          distillation.py         §5.3      05_3
-    mixup                           mixup.py                §5.4      05_4
-    CutMix                          after/cutmix.py         later     none yet
-    averaged weights                after/averaging.py      later     none yet
-    whitened first convolution      after/whitening.py      later     none yet
-    Dirac initialisation            after/dirac.py          later     none yet
-    bias learning rate              after/bias_rate.py      later     none yet
-    Muon                            after/muon.py           later     none yet
-    linear decay                    schedules.py            later     none yet
+    trick                           file                            section   lesson
+    random crop, flip, colour       augment.py                      §2.1      02
+    Xavier initialisation           parameters.py                   §2.1      02
+    linear scaling, warm-up         schedules.py                    §3.1      03_1
+    zero γ, no bias decay           parameters.py                   §3.1      03_1
+    mixed precision                 precision.py                    §3.2      03_2
+    ResNet-B, -C, -D                models/resnet.py                §4        04
+    cosine decay                    schedules.py                    §5.1      05_1
+    label smoothing                 label_smoothing.py              §5.2      05_2
+    knowledge distillation          distillation.py                 §5.3      05_3
+    mixup                           mixup.py                        §5.4      05_4
+    CutMix                          after/cutmix.py                 later     none yet
+    averaged weights                after/averaging.py              later     none yet
+    whitened first convolution      after/whitening.py              later     none yet
+    Dirac initialisation            after/dirac.py                  later     none yet
+    bias learning rate              after/bias_rate.py              later     none yet
+    Muon                            after/muon.py                   later     none yet
+    linear decay                    schedules.py                    later     none yet
+    alternating flips               after/alternating_flip.py       later     none yet
+    TrivialAugment                  after/trivial_augment.py        later     none yet
+    progressive resizing            after/progressive_resizing.py   later     none yet
+    test-time views                 after/test_time.py              later     none yet
 
 They meet in `train.py`, the loop, a visible line each. `recipe.py` says what a run may switch on, `targets.py` what the
 network is asked to say, `state.py` what an epoch leaves to the next, `metrics.py` how good it is, `process.py` where it

@@ -35,6 +35,8 @@ class Purpose(IntEnum):
     ORDER = 101  # of the training images or scenes
     AUGMENT = 102  # crops, flips and colours of an epoch
     NOISE = 103  # in labels
+    FLIP = 104  # the first coins of alternating flips, one a picture
+    TRIVIAL_AUGMENT = 105
     HEAD = 201  # first weights of what fine-tuning adds to a backbone
     AUGMENT_SCENES = 202  # where they are cut and whether mirrored
     SAMPLING = 203  # of anchors and regions

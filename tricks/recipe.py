@@ -56,6 +56,11 @@ class Recipe(Values):
     optimizer: Literal["sgd", "muon"] = "sgd"  # after the bag: muon for what is neither first nor last layer, β nor γ
     muon_lr: Annotated[float, Range(0, 10, above=True)] = 0.02  # after the bag: Muon's peak; lr is that of the rest
     ema_decay: Annotated[float, Range(0, 0.99999)] = 0.0  # after the bag: memory of the averaged weights; 0: none
+    ema_bn: bool = False  # after the bag: batch norm's statistics measured anew for the averaged weights
+    alternating_flip: bool = False  # after the bag: mirrored in every other epoch, which one a coin says; not at random
+    trivial_augment: bool = False  # after the bag: one more change per picture, any of fourteen, of any strength
+    start_size: Annotated[int, Range(0, 1024)] = 0  # after the bag: px of the first pictures, which grow; 0: all alike
+    test_views: bool = False  # after the bag: final metrics also of mirror images (flip) and shifts (crops) averaged
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -64,6 +69,14 @@ class Recipe(Values):
             raise self.bad(
                 "cutmix_alpha", f"0 with mixup_alpha = {self.mixup_alpha}: a batch is mixed once, choose one of the two"
             )
+        if self.ema_bn and not self.ema_decay:
+            raise self.bad("ema_bn", "False without ema_decay: there are no averaged weights")
+        if self.alternating_flip and self.augment == "none":
+            raise self.bad("alternating_flip", "False with augment = 'none', which mirrors no picture")
+        if self.trivial_augment and self.augment == "paper":
+            raise self.bad("trivial_augment", "False with augment = 'paper', which has colours of its own")
+        if self.start_size and (self.start_size % 4 or not 8 <= self.start_size < self.image_size):
+            raise self.bad("start_size", f"0 or a multiple of 4, at least 8 and below image_size = {self.image_size}")
 
     @property
     def metric(self) -> str:
@@ -148,7 +161,12 @@ def changes(new: Recipe | Transfer, old: Recipe | Transfer) -> dict[str, Any]:
 def teacher_of(recipe: Recipe) -> Recipe:
     """The teacher's own recipe: the student's, on the larger net, without a teacher (§5.5: it has the same tricks)."""
     return replace(
-        recipe, net=recipe.teacher, teacher="", temperature=Recipe.temperature, distill_weight=Recipe.distill_weight
+        recipe,
+        net=recipe.teacher,
+        teacher="",
+        temperature=Recipe.temperature,
+        distill_weight=Recipe.distill_weight,
+        test_views=False,
     )
 
 

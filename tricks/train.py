@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from tricks import metrics, precision, process
-from tricks.after.averaging import average_, decay_at
+from tricks.after.averaging import average_, decay_at, reestimate_bn_
 from tricks.after.bias_rate import faster_biases
 from tricks.after.cutmix import cutmix
 from tricks.after.muon import Muon, hidden
+from tricks.after.progressive_resizing import resize, side_at
 from tricks.distillation import distill_loss
 from tricks.label_smoothing import smooth
 from tricks.mixup import mixup
@@ -116,6 +117,8 @@ def epochs(
             lr = lr_at(recipe, step, len(train))  # linear scaling, warm-up, step, cosine or linear decay
             for group in optimizer.param_groups:
                 group["lr"] = lr * group.get("factor", 1.0)  # bias learning rate and Muon have a factor
+            progress = step / (recipe.epochs * len(train))
+            side = side_at(progress, recipe.start_size, recipe.image_size)  # progressive resizing
 
             targets = smooth(one_hot(y, train.num_classes), recipe.label_smoothing)  # label smoothing
             if recipe.mixup_alpha:  # mixup
@@ -124,7 +127,7 @@ def epochs(
                 x, targets = cutmix(x, targets, *mixing[batch])
 
             with autocast():
-                logits = model(x)
+                logits = model(resize(x, side))
             loss = soft_cross_entropy(logits.float(), targets)
             if teacher is not None:  # distillation
                 with autocast(), torch.no_grad():
@@ -141,6 +144,8 @@ def epochs(
             losses[batch] = loss.detach()
 
         check_finite(losses, epoch, recipe, checkpoint)
+        if recipe.ema_bn:  # averaged weights, with batch norm's statistics of their own
+            reestimate_bn_(parts.judged, (x for x, _ in clean_sample))
         last_lr = lr_at(recipe, (epoch + 1) * len(train) - 1, len(train))
         measured = measure(parts.judged, losses, clean_sample, test_sample)
         yield state.keep({"epoch": epoch + 1, "lr": last_lr, **measured})
@@ -184,11 +189,14 @@ def measure(model: nn.Module, losses: Tensor, clean_sample: Loader, test_sample:
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, loader: Loader) -> tuple[Tensor, Tensor]:
-    """Logits (N, K) and labels (N,) of a whole loader in float32, over all processes; the model is in eval mode."""
+def evaluate(model: nn.Module, loader: Loader, look: Callable[[Tensor], Tensor] = lambda x: x) -> tuple[Tensor, Tensor]:
+    """Logits (N, K) and labels (N,) of a whole loader in float32, over all processes; the model is in eval mode.
+
+    `look` says what of a batch of pictures the model sees.
+    """
     model = plain(model).eval()
     process.share_buffers(model)
-    batches = [(model(x), y) for x, y in loader]
+    batches = [(model(look(x)), y) for x, y in loader]
     logits, labels = (torch.cat(part) for part in zip(*batches, strict=True))
     return process.gather(logits), process.gather(labels)
 

@@ -1,13 +1,17 @@
 """Averaged weights against PyTorch's `AveragedModel`, and the rule of the decay against numbers written out."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
+from test_train import TINY, dataset, train_rows
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
-from tricks.after.averaging import average_, decay_at
+from tricks.after.averaging import average_, decay_at, reestimate_bn_
+from tricks.records.make import prepare
+from tricks.train import epochs
 
 
 def net() -> nn.Module:
@@ -46,3 +50,29 @@ def test_without_memory_the_average_is_the_model():
     nn.init.ones_(model[3].weight)
     average_(average, model, 0.0)
     assert torch.equal(average[3].weight, model[3].weight)
+
+
+def test_the_statistics_are_those_of_pytorchs_update_bn():
+    model, batches = net(), [torch.randn(6, 3, 8, 8) + k for k in range(4)]
+    theirs = copy.deepcopy(model)
+    for x in batches[::-1]:
+        model(x)  # statistics that have to go
+    reestimate_bn_(model, batches)
+    update_bn(batches, theirs)
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, theirs.state_dict()[name])
+    assert model[1].momentum == theirs[1].momentum == 0.1
+
+
+def test_the_average_is_judged_with_statistics_of_its_own():
+    """On every epoch's end, of the clean sample; nothing of it gets into training."""
+    recipe = replace(TINY, ema_decay=0.9, ema_bn=True)
+    parts = prepare(recipe, 0, dataset())
+    rows, copied = list(epochs(recipe, parts)), train_rows(replace(recipe, ema_bn=False))
+    assert [row["train_loss"] for row in rows] == [row["train_loss"] for row in copied]
+    assert all(a["test_nll"] != b["test_nll"] for a, b in zip(rows, copied, strict=True))
+    expected = copy.deepcopy(parts.judged)
+    update_bn([x for x, _ in parts.clean_sample], expected)
+    for name, tensor in parts.judged.state_dict().items():
+        torch.testing.assert_close(tensor, expected.state_dict()[name])
+    assert not torch.equal(parts.judged.state_dict()["stem.1.running_var"], parts.model.stem[1].running_var)

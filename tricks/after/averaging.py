@@ -1,7 +1,10 @@
 """Averaged weights: what is evaluated is not where the last step ended but a mean over the steps before."""
 
+from collections.abc import Iterable
+
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 
 def decay_at(step: int, decay: float) -> float:
@@ -23,3 +26,21 @@ def average_(average: nn.Module, model: nn.Module, decay: float) -> None:
         ours.lerp_(theirs, 1 - decay)
     for ours, theirs in zip(average.buffers(), model.buffers(), strict=True):
         ours.copy_(theirs)
+
+
+@torch.no_grad()
+def reestimate_bn_(model: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Give each batch norm the statistics that these batches have under the model's weights: the mean over batches.
+
+    Those that `average_` copies belong to the model's weights of the last steps. It is in training mode afterwards.
+    """
+    norms = [layer for layer in model.modules() if isinstance(layer, BatchNorm)]
+    momenta = [layer.momentum for layer in norms]
+    for layer in norms:
+        layer.reset_running_stats()
+        layer.momentum = None  # all batches count alike
+    model.train()
+    for x in batches:
+        model(x)
+    for layer, momentum in zip(norms, momenta, strict=True):
+        layer.momentum = momentum

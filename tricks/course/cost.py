@@ -1,11 +1,14 @@
 """What a run costs before it is made: parameters, multiply-adds, seconds on this machine."""
 
 import time
+from dataclasses import replace
 from functools import cache
 
 import torch
 
 from tricks import process
+from tricks.after.progressive_resizing import sides
+from tricks.after.test_time import VIEWS
 from tricks.models import resnet
 from tricks.recipe import BASELINE, SAMPLE_IMAGES, Recipe, teacher_of
 from tricks.targets import soft_cross_entropy
@@ -23,17 +26,22 @@ def _size(net: str, tweak_b: bool, tweak_c: bool, tweak_d: bool, classes: int, s
 
 
 def per_picture(recipe: Recipe, classes: int) -> tuple[int, int]:
-    """Multiply-adds for one picture in training and in evaluation: backward takes twice as many as forward."""
-    forward = size(recipe, classes)[1]
+    """Multiply-adds for one picture in training and in evaluation: backward takes twice as many as forward.
+
+    Where pictures grow, the mean over the run; a teacher sees all of them in full size.
+    """
+    shares = sides(recipe.start_size, recipe.image_size)
+    of_side = {side: size(replace(recipe, start_size=0, image_size=side), classes)[1] for side in shares}
     teacher = size(teacher_of(recipe), classes)[1] if recipe.teacher else 0
-    return 3 * forward + teacher, forward
+    return round(3 * sum(shares[side] * of_side[side] for side in shares)) + teacher, of_side[recipe.image_size]
 
 
 def work(recipe: Recipe, classes: int, images: int, tested: int) -> int:
     """Multiply-adds of a whole run: training on `images`, samples after each epoch, all `tested` ones at the end."""
     training, forward = per_picture(recipe, classes)
-    samples = min(images, SAMPLE_IMAGES) + min(tested, SAMPLE_IMAGES)
-    return recipe.epochs * (images * training + samples * forward) + tested * forward
+    samples = min(images, SAMPLE_IMAGES) * (2 if recipe.ema_bn else 1) + min(tested, SAMPLE_IMAGES)
+    looks = len(VIEWS) if recipe.test_views else 1
+    return recipe.epochs * (images * training + samples * forward) + looks * tested * forward
 
 
 @cache

@@ -7,16 +7,15 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from tricks import metrics
 from tricks.course import cost
 from tricks.data.sets import Dataset
 from tricks.plots.style import signed
 from tricks.recipe import BASELINE, Recipe, changes
-from tricks.records.make import describe, prepare
+from tricks.records.make import describe, judge, prepare
 from tricks.records.statistics import compare
 from tricks.records.store import Run, find
 from tricks.studies.arms import ARMS
-from tricks.train import Loader, epochs, evaluate
+from tricks.train import Loader, epochs
 
 
 class Stopped(Exception):
@@ -57,7 +56,7 @@ def train(run: Run, dataset: Dataset, report: Callable[[str, float], None], keep
     for row in epochs(recipe, parts, seed=run.seed):
         run = replace(run, rows=[*run.rows, row])
         keep(run)
-    final = metrics.summary(*evaluate(parts.judged, parts.test))
+    final = judge(recipe, parts)
     meta = describe(parts.model, dataset.source, (images, tested), time.perf_counter() - started)
     return replace(run, final=final, meta=meta)
 

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from tricks import augment
+from tricks.after.alternating_flip import alternate
+from tricks.after.trivial_augment import Group, draw_changes, group, trivial_augment
 from tricks.data.order import Batches, balanced_order, epoch_order, hold_out, noisy_labels, shares
 from tricks.data.sets import Dataset, Split
 from tricks.process import Purpose, generator
@@ -36,9 +38,16 @@ class DeviceLoader(Batches):
         n, device = len(self.images), self.images.device
         order = epoch_order(n, train=self.train, seed=self.seed, epoch=epoch).to(device)
         draws = [draw.to(device) for draw in self._draw(n, generator(Purpose.AUGMENT, self.seed, epoch))]
-        for mine in shares(n, self.batch_size, train=self.train, rank=self.rank, world=self.world):
+        if self.alternating_flip:  # alternating flips
+            draws[1] = alternate(augment.draw_flips(n, generator(Purpose.FLIP, self.seed)).to(device), epoch)[order]
+        parts = shares(n, self.batch_size, train=self.train, rank=self.rank, world=self.world)
+        changes: list[list[Group]] = [[]] * len(parts)
+        if self.trivial_augment:  # TrivialAugment
+            ops, strengths = draw_changes(n, generator(Purpose.TRIVIAL_AUGMENT, self.seed, epoch))
+            changes = [group(ops[mine], strengths[mine], device) for mine in parts]
+        for mine, groups in zip(parts, changes, strict=True):
             index = order[mine]
-            yield self._batch(index, [draw[mine] for draw in draws]), self.labels[index]
+            yield self._batch(index, [draw[mine] for draw in draws], groups), self.labels[index]
 
     def _draw(self, n: int, stream: torch.Generator) -> list[Tensor]:
         """Random numbers for an epoch, in the order in which the function behind `augment` takes them."""
@@ -50,11 +59,14 @@ class DeviceLoader(Batches):
             return [boxes, flips, augment.draw_coefficients(n, stream), augment.draw_alphas(n, stream)]
         return []
 
-    def _batch(self, index: Tensor, draws: list[Tensor]) -> Tensor:
+    def _batch(self, index: Tensor, draws: list[Tensor], groups: list[Group]) -> Tensor:
         if self.augment == "paper":
             return augment.paper(self.images, index, *draws, image_size=self.image_size)
         crop = augment.crop_flip if self.augment == "crop_flip" else augment.centre_crop
-        return augment.normalise(crop(self.images, index, *draws, image_size=self.image_size))
+        pixels = crop(self.images, index, *draws, image_size=self.image_size)
+        if self.trivial_augment:
+            pixels = trivial_augment(pixels.permute(0, 3, 1, 2), groups).permute(0, 2, 3, 1)
+        return augment.normalise(pixels)
 
 
 def loaders(
@@ -86,6 +98,7 @@ def loaders(
         Kind = DeviceLoader
     how: Any = {"image_size": recipe.image_size, "seed": seed, "device": device, "rank": rank, "world": world}
     training: Any = {"batch_size": recipe.batch_size, "augment": recipe.augment, "train": True}
+    training |= {"alternating_flip": recipe.alternating_flip, "trivial_augment": recipe.trivial_augment}
     first = Kind(train.images, noisy, len(dataset.classes), **training, **how)
     how |= {"batch_size": EVAL_BATCH, "train": False}
     clean, sample, test = (Kind(of.images, of.labels, first.num_classes, **how) for of in (clean, sample, test))

@@ -91,6 +91,8 @@ class Batches:
     train: bool
     device: torch.device | str
     augment: str = "none"
+    alternating_flip: bool = False
+    trivial_augment: bool = False
     seed: int = 0
     rank: int = 0
     world: int = 1

@@ -11,6 +11,8 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from tricks import augment
+from tricks.after.alternating_flip import alternate
+from tricks.after.trivial_augment import draw_changes, group, trivial_augment
 from tricks.data.files import DataError
 from tricks.data.folders import upright_rgb
 from tricks.data.order import Batches, epoch_order, shares
@@ -37,10 +39,12 @@ class StreamLoader(Batches):
         stream = generator(Purpose.AUGMENT, self.seed, epoch)
         coefficients, alphas = augment.draw_coefficients(n, stream), augment.draw_alphas(n, stream)
         seeds = torch.randint(1 << 62, (n,), generator=stream)
+        coins = augment.draw_flips(n, generator(Purpose.FLIP, self.seed))
+        ops, strengths = draw_changes(n, generator(Purpose.TRIVIAL_AUGMENT, self.seed, epoch))
         parts = shares(n, self.batch_size, train=self.train, rank=self.rank, world=self.world)
         parts = [part for part in parts if part.start < part.stop]  # a short last batch may leave this process nothing
         batches = torch.utils.data.DataLoader(
-            _Files(self.images, _geometry(self.augment, self.image_size)),
+            _Files(self.images, _geometry(self.augment, self.image_size, 0.0 if self.alternating_flip else 0.5)),
             batch_sampler=[list(zip(order[mine].tolist(), seeds[mine].tolist(), strict=True)) for mine in parts],
             num_workers=workers(self.world),
             pin_memory=device.type == "cuda",
@@ -48,6 +52,12 @@ class StreamLoader(Batches):
         )
         for mine, pixels in zip(parts, batches, strict=True):
             pixels = pixels.to(device, non_blocking=True)
+            if self.alternating_flip:  # alternating flips
+                mirrored = alternate(coins, epoch)[order[mine]].to(device)
+                pixels = torch.where(mirrored[:, None, None, None], pixels.flip(2), pixels)
+            if self.trivial_augment:  # TrivialAugment
+                groups = group(ops[mine], strengths[mine], device)
+                pixels = trivial_augment(pixels.permute(0, 3, 1, 2), groups).permute(0, 2, 3, 1)
             if self.augment == "paper":
                 colours = augment.colour_map(coefficients[mine].to(device), alphas[mine].to(device))
                 x = augment.recolour(pixels.permute(0, 3, 1, 2).float(), *augment.with_normalise(*colours))
@@ -57,9 +67,12 @@ class StreamLoader(Batches):
             yield x, self.labels[order[mine].to(device)]
 
 
-def _geometry(kind: str, size: int) -> v2.Transform:
-    """Steps 2 and 3 of §2.1, or what the augmentation has in their place, on uint8 (3, H, W) of any size."""
-    flip, side = v2.RandomHorizontalFlip(), round(size * 256 / 224)
+def _geometry(kind: str, size: int, mirrored: float = 0.5) -> v2.Transform:
+    """Steps 2 and 3 of §2.1, or what the augmentation has in their place, on uint8 (3, H, W) of any size.
+
+    `mirrored` is the share of pictures that are.
+    """
+    flip, side = v2.RandomHorizontalFlip(mirrored), round(size * 256 / 224)
     if kind == "paper":
         return v2.Compose([v2.RandomResizedCrop(size, augment.AREA, augment.ASPECT, antialias=True), flip])
     resize = v2.Resize(side, antialias=True)

@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from tricks import ROOT, metrics, precision, process
+from tricks.after import test_time
 from tricks.after.dirac import dirac_init_
 from tricks.after.whitening import first_conv, patches, whiten_
 from tricks.data.files import write_atomic
@@ -185,12 +187,27 @@ def _run(recipe: Recipe, seed: int, name: str, checkpoint: Path | None, progress
         rows.append(row)
         scores = f"loss {row['train_loss']:.3f}, {recipe.split} {row['test_accuracy']:.2f} %"
         progress(f"{name}, seed {seed}: epoch {row['epoch']} of {recipe.epochs}, {scores}, {left}")
-    final = metrics.summary(*evaluate(parts.judged, parts.test))
+    final = judge(recipe, parts)
     sizes = len(parts.train.labels), len(parts.test.labels)
     meta = describe(parts.model, dataset.source, sizes, time.perf_counter() - started)
     if checkpoint:
         keep_weights(weights_path(recipe, seed), parts.judged)
     return Run(name, recipe, seed, rows, final, meta)
+
+
+def judge(recipe: Recipe, parts: Parts) -> dict[str, Any]:
+    """What a run's record says of the judged network on all evaluated pictures, by `metrics.summary`.
+
+    With test-time views, the same also of the mean logits over views, under the names in `test_time.WEIGHTS`.
+    """
+    logits, y = evaluate(parts.judged, parts.test)
+    final = metrics.summary(logits, y)
+    if recipe.test_views:  # test-time views
+        looks = (partial(test_time.view, shift=shift, mirrored=mirrored) for shift, mirrored in test_time.VIEWS[1:])
+        views = [logits, *(evaluate(parts.judged, parts.test, look)[0] for look in looks)]
+        for name, weights in test_time.WEIGHTS.items():
+            final[name] = metrics.summary(test_time.mean_logits(views, weights), y)
+    return final
 
 
 def with_time_left(rows: Iterable[Row], total: int) -> Iterator[tuple[Row, str]]:
