@@ -127,13 +127,12 @@ def epochs(
                 x, targets = cutmix(x, targets, *mixing[batch])
 
             with autocast():
-                logits = model(resize(x, side))
-            loss = soft_cross_entropy(logits.float(), targets)
+                logits = model(resize(x, side)).float()
+            loss = soft_cross_entropy(logits, targets)
             if teacher is not None:  # distillation
                 with autocast(), torch.no_grad():
-                    teacher_logits = teacher(x)
-                soft_loss = distill_loss(logits.float(), teacher_logits.float(), recipe.temperature)
-                loss = loss + recipe.distill_weight * soft_loss
+                    teacher_logits = teacher(x).float()
+                loss = loss + recipe.distill_weight * distill_loss(logits, teacher_logits, recipe.temperature)
 
             optimizer.zero_grad()
             scaler.scale(loss).backward()
@@ -146,9 +145,8 @@ def epochs(
         check_finite(losses, epoch, recipe, checkpoint)
         if recipe.ema_bn:  # averaged weights, with batch norm's statistics of their own
             reestimate_bn_(parts.judged, (x for x, _ in clean_sample))
-        last_lr = lr_at(recipe, (epoch + 1) * len(train) - 1, len(train))
         measured = measure(parts.judged, losses, clean_sample, test_sample)
-        yield state.keep({"epoch": epoch + 1, "lr": last_lr, **measured})
+        yield state.keep({"epoch": epoch + 1, "lr": lr, **measured})
 
 
 class Mixing(NamedTuple):
