@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
-from tricks.data.files import DataError
+from tricks.data.files import DataError, read_error
 
 ARCHIVES = (".tar", ".tgz", ".tar.gz", ".zip")  # endings that `members` reads
 
@@ -21,6 +21,8 @@ def members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, by
         yield from _zip(path, wanted) if path.name.lower().endswith(".zip") else _tar(path, wanted)
     except DataError:
         raise
+    except PermissionError as error:
+        raise read_error(path, error) from error
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
         reason = str(error).partition("\n")[0].rstrip(":")  # tarfile adds a line for every format it tried
         raise DataError(

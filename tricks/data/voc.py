@@ -27,7 +27,7 @@ def load(name: str, task: str) -> SceneSet:
 
     DataError when the unpacked folder is neither in `data/` nor in the folder TRICKS_DATA, or has no such annotation.
     """
-    folder = at_hand(FOLDERS[name])
+    folder = at_hand(name, FOLDERS[name])
     if folder is None:
         raise DataError(f"{name} is not here: unpack it to data/{FOLDERS[name]}, or to that name in TRICKS_DATA")
     if name == "voc":
