@@ -491,6 +491,27 @@ def test_what_is_no_pictures_but_known_is_named(course, tmp_path, write, path, f
     assert not list((course / "data" / "cache").glob("mine*"))
 
 
+@pytest.mark.parametrize(
+    ("pair", "refused"),
+    [
+        (("PNGImages", "PedMasks"), True),
+        (("JPEGImages", "SegmentationClass"), True),
+        (("images", "masks"), True),
+        (("mask", "no mask"), False),
+        (("images", "paintings"), False),
+    ],
+)
+def test_masks_are_no_class(course, tmp_path, write, pictures, pair, refused):
+    path = write(tmp_path / "a.zip", pictures({f"PennFudanPed/{folder}": 5 for folder in pair}))
+    if refused:
+        with pytest.raises(
+            DataError, match=f"a folder {pair[0]} of pictures and a folder {pair[1]} of what is in them"
+        ):
+            load(str(path))
+    else:
+        assert load(str(path)).classes == pair
+
+
 def test_the_variable_takes_what_a_shell_does_not_expand(course, tmp_path, monkeypatch):
     (tmp_path / "sets").mkdir()
     (tmp_path / "more").mkdir()

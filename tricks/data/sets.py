@@ -84,6 +84,18 @@ KNOWN = {
 }
 NAMES = ("auto", *KNOWN, "shapes")
 SCENES = "pennfudan"  # which has boxes and masks in place of classes
+# folders in sets of such scenes, in small letters
+PICTURES = ("images", "image", "imgs", "pngimages", "jpegimages", "leftimg8bit")
+ANNOTATIONS = (
+    "masks",
+    "mask",
+    "pedmasks",
+    "annotations",
+    "segmentationclass",
+    "segmentationobject",
+    "gtfine",
+    "labels",
+)
 
 
 def load(name: str = "auto", image_size: int = 32) -> Dataset:
@@ -240,6 +252,12 @@ def _read_folders(name: str, path: Path) -> Dataset:
         if what := _what_it_is(path):
             raise DataError(f"{error}{what}") from error
         raise
+    pictures, annotations = ([c for c in tree.classes if c.lower() in part] for part in (PICTURES, ANNOTATIONS))
+    if pictures and annotations:
+        raise DataError(
+            f"{path} has a folder {pictures[0]} of pictures and a folder {annotations[0]} of what is in them: these are no "
+            f"classes. Lessons 06 train on such sets, by their names: {SCENES}, and voc and ade20k (docs/scale.md)"
+        )
     return Dataset(name, path.name, tree.classes, split(tree.train), split(tree.test))
 
 
