@@ -403,6 +403,22 @@ def test_status_reads_nothing_again_until_it_changes(course, small, write, pictu
     assert "imagenette2-160 has 21 training and 10 test images" in second
 
 
+def test_status_looks_at_each_file_once_when_nothing_changed(course, small, write, pictures, monkeypatch):
+    content = imagenette_folders(outer="")
+    folder = write(course / "data" / "imagenette2-160", pictures(content))
+    os.utime(folder, (time.time() - 100,) * 2)
+    before, stat, seen = status(), os.stat, []
+
+    def counted(path, *args, **kwargs):
+        seen.append(os.fspath(path) if not isinstance(path, int) else "")
+        return stat(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "stat", counted)
+    assert status() == before
+    pictures_seen = [path for path in seen if path.endswith(".jpg")]
+    assert len(pictures_seen) == len(set(pictures_seen)) == 30
+
+
 def test_set_json_is_what_the_cache_says_of_itself(course, tmp_path, write, pictures):
     load(str(write(tmp_path / "a.zip", pictures({"ant": 5, "dog": 5}))))
     (about,) = (tricks.ROOT / "data" / "cache").glob("*/set.json")

@@ -80,10 +80,13 @@ def report(name: str, find: Callable[[], Path | None], verify: Callable[[Path], 
         path = find()
         if path is None:
             return f"{name:<12} not here; ./course data {name} --fetch gets it"
-        files = map(path.joinpath, files_below(path)) if path.is_dir() else [path]
-        size = sum(file.stat().st_size for file in files)
-        said = remembered(f"check of {name}", path, lambda: verify(path))
-        return f"{name:<12} {path} ({size / 1e6:,.0f} MB): verified, {said}"
+
+        def check() -> str:
+            files = map(path.joinpath, files_below(path)) if path.is_dir() else [path]
+            size = sum(file.stat().st_size for file in files)
+            return f"({size / 1e6:,.0f} MB): verified, {verify(path)}"
+
+        return f"{name:<12} {path} {remembered(f'check of {name}', path, check)}"
     except (DataError, OSError) as error:
         return f"{name:<12} not usable: {error}"
 

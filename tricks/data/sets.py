@@ -255,8 +255,8 @@ def _read_folders(name: str, path: Path) -> Dataset:
     pictures, annotations = ([c for c in tree.classes if c.lower() in part] for part in (PICTURES, ANNOTATIONS))
     if pictures and annotations:
         raise DataError(
-            f"{path} has a folder {pictures[0]} of pictures and a folder {annotations[0]} of what is in them: these are no "
-            f"classes. Lessons 06 train on such sets, by their names: {SCENES}, and voc and ade20k (docs/scale.md)"
+            f"{path} has a folder {pictures[0]} of pictures and a folder {annotations[0]} of what is in them: these "
+            f"are no classes. Lessons 06 are on such sets, called by name: {SCENES}, and voc and ade20k (docs/scale.md)"
         )
     return Dataset(name, path.name, tree.classes, split(tree.train), split(tree.test))
 
