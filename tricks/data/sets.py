@@ -86,22 +86,13 @@ NAMES = ("auto", *KNOWN, "shapes")
 SCENES = "pennfudan"  # which has boxes and masks in place of classes
 # folders in sets of such scenes, in small letters
 PICTURES = ("images", "image", "imgs", "pngimages", "jpegimages", "leftimg8bit")
-ANNOTATIONS = (
-    "masks",
-    "mask",
-    "pedmasks",
-    "annotations",
-    "segmentationclass",
-    "segmentationobject",
-    "gtfine",
-    "labels",
-)
+ANNOTATIONS = ("masks", "mask", "pedmasks", "annotations", "segmentationclass", "gtfine", "labels")
 
 
 def load(name: str = "auto", image_size: int = 32) -> Dataset:
     """The data set with this name, or in the folder or archive of class folders at this path.
 
-    Looks in `data/`, then in the folder TRICKS_DATA, then fetches. Pictures are stored with their shorter edge at
+    Looks in `data/`, then where TRICKS_DATA says, then fetches. Pictures are stored with their shorter edge at
     256/224 · image_size and cut to a square, as in the paper's validation (§2.1); CIFAR-10 at 32 px and `shapes` as
     they are. "auto" is CIFAR-10 if it is at hand or can be fetched, else `shapes`, and then `note` says why. ValueError
     for a name that is none; DataError for what is wrong with the data, and what to do.
