@@ -125,6 +125,21 @@ def test_unknown_command_names_the_nearest_and_lists_all(tree):
 # an interpreter that is there already
 
 
+@pytest.mark.parametrize(("command", "package"), [("lab", "jupyterlab"), ("test", "pytest"), ("run", "tricks")])
+def test_folders_of_data_are_those_that_the_caller_means(tree, tmp_path, command, package):
+    (tree / package / "__main__.py").write_text("import os\nprint(os.environ['TRICKS_DATA'])")
+    own = {"COURSE_PYTHON": sys.executable, "cwd": tmp_path, "HOME": "/home/me"}
+    for given, meant in (
+        ("sets", f"{tmp_path}/sets"),
+        ("~/sets:'../x' :/abs", f"/home/me/sets:{tmp_path.parent}/x:/abs"),
+        ("$HOME/sets", "/home/me/sets"),
+        (str(tmp_path), str(tmp_path)),
+        ("", ""),
+    ):
+        done = call(tree, command, TRICKS_DATA=given, **own)
+        assert done.stdout == f"{meant}\n", done.stderr
+
+
 @pytest.mark.parametrize("command", ["run", "data", "study", "train", "info"])
 def test_course_python_is_used_as_it_is(tree, tmp_path, command):
     done = call(tree, command, "some", "--flag", cwd=tmp_path, COURSE_PYTHON=sys.executable)

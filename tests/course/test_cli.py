@@ -114,6 +114,15 @@ def test_nothing_slow_is_imported_to_list_the_studies():
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_nothing_slow_is_imported_to_show_the_data(tmp_path):
+    code = (
+        "import sys, pathlib, tricks; tricks.ROOT = pathlib.Path(sys.argv[1]); from tricks.course.cli import main\n"
+        "main(['data']); sys.exit(', '.join({'torch', 'torchvision', 'matplotlib', 'pandas'} & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_train_passes_everything_on(trained, capsys):
     arguments = ["train", "--label-smoothing", "0.1", "--no-bias-decay", "--seed", "3", "--name", "mine", "--no-save"]
     assert cli.main(arguments) == 0

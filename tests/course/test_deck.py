@@ -18,6 +18,7 @@ from tricks import ROOT
 from tricks.course import cli, deck
 from tricks.plots.export import export
 from tricks.plots.style import canvas, styled
+from tricks.plots.text import verbatim
 from tricks.records.store import RUNS
 from tricks.studies import studies
 
@@ -263,6 +264,19 @@ def test_a_title_of_any_length_stays_in_its_box(letters, folder):
     shape = slides(folder / "deck_own.pptx")[1].shapes.title
     assert shape.text_frame.text == title
     assert height_in_inches(shape) <= inches(shape)[3] - 0.1  # 0.05 inches above and below
+
+
+@pytest.mark.filterwarnings("ignore:No installed font")
+def test_any_words_of_a_reader_become_a_slide(folder, tmp_path):
+    words = "강아지 <b>&\x00\x1b\udcb0 cost $5-$10 {a}"
+    export(tiny(caption=words, title=verbatim(words)), "plot", takeaway=words)
+    drawn = "강아지 <b>&  \ufffd cost $5-$10 {a}"
+    fields = deck.read_picture(folder / "plot.png")
+    assert (fields["Title"], fields["Comment"]) == (drawn, drawn)
+    assert fields["Description"] == f"Plot. {drawn}: accuracy, % against ε. {drawn}"
+    deck.deck([(None, folder / "plot.png")]).save(tmp_path / "deck.pptx")
+    slide = Presentation(tmp_path / "deck.pptx").slides[1]
+    assert slide.shapes.title.text == drawn
 
 
 def test_a_lessons_slide_has_its_place_and_in_the_notes_its_questions_and_sources(course):

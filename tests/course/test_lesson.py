@@ -1,5 +1,6 @@
 """What lessons call: source shown as it is, checks that never raise, panels that recover, runs that can be stopped."""
 
+import html
 import inspect
 import math
 import os
@@ -12,6 +13,7 @@ import ipywidgets
 import numpy as np
 import pytest
 import torch
+from markdown_it import MarkdownIt
 from PIL import Image
 
 from tricks import ROOT
@@ -115,6 +117,22 @@ def test_table_is_markdown_with_numbers_to_the_right(screen):
         "| a\\|b | 71.23 | 5 |",
         "| c | 0.00012 |  |",
     ]
+
+
+@pytest.mark.parametrize(
+    "name", ["<b>bold</b>", "R&D &amp;", "a*b*c", "_a_", "`x`", "$5-$10", r"a\|b\*", "~~no~~", "x_y"]
+)
+def test_a_readers_names_are_shown_in_a_table_as_they_are(screen, name):
+    table([{"class": name, name: 1}])
+    rendered = MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(screen[0].data)
+    cells = [html.unescape(cell) for cell in re.findall(r"<t[hd][^>]*>(.*)</t[hd]>", rendered)]
+    assert cells == ["class", name, name, "1"]
+    assert not re.search(r"(?<!\\)\$", screen[0].data)  # Jupyter's mathematics
+
+
+def test_a_table_keeps_links(screen):
+    table([{"lesson": "[05_2](05_2_label_smoothing.ipynb)"}])
+    assert screen[0].data.splitlines()[2] == "| [05_2](05_2_label_smoothing.ipynb) |"
 
 
 def test_show_displays_the_source_as_it_is_with_file_and_name(screen):

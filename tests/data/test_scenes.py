@@ -1,6 +1,7 @@
 """Scenes: refused when picture and annotation are no pair, divided into folds, drawn, read as VOC has them."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,9 @@ def scene(boxes=(), **masks):
     [
         (lambda: scene([(2, 3, 2, 6)]), r"corner.png: the box \[2.0, 3.0, 2.0, 6.0\] .* has no area"),
         (lambda: scene([(0, 0, 1, 1), (5, 6, 4, 7)]), r"the box \[5.0, 6.0, 4.0, 7.0\] .* has no area"),
+        (lambda: scene([(0, 0, np.nan, 5)]), "nan, 5.0. .* has no area"),
+        (lambda: scene([(0, 0, np.inf, 5)]), "inf, 5.0. .* leaves the picture of 10 x 8 px"),
+        (lambda: scene([(0, -2, 3, 5)]), "leaves the picture"),
         (lambda: scene(pixels=np.zeros((10, 8), np.uint8)), "the mask has 8 x 10 px, its picture 10 x 8: no pair"),
     ],
 )
@@ -153,7 +157,7 @@ def test_a_damaged_picture_is_not_left_open(devkit, monkeypatch, task):
     path.write_bytes(path.read_bytes()[:2000])
     opened = []
     monkeypatch.setattr(Image, "open", lambda path, open=Image.open: opened.append(open(path)) or opened[-1])
-    with pytest.raises(OSError, match="truncated"):
+    with pytest.raises(DataError, match=f"{path.name} cannot be read .*truncated"):
         first[0]
     assert opened and all(image.fp is None for image in opened)
 
@@ -161,3 +165,106 @@ def test_a_damaged_picture_is_not_left_open(devkit, monkeypatch, task):
 def test_a_set_that_is_not_there_says_where_to_put_it(course):
     with pytest.raises(DataError, match="voc is not here: unpack it to data/VOCdevkit"):
         scenes.load(Transfer(dataset="voc"))
+
+
+def corrupt(devkit, change, task="detection", folder="Annotations", ending="xml"):
+    """The first training scene's annotation, changed, and read."""
+    year = "2007" if task == "detection" else "2012"
+    name = "2007_trainval" if task == "detection" else "2012_train"
+    path = devkit / "data" / "VOCdevkit" / f"VOC{year}" / folder / f"{name}.{ending}"
+    change(path)
+    return scenes.load(Transfer(dataset="voc", task=task)).train[0]
+
+
+def put(old, new):
+    assert old in XML
+    return lambda path: path.write_text(XML.replace(old, new, 1))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (put("<xmin>1</xmin>", ""), "an <object> has no <bndbox/xmin>"),
+        (put("<xmin>1</xmin>", "<xmin></xmin>"), "<bndbox/xmin> '': must be a number of px"),
+        (put("<ymax>8</ymax>", "<ymax>nan</ymax>"), "<bndbox/ymax> 'nan': must be a number of px"),
+        (put("<ymax>8</ymax>", "<ymax>-inf</ymax>"), "<bndbox/ymax> '-inf': must be a number of px"),
+        (put("<xmin>1</xmin>", "<xmin>1,5</xmin>"), "<bndbox/xmin> '1,5': must be a number of px"),
+        (put("<name>dog</name>", ""), "an <object> has no <name>"),
+        (put("<name>dog</name>", "<name>Dog</name>"), "<name> 'Dog': must be one of aeroplane, .* dog, "),
+        (put("<difficult>0</difficult>", ""), "an <object> has no <difficult>"),
+        (put("<difficult>0</difficult>", "<difficult>maybe</difficult>"), "<difficult> 'maybe': must be one of 0, 1"),
+        (put("<xmax>4</xmax>", "<xmax>1</xmax>"), None),  # a box of one pixel
+        (put("<xmax>4</xmax>", "<xmax>0</xmax>"), r"the box \[0.0, 1.0, 0.0, 8.0\] .* has no area"),
+        (put("<xmax>4</xmax>", "<xmax>11</xmax>"), None),  # as some annotations do that count from 0
+        (put("<xmax>4</xmax>", "<xmax>12</xmax>"), r"the box \[.*12.0, 8.0\] .* leaves the picture of 10 x 8 px"),
+        (put("<ymin>2</ymin>", "<ymin>-1</ymin>"), "leaves the picture"),
+        (lambda path: path.write_text(XML[:-20]), r"cannot be read \(.*line 5.*\): it is damaged"),
+        (lambda path: path.write_bytes(b"\x00"), r"cannot be read \(.*\): it is damaged"),
+        (lambda path: path.unlink(), "2007_trainval.xml is missing"),
+    ],
+)
+def test_a_fault_in_a_voc_annotation_names_file_field_and_value(devkit, change, message):
+    if message is None:
+        assert len(corrupt(devkit, change).boxes) == 2
+        return
+    with pytest.raises(
+        DataError, match=f"(?s)Annotations/2007_trainval.xml.*{message}" if "missing" not in message else message
+    ):
+        corrupt(devkit, change)
+
+
+def save(pixels):
+    return lambda path: Image.fromarray(pixels).save(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (save(np.full((8, 10), 21, np.uint8)), "the mask has pixels of number 21: must be 0 to 20, or 255"),
+        (save(np.zeros((8, 10, 3), np.uint8)), "the mask is a picture of mode RGB: must be one number for each pixel"),
+        (save(np.zeros((10, 8), np.uint8)), "the mask has 8 x 10 px, its picture 10 x 8: no pair"),
+        (save(np.full((8, 10), 300, np.uint16)), "the mask has pixels of number 300"),
+        (save(np.zeros((8, 10), bool)), None),
+        (lambda path: path.write_bytes(b""), "cannot be read .*: it is damaged"),
+        (lambda path: path.unlink(), "2012_train.png is missing"),
+    ],
+)
+def test_a_fault_in_a_voc_mask_names_the_file_and_value(devkit, change, message):
+    read = partial(corrupt, devkit, change, "segmentation", "SegmentationClass", "png")
+    if message is None:
+        assert read().pixels.dtype == np.uint8
+        return
+    with pytest.raises(DataError, match=f"(?s)SegmentationClass/.*{message}"):
+        read()
+
+
+@pytest.mark.parametrize("task", ["detection", "segmentation"])
+def test_a_picture_that_is_missing_is_named(devkit, task):
+    with pytest.raises(DataError, match="JPEGImages/20.*jpg is missing"):
+        corrupt(devkit, lambda path: path.unlink(), task, "JPEGImages", "jpg")
+
+
+def test_an_incomplete_voc_is_named(devkit):
+    lists = devkit / "data" / "VOCdevkit" / "VOC2012" / "ImageSets"
+    (lists / "Main" / "trainval.txt").write_text("")
+    with pytest.raises(DataError, match="VOC2012, trainval: the list in ImageSets names no picture"):
+        scenes.load(Transfer(dataset="voc", task="detection"))
+    (lists / "Segmentation" / "val.txt").unlink()
+    with pytest.raises(DataError, match="VOC2012, val: it is incomplete"):
+        scenes.load(Transfer(dataset="voc", task="segmentation"))
+
+
+def test_a_fault_in_ade20k_names_the_file(course):
+    root = course / "data" / "ADEChallengeData2016"
+    for part in ("training", "validation"):
+        (root / "images" / part).mkdir(parents=True)
+        (root / "annotations" / part).mkdir(parents=True)
+        Image.fromarray(PICTURE).save(root / "images" / part / "a.jpg")
+    read = partial(scenes.load, Transfer(dataset="ade20k", task="segmentation"))
+    with pytest.raises(DataError, match="annotations/training/a.png is missing"):
+        read().train[0]
+    Image.fromarray(np.full((8, 10), 151, np.uint8)).save(root / "annotations" / "training" / "a.png")
+    with pytest.raises(
+        DataError, match="annotations/training/a.png: the mask has pixels of number 151: must be 0 to 150"
+    ):
+        read().train[0]

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from torchvision.datasets import CIFAR10, Imagenette
 
 import tricks
 from tricks.data import cifar, folders, sets
+from tricks.data.fetch import places
 from tricks.data.files import DataError
 from tricks.data.layout import FIFTH
 from tricks.data.sets import KNOWN, find, load, status
@@ -219,10 +221,10 @@ def test_a_folder_too_large_to_decode_is_streamed(course, tmp_path, write, pictu
 
 @pytest.mark.parametrize(
     ("name", "near"),
-    [("cifar-10", "cifar10"), ("imagnette", "imagenette"), ("shape", "shapes"), ("no/such/folder", "")],
+    [("cifar-100", "cifar10"), ("imagnette", "imagenette"), ("shape", "shapes"), ("no/such/folder", "")],
 )
 def test_an_unknown_name_is_answered_with_the_nearest(course, name, near):
-    message = f"No data set '{name}': there are auto, cifar10, imagenette, shapes. Nearest: '{near}"
+    message = f"No data set '{name}': there are auto, cifar10, imagenette, shapes, pennfudan. Nearest: '{near}"
     with pytest.raises(ValueError, match=message):
         load(name)
 
@@ -420,6 +422,22 @@ def test_status_reads_nothing_again_until_it_changes(course, small, write, pictu
     assert "imagenette2-160 has 21 training and 10 test images" in second
 
 
+def test_status_looks_at_each_file_once_when_nothing_changed(course, small, write, pictures, monkeypatch):
+    content = imagenette_folders(outer="")
+    folder = write(course / "data" / "imagenette2-160", pictures(content))
+    os.utime(folder, (time.time() - 100,) * 2)
+    before, stat, seen = status(), os.stat, []
+
+    def counted(path, *args, **kwargs):
+        seen.append(os.fspath(path) if not isinstance(path, int) else "")
+        return stat(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "stat", counted)
+    assert status() == before
+    pictures_seen = [path for path in seen if path.endswith(".jpg")]
+    assert len(pictures_seen) == len(set(pictures_seen)) == 30
+
+
 def test_set_json_is_what_the_cache_says_of_itself(course, tmp_path, write, pictures, monkeypatch):
     path = write(tmp_path / "a.zip", pictures({"ant": 5, "dog": 5}) | {"x.txt": b""})
     load(str(path))
@@ -428,6 +446,161 @@ def test_set_json_is_what_the_cache_says_of_itself(course, tmp_path, write, pict
     assert json.loads(about.read_text()) == {"source": "a.zip", "classes": ["ant", "dog"], "taken": lines}
     monkeypatch.setattr(sets, "read_tree", lambda path: pytest.fail(f"{path} was read again"))
     assert load(str(path)).taken == tuple(lines)
+
+
+# Names and places, as people give them
+
+
+@pytest.mark.parametrize(
+    ("name", "called"),
+    [("CIFAR-10", "cifar10"), ("Cifar 10", "cifar10"), ("ImageNette", "imagenette"), ("Penn-Fudan", "pennfudan")]
+    + [("PennFudan", "pennfudan"), ("Shapes", "shapes"), ("AUTO", "auto")],
+)
+def test_another_spelling_is_answered_with_the_name(course, name, called):
+    with pytest.raises(ValueError, match=f"The data set '{name}' is called '{called}' here"):
+        load(name)
+
+
+def test_the_nearest_name_may_be_that_of_scenes(course):
+    with pytest.raises(ValueError, match="No data set 'penfudan'.* Nearest: 'pennfudan'"):
+        load("penfudan")
+    with pytest.raises(ValueError, match="'pennfudan' has boxes and masks, and no classes"):
+        load("pennfudan")
+
+
+@pytest.mark.parametrize("folder", ["cifar10", "CIFAR-10", "CIFAR10"])
+@pytest.mark.parametrize("packed", [True, False])
+def test_cifar10_in_a_folder_of_its_name(course, tmp_path, small, write, batches, monkeypatch, packed, folder):
+    monkeypatch.setenv("TRICKS_DATA", str(tmp_path / "sets"))
+    place = tmp_path / "sets" / folder
+    place.mkdir(parents=True)
+    write(place / cifar.ARCHIVE if packed else place, batches[0])
+    assert find("cifar10") == place / (cifar.ARCHIVE if packed else cifar.FOLDER)
+    assert load("cifar10").source == "cifar10"
+
+
+def test_imagenette_in_a_folder_of_its_name(course, small, write, pictures):
+    (course / "data" / "imagenette").mkdir()
+    write(course / "data" / "imagenette" / "imagenette2-160.tgz", pictures(imagenette_folders()))
+    assert load("imagenette").source == "imagenette (160 px, re-encoded)"
+
+
+def test_a_folder_of_class_folders_called_cifar10_is_still_a_copy(course, small, write, pictures):
+    write(course / "data", pictures(cifar_folders()))
+    assert load("cifar10").source == "cifar10 (unpacked class folders)"
+
+
+@pytest.mark.parametrize("content", [{}, {"readme.txt": b"x"}, {"a/1.txt": b"x"}])
+def test_a_folder_called_cifar10_with_something_else_says_so(course, write, content):
+    (course / "data" / "cifar10").mkdir()
+    write(course / "data" / "cifar10", content)
+    with pytest.raises(
+        DataError, match="data/cifar10 has the name of the data set cifar10 and is not it: .*no pictures"
+    ):
+        load("cifar10")
+
+
+@pytest.mark.parametrize("file", [cifar.ARCHIVE, cifar.FOLDER, "cifar10.tgz", "imagenette2-160.tgz", "imagenette2-160"])
+def test_a_named_set_by_its_path_is_answered_with_the_name(course, tmp_path, write, file):
+    name = "cifar10" if file.startswith("cifar") else "imagenette"
+    (tmp_path / file).mkdir()
+    with pytest.raises(
+        ValueError, match=f"{file} is the data set '{name}': set TRICKS_DATA={tmp_path}.* give that name"
+    ):
+        load(str(tmp_path / file))
+
+
+@pytest.mark.parametrize("path", ["mine", "mine.zip", "mine.tar.gz"])
+@pytest.mark.parametrize(
+    ("files", "what"),
+    [
+        (["cifar-10-batches-py/data_batch_1", "cifar-10-batches-py/test_batch"], "It holds cifar10, as .*'cifar10'"),
+        (["x/data_batch_1", "x/test_batch"], "It holds cifar10, as its batches.* give the name 'cifar10'"),
+        ([cifar.ARCHIVE], "It holds cifar10, as cifar-10-python.tar.gz.* give the name 'cifar10'"),
+        (["imagenette2-160.tgz"], "It holds imagenette, as imagenette2-160.tgz"),
+        (["cifar-10-batches-bin/data_batch_1.bin"], "It holds cifar10, as another version. .* put cifar-10-python.tar"),
+        (["cifar-10-batches-mat/data_batch_1.mat"], "It holds cifar10, as another version"),
+        (["cifar-100-python/train", "cifar-100-python/test", "cifar-100-python/meta"], "It holds CIFAR-100, .*folders"),
+        (["cifar-100-binary/train.bin", "cifar-100-binary/fine_label_names.txt"], "It holds CIFAR-100"),
+    ],
+)
+def test_what_is_no_pictures_but_known_is_named(course, tmp_path, write, path, files, what):
+    with pytest.raises(DataError, match=f"(?s){what}"):
+        load(str(write(tmp_path / path, {file: pickle.dumps(Payload()) for file in files})))
+    assert not list((course / "data" / "cache").glob("mine*"))
+
+
+@pytest.mark.parametrize(
+    ("pair", "refused"),
+    [
+        (("PNGImages", "PedMasks"), True),
+        (("JPEGImages", "SegmentationClass"), True),
+        (("images", "masks"), True),
+        (("mask", "no mask"), False),
+        (("images", "paintings"), False),
+    ],
+)
+def test_masks_are_no_class(course, tmp_path, write, pictures, pair, refused):
+    path = write(tmp_path / "a.zip", pictures({f"PennFudanPed/{folder}": 5 for folder in pair}))
+    if refused:
+        with pytest.raises(
+            DataError, match=f"a folder {pair[0]} of pictures and a folder {pair[1]} of what is in them"
+        ):
+            load(str(path))
+    else:
+        assert load(str(path)).classes == pair
+
+
+def test_the_variable_takes_what_a_shell_does_not_expand(course, tmp_path, monkeypatch):
+    (tmp_path / "sets").mkdir()
+    (tmp_path / "more").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for text in (
+        "~/sets",
+        "sets",
+        "./sets/",
+        '"sets"',
+        " sets ",
+        "$HOME/sets",
+        f"'{tmp_path}/sets'\n",
+        "sets:",
+        ":sets",
+    ):
+        monkeypatch.setenv("TRICKS_DATA", text)
+        assert places() == [course / "data", tmp_path / "sets"], text
+    monkeypatch.setenv("TRICKS_DATA", os.pathsep.join(["~/more", "sets"]))
+    assert places() == [course / "data", tmp_path / "more", tmp_path / "sets"]
+    (tmp_path / "sets" / "cifar10.tgz").touch()
+    assert find("cifar10") == tmp_path / "sets" / "cifar10.tgz"
+    for text in ("", "  ", '""'):
+        monkeypatch.setenv("TRICKS_DATA", text)
+        assert places() == [course / "data"]
+
+
+def test_a_variable_that_is_no_folder_says_what_it_is(course, tmp_path, monkeypatch):
+    (tmp_path / "a.tgz").touch()
+    monkeypatch.chdir(tmp_path)
+    for text, what in (
+        ("a.tgz", f"TRICKS_DATA = a.tgz, which is {tmp_path}/a.tgz: that is a file. Give the folder that holds it"),
+        ("~/no", f"TRICKS_DATA = ~/no, which is {os.path.expanduser('~/no')}: there is no such folder"),
+        (f"{tmp_path}:/no/such", "TRICKS_DATA = /no/such: there is no such folder. Correct the variable or unset it"),
+    ):
+        monkeypatch.setenv("TRICKS_DATA", text)
+        with pytest.raises(DataError, match=re.escape(what)):
+            places()
+
+
+def test_an_archive_that_may_not_be_read_is_not_called_damaged(course, tmp_path, small, write, pictures, monkeypatch):
+    def refuse(path, *args, **kwargs):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    write(course / "data" / "cifar10.tgz", pictures(cifar_folders()))
+    own = write(tmp_path / "own.zip", pictures({"ant": 5, "dog": 5}))
+    monkeypatch.setattr(hashlib, "file_digest", refuse)
+    for name, path in (("cifar10", course / "data" / "cifar10.tgz"), (str(own), own)):
+        with pytest.raises(DataError, match=f"{path} cannot be read .Permission denied.: make it readable"):
+            load(name)
 
 
 # The real sets, where they are

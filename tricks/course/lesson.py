@@ -8,6 +8,7 @@ import html
 import inspect
 import math
 import os
+import re
 import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -82,12 +83,21 @@ def load_scenes(recipe: Transfer) -> SceneSet:
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Show a list of dictionaries as a table; numbers to four digits, a missing value empty."""
+    """Show a list of dictionaries as a table; numbers to four digits, a missing value empty.
+
+    Cells may hold links; all other marks of Markdown and HTML are shown as they are.
+    """
     columns = list(dict.fromkeys(key for row in rows for key in row))
     numeric = [all(isinstance(row.get(key, 0), (int, float)) for row in rows) for key in columns]
     rule = ["---:" if right else "---" for right in numeric]
-    body = [[text_of(row.get(key, "")).replace("|", "\\|").replace("\n", " ") for key in columns] for row in rows]
-    display(Markdown("\n".join(f"| {' | '.join(line)} |" for line in (columns, rule, *body))))
+    head, *body = (map(_cell, line) for line in (columns, *([row.get(key, "") for key in columns] for row in rows)))
+    display(Markdown("\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *body))))
+
+
+def _cell(value: Any) -> str:
+    """A value as a cell of a Markdown table; an underscore between letters is no mark."""
+    text = html.escape(" ".join(text_of(value).split("\n")), quote=False)
+    return re.sub(r"[\\`*$~|]|(?<!\w)_|_(?!\w)", r"\\\g<0>", text)
 
 
 # Source

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from tricks.data.files import DataError
+from tricks.data.files import DataError, read_error
 from tricks.data.layout import decoded, is_system
 
 ARCHIVES = (".tar", ".tgz", ".tar.gz", ".zip")  # endings that `members` reads
@@ -60,6 +60,8 @@ def entries(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, by
         else:
             with tarfile.open(path) as archive:
                 yield from _entries(path, _tar(archive), wanted)
+    except PermissionError as error:
+        raise read_error(path, error) from error
     except DAMAGED as error:
         reason = str(error).partition("\n")[0].rstrip(":")  # tarfile adds a line for every format it tried
         damage = f"{path} cannot be read to its end ({reason}): it is truncated, damaged, or no archive"

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from tricks.data.archive import members
-from tricks.data.files import DataError
+from tricks.data.files import DataError, read_error
 
 # torchvision has these as well, but takes seconds to import, and to look for a file must not
 ARCHIVE = "cifar-10-python.tar.gz"
@@ -26,7 +26,10 @@ def read(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
 
     wanted = dict(CIFAR10.train_list + CIFAR10.test_list)  # md5 by file name
     if path.is_dir():
-        content = {name: (path / name).read_bytes() for name in wanted if (path / name).is_file()}
+        try:
+            content = {name: (path / name).read_bytes() for name in wanted if (path / name).is_file()}
+        except PermissionError as error:
+            raise read_error(Path(error.filename), error) from error
     else:
         found = members(path, lambda name: PurePosixPath(name).name in wanted)
         content = {PurePosixPath(name).name: data for name, data in found}

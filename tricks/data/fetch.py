@@ -1,7 +1,10 @@
 """Where data sets are, what a check of them says, and how they get here: downloads that go on where they stopped."""
 
+import difflib
+import errno
 import http.client
 import os
+import re
 import ssl
 import urllib.error
 import urllib.request
@@ -12,7 +15,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 import tricks
-from tricks.data.files import DataError, digest, write_error
+from tricks.data.files import DataError, digest, read_error, write_error
 from tricks.data.fingerprint import files_below, remembered
 
 TIMEOUT = 15  # seconds without a byte
@@ -21,16 +24,54 @@ NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, ssl.SSLError
 
 
 def places() -> list[Path]:
-    """Where data sets are looked for: `data/` in the course folder, then the folder in the variable TRICKS_DATA."""
-    extra = os.environ.get("TRICKS_DATA")
-    if extra and not Path(extra).is_dir():
-        raise DataError(f"TRICKS_DATA = {extra}: there is no such folder. Correct the variable or unset it")
-    return [tricks.ROOT / "data", *([Path(extra)] if extra else [])]
+    """Where data sets are looked for: `data/` in the course folder, then the folders in the variable TRICKS_DATA.
+
+    They are separated as in PATH; `~` and names of variables are expanded, a relative one is below the caller's folder.
+    """
+    found, text = [tricks.ROOT / "data"], os.environ.get("TRICKS_DATA", "")
+    for part in [text] if os.path.isdir(text) else text.split(os.pathsep):
+        if not (part := part.strip(" \t\r\n'\"")):
+            continue
+        place = Path(os.path.expandvars(os.path.expanduser(part))).absolute()
+        meant = f"TRICKS_DATA = {part}" + (f", which is {place}" if str(place) != part else "")
+        if place.is_file():
+            raise DataError(f"{meant}: that is a file. Give the folder that holds it, {place.parent}")
+        if not place.is_dir():
+            raise DataError(f"{meant}: there is no such folder. Correct the variable or unset it")
+        if not os.access(place, os.R_OK | os.X_OK):
+            raise read_error(place, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+        found.append(place)
+    return found
 
 
-def at_hand(*names: str) -> Path | None:
-    """The first file or folder with one of these names, or None."""
-    return next((path for place in places() for name in names if (path := place / name).exists()), None)
+def at_hand(known: str, *names: str) -> Path | None:
+    """The first file or folder with one of these names, or None.
+
+    It may also lie in a folder that has the name of the data set, `known`, in any spelling: torchvision keeps it so.
+    """
+    for place in places():
+        inside = (
+            [place / name for name in sorted(os.listdir(place)) if spelling(name) == known] if place.is_dir() else []
+        )
+        paths = [folder / name for folder in (place, *inside) for name in names if name != known]
+        paths += [place / name for name in names if name == known]  # a folder of this name may itself be the data set
+        if found := next((path for path in paths if path.exists()), None):
+            return found
+    return None
+
+
+def spelling(name: str) -> str:
+    """A name without what spellings differ in: upper case, hyphens, spaces."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def no_such(what: str, name: str, names: Sequence[str]) -> ValueError:
+    """What to say when `name` is none of these names: the one that is meant."""
+    for known in names:
+        if spelling(known) == spelling(name):
+            return ValueError(f"The {what} {name!r} is called {known!r} here")
+    near = difflib.get_close_matches(spelling(name), names, n=1, cutoff=0.0)[0]
+    return ValueError(f"No {what} {name!r}: there are {', '.join(names)}. Nearest: {near!r}")
 
 
 def report(name: str, find: Callable[[], Path | None], verify: Callable[[Path], str]) -> str:
@@ -39,10 +80,13 @@ def report(name: str, find: Callable[[], Path | None], verify: Callable[[Path], 
         path = find()
         if path is None:
             return f"{name:<12} not here; ./course data {name} --fetch gets it"
-        files = map(path.joinpath, files_below(path)) if path.is_dir() else [path]
-        size = sum(file.stat().st_size for file in files)
-        said = remembered(f"check of {name}", path, lambda: verify(path))
-        return f"{name:<12} {path} ({size / 1e6:,.0f} MB): verified, {said}"
+
+        def check() -> str:
+            files = map(path.joinpath, files_below(path)) if path.is_dir() else [path]
+            size = sum(file.stat().st_size for file in files)
+            return f"({size / 1e6:,.0f} MB): verified, {verify(path)}"
+
+        return f"{name:<12} {path} {remembered(f'check of {name}', path, check)}"
     except (DataError, OSError) as error:
         return f"{name:<12} not usable: {error}"
 

@@ -32,9 +32,12 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 
 def digest(path: Path, kind: str = "sha256") -> str:
-    """The checksum of a file's content in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, kind).hexdigest()
+    """The checksum of a file's content in hex. DataError if it may not be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, kind).hexdigest()
+    except PermissionError as error:
+        raise read_error(path, error) from error
 
 
 def build_once(folder: Path, build: Callable[[Path], None]) -> Path:
@@ -68,6 +71,11 @@ def _remove_abandoned(parent: Path) -> None:
         with contextlib.suppress(OSError):  # its process may finish just now
             if time.time() - temporary.stat().st_mtime > DAY:
                 shutil.rmtree(temporary)
+
+
+def read_error(path: Path, error: OSError) -> DataError:
+    """What to do when `path` could not be read."""
+    return DataError(f"{path} cannot be read ({error.strerror}): make it readable for you, or ask whoever owns it")
 
 
 def write_error(path: Path, error: OSError) -> DataError:

@@ -24,7 +24,7 @@ SOURCE = "Penn-Fudan"
 
 def find() -> Path | None:
     """The archive in `data/` or in the folder TRICKS_DATA, or None."""
-    return at_hand(FILE)
+    return at_hand("pennfudan", FILE)
 
 
 def fetch() -> Path:

@@ -8,6 +8,7 @@ import numpy as np
 
 from tricks.data.files import DataError
 
+MARGIN = 1  # px that a box may leave its picture by: published ones count from 0 or from 1
 IGNORED = 255  # the class of pixels that count neither in training nor in evaluation
 
 
@@ -32,8 +33,15 @@ class Scene:
             if mask is not None and mask.shape != (height, width):
                 found = " x ".join(map(str, mask.shape[::-1]))
                 raise DataError(f"{self.name}: the mask has {found} px, its picture {width} x {height}: no pair")
-        for bad in self.boxes[(self.boxes[:, 2:] <= self.boxes[:, :2]).any(1)].tolist():
-            raise DataError(f"{self.name}: the box {bad} (left, top, right, bottom) has no area. Correct or remove it")
+        beyond = self.boxes - (0, 0, width, height)
+        faults = {
+            "has no area": ~(self.boxes[:, 2:] > self.boxes[:, :2]).all(1),  # nor if a side is nan
+            f"leaves the picture of {width} x {height} px": (beyond[:, :2].min(1, initial=0) < -MARGIN)
+            | (beyond[:, 2:].max(1, initial=0) > MARGIN),
+        }
+        for fault, bad in faults.items():
+            for box in self.boxes[bad].tolist():
+                raise DataError(f"{self.name}: the box {box} (left, top, right, bottom) {fault}. Correct or remove it")
 
     @property
     def counted(self) -> np.ndarray:

@@ -1,12 +1,12 @@
 """Data sets of scenes by name, divided into folds where they have no test set; and scenes drawn without any data."""
 
-import difflib
 import math
 from dataclasses import replace
 
 import numpy as np
 
 from tricks.data import pennfudan, shapes, voc
+from tricks.data.fetch import no_such
 from tricks.data.files import DataError
 from tricks.data.order import balanced_order
 from tricks.data.scene import Read, Scene, SceneSet, scene_of
@@ -48,8 +48,7 @@ def load(recipe: Transfer, seed: int = 0) -> SceneSet:
     elif name in voc.NAMES:
         found = voc.load(name, recipe.task)
     else:
-        near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.0)[0]
-        raise ValueError(f"No set of scenes {name!r}: there are {', '.join(NAMES)}. Nearest: {near!r}")
+        raise no_such("set of scenes", name, NAMES)
     if recipe.split == "test":
         return found
     held_out = fold(np.zeros(len(found.train)), seed, recipe.folds, "test")

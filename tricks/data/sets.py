@@ -1,20 +1,20 @@
 """Data sets by name or path: found, verified, decoded once, then memory-mapped."""
 
-import difflib
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 import tricks
 from tricks.data import cifar, shapes
-from tricks.data.archive import ARCHIVES
-from tricks.data.fetch import at_hand, download, report
+from tricks.data.archive import ARCHIVES, members
+from tricks.data.fetch import at_hand, download, no_such, report
 from tricks.data.files import DataError, build_once, digest
-from tricks.data.fingerprint import fingerprint
+from tricks.data.fingerprint import files_below, fingerprint
 from tricks.data.folders import Picture, read_tree, write_pictures
 from tricks.data.layout import readable
 
@@ -86,12 +86,16 @@ KNOWN = {
     ),
 }
 NAMES = ("auto", *KNOWN, "shapes")
+SCENES = "pennfudan"  # which has boxes and masks in place of classes
+# folders in sets of such scenes, in small letters
+PICTURES = ("images", "image", "imgs", "pngimages", "jpegimages", "leftimg8bit")
+ANNOTATIONS = ("masks", "mask", "pedmasks", "annotations", "segmentationclass", "gtfine", "labels")
 
 
 def load(name: str = "auto", image_size: int = 32) -> Dataset:
     """The data set with this name, or in the folder or archive of class folders at this path.
 
-    Looks in `data/`, then in the folder TRICKS_DATA, then fetches. Pictures are stored with their shorter edge at
+    Looks in `data/`, then where TRICKS_DATA says, then fetches. Pictures are stored with their shorter edge at
     256/224 · image_size and cut to a square, as in the paper's validation (§2.1); CIFAR-10 at 32 px and `shapes` as
     they are. "auto" is CIFAR-10 if it is at hand or can be fetched, else `shapes`, and then `note` says why. ValueError
     for a name that is none; DataError for what is wrong with the data, and what to do.
@@ -116,9 +120,8 @@ def load(name: str = "auto", image_size: int = 32) -> Dataset:
         return _cached(name, path, side, lambda: _read_known(name, path))
     path = next((path.resolve() for path in (Path(name).expanduser(), tricks.ROOT / name) if path.exists()), None)
     if path is None:
-        near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.0)[0]
-        there = f"there are {', '.join(NAMES)}. Nearest: {near!r}, and no folder or archive is called that"
-        raise ValueError(f"No data set {name!r}: {there}")
+        raise _no_set(name)
+    _check_unnamed(path)
     if path.is_dir() or path.name.lower().endswith(ARCHIVES):
         return _from_path(path, side)
     raise ValueError(f"{path} is neither a folder nor an archive ({', '.join(ARCHIVES)}) of class folders")
@@ -129,7 +132,54 @@ def load(name: str = "auto", image_size: int = 32) -> Dataset:
 
 def find(name: str) -> Path | None:
     """The first file or folder that this named data set goes by, or None."""
-    return at_hand(*KNOWN[name].files)
+    return at_hand(name, *KNOWN[name].files)
+
+
+def _no_set(name: str) -> ValueError:
+    """What to say of a name that is no data set's and no path."""
+    if name == SCENES:
+        return ValueError(f"{name!r} has boxes and masks, and no classes of pictures: it is for section 6, lessons 06")
+    error = no_such("data set", name, (*NAMES, SCENES))
+    return error if "called" in str(error) else ValueError(f"{error}, and no folder or archive has that name")
+
+
+def _check_unnamed(path: Path) -> None:
+    """ValueError if the path is that of a data set with a name: under another one its runs would not be found."""
+    for name, known in KNOWN.items():
+        if path.name in known.files and path.name != name:
+            raise ValueError(
+                f"{path} is the data set {name!r}: set TRICKS_DATA={path.parent}, unless it is in "
+                f"{tricks.ROOT / 'data'} already, and give that name in place of the path"
+            )
+
+
+def _what_it_is(path: Path) -> str:
+    """What is at a path that holds no pictures in class folders, and what to do; "" if it is nothing known."""
+    names: set[str] = set()
+
+    def note(name: str) -> bool:
+        names.update(PurePosixPath(name).parts)
+        return False
+
+    with suppress(DataError):  # of a damaged archive, what comes first will do
+        list(filter(note, files_below(path)) if path.is_dir() else members(path, note))
+    if {"train", "test", "meta"} <= names or "fine_label_names.txt" in names:
+        layout = "train/<class>/<picture> and test/<class>/<picture>"
+        return f". It holds CIFAR-100, which has no name here: write its pictures into class folders, {layout}"
+    for name, known in KNOWN.items():
+        packed, unpacked = known.files[:2]
+        kind = {
+            "data_batch_1": "its batches",
+            "data_batch_1.bin": "another version",
+            "data_batch_1.mat": "another version",
+        }
+        kind = {packed: packed, unpacked: unpacked, **(kind if name == "cifar10" else {})}
+        if what := next((kind[file] for file in kind if file in names), None):
+            return (
+                f". It holds {name}, as {what}. To train on it, put {packed} or the unpacked {unpacked} into "
+                f"{tricks.ROOT / 'data'} or a folder that TRICKS_DATA names, and give the name {name!r}"
+            )
+    return ""
 
 
 def fetch(name: str) -> Path:
@@ -160,11 +210,16 @@ def _read_known(name: str, path: Path) -> Dataset:
         train, test = (Split(*part) for part in cifar.read(path))
         found = Dataset(name, known.published, cifar.CLASSES, train, test)
     else:
-        found = _read_folders(name, path)
+        try:
+            found = _read_folders(name, path)
+        except DataError as error:
+            if path.name != name:
+                raise
+            raise DataError(f"{path} has the name of the data set {name} and is not it: {error}") from error
         if found.classes != tuple(known.folders):
             raise DataError(
                 f"{path} is not {name}: it has the class folders {', '.join(found.classes)}, and {name} has "
-                f"{', '.join(known.folders)}. Is it another archive under this name?"
+                f"{', '.join(known.folders)}. Give it another name, and its path, to train on it"
             )
         source = f"{name} (unpacked class folders)"
         if path.is_file():
@@ -185,7 +240,18 @@ def _read_folders(name: str, path: Path) -> Dataset:
     def split(part: list[Picture]) -> Split:
         return Split(np.array(part, dtype=object), np.array([picture.label for picture in part], dtype=np.int64))
 
-    tree = read_tree(path)
+    try:
+        tree = read_tree(path)
+    except DataError as error:
+        if what := _what_it_is(path):
+            raise DataError(f"{error}{what}") from error
+        raise
+    pictures, annotations = ([c for c in tree.classes if c.lower() in part] for part in (PICTURES, ANNOTATIONS))
+    if pictures and annotations:
+        raise DataError(
+            f"{path} has a folder {pictures[0]} of pictures and a folder {annotations[0]} of what is in them: these "
+            f"are no classes. Lessons 06 are on such sets, called by name: {SCENES}, and voc and ade20k (docs/scale.md)"
+        )
     (source,) = readable([path.name])
     return Dataset(name, source, tree.classes, split(tree.train), split(tree.test), taken=tree.report.lines())
 

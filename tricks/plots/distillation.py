@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.ticker import NullLocator
 
 from tricks.plots.style import COLOURS, GREY, Figure, canvas, heading, styled, with_redraw
+from tricks.plots.text import short
 
 
 @styled
@@ -23,7 +24,7 @@ def soft_targets(
     stand T and the entropy −Σ p log p; the three largest have their value; the dashed line is 1/K, where all classes
     are alike. `redraw(temperature)`.
     """
-    logits = np.asarray(logits, float)
+    logits, classes = np.asarray(logits, float), [short(name) for name in classes]
     n, k = logits.shape
     shape = {"gridspec_kw": {"height_ratios": (1.0, 2.1)}, "squeeze": False}
     fig, (above, below) = canvas(n, 2, height=5.0, **shape)
@@ -86,7 +87,7 @@ def soft_gradient(
     left.axvline(0, color=GREY, linewidth=1)
     widest = 1.08 * max(np.abs(gradients[:, 0]).max(), np.abs(limit[0]).max())
     left.set(xlabel="gradient at the logit, with T²", yticks=range(k), xlim=(-widest, widest), ylim=(k - 0.5, -0.5))
-    left.set_yticklabels(classes)
+    left.set_yticklabels([short(name) for name in classes])
     left.set_title("One picture")
     left.grid(axis="y", visible=False)
 

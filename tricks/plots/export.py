@@ -12,6 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from tricks import ROOT
 from tricks.plots.style import SCREEN_DPI, SIZE, Figure, course_style, packed
+from tricks.plots.text import plain, spoken
 from tricks.records.store import Run
 
 SLIDE_DPI = 240  # 8 x 4.5 inches are 1920 x 1080 pixels
@@ -109,15 +110,16 @@ def slide_text(fig: Figure, takeaway: str, runs: Sequence[Run]) -> dict[str, str
     height that the caption in it takes, from below.
     """
     titles = (axes.get_title("left") or axes.get_title() for axes in fig.axes)
-    own = re.sub(r"[${}]", "", "; ".join(dict.fromkeys(title.strip().replace("\n", " ") for title in titles if title)))
+    own = "; ".join(dict.fromkeys(spoken(title).strip().replace("\n", " ") for title in titles if title))
     share = 0.0
     if text := next((text for text in fig.texts if fig.caption and text.get_text() == fig.get_supxlabel()), None):
         share = text.get_window_extent().y1 / fig.bbox.height
     records = dict.fromkeys(f"{path.parent.name}/{path.stem.rpartition('-')[0]}" for path in (r.path() for r in runs))
-    return {
+    words = {
         "Title": takeaway or own,
         "Description": fig.alt,
         "Comment": fig.caption,
         "Source": ", ".join(records),
         "Caption-Height": f"{share:.4f}",
     }
+    return {name: plain(text) for name, text in words.items()}

@@ -9,6 +9,7 @@ import numpy as np
 
 from tricks.plots.evidence import LABELS
 from tricks.plots.style import COLOURS, GREY, LIGHT, Figure, canvas, heading, set_limits, styled, with_redraw
+from tricks.plots.text import short, verbatim
 from tricks.recipe import Recipe
 from tricks.records.store import Run
 from tricks.schedules import lr_at
@@ -41,7 +42,7 @@ def before_training(before: Before) -> Figure:
         ax.set_title(f"{title}\n", fontsize=11)  # the second line is the heading's
     left.set(xlabel="share of the run, %", ylabel="learning rate", xlim=(0, 100), ylim=(0, 1))
     middle.set(xlabel="probability", xlim=(0, 1.2), xticks=(0, 0.5, 1), ylim=(len(places) - 0.4, -0.6))
-    middle.set_yticks(places, before.classes, fontsize=8)
+    middle.set_yticks(places, [short(name) for name in before.classes], fontsize=8)
     middle.grid(axis="y", visible=False)
     right.set(xlabel="twelve pictures", xticks=(), yticks=())
     right.set_anchor("N")
@@ -83,13 +84,14 @@ def overlay(
     fig, (left, right) = canvas(2, height=4.2, caption=caption)
     panels = ((left, "train_loss"), (right, "test_accuracy"))
     for label, group in (recorded or {}).items():
+        label = verbatim(label)
         for i, run in enumerate(group):
             for ax, metric in panels:
                 _curve(ax, run, metric, color=LIGHT, linewidth=1.2, label="" if i else label, zorder=1)
             _final(right, run, color=GREY, markersize=5, zorder=2)
     for (label, run), colour in zip(runs.items(), cycle(COLOURS), strict=False):
         for ax, metric in panels:
-            _curve(ax, run, metric, color=colour, marker="o", markersize=4, label=label, zorder=3)
+            _curve(ax, run, metric, color=colour, marker="o", markersize=4, label=verbatim(label), zorder=3)
         _final(right, run, color=colour, markersize=9, zorder=4)
     everything = [*runs.values(), *(run for group in (recorded or {}).values() for run in group)]
     longest = max([epochs, *(row["epoch"] for run in everything for row in run.rows)])

@@ -11,6 +11,7 @@ from scipy.special import betainc, betaln
 
 from tricks.mixup import _positive, lighter_weight, near_ends
 from tricks.plots.style import COLOURS, GREY, INK, LIGHT, Figure, canvas, styled, with_redraw
+from tricks.plots.text import short
 
 ALPHAS = (0.05, 4.0)  # of the plot of Beta(α, α)
 LIMIT = 1.8  # the plane is drawn from -LIMIT to LIMIT
@@ -37,7 +38,7 @@ def mixed_pair(pictures: Any, classes: Sequence[str], mixed: tuple[Any, Any]) ->
     bars = right.barh(places, [0.0] * len(classes), color=COLOURS[0], animated=True)
     numbers = [right.text(0, place, "", va="center", fontsize=9, animated=True) for place in places]
     right.set(xlabel=r"target $\hat{y}$", xlim=(0, 1.25), xticks=(0, 0.5, 1), ylim=(len(classes) - 0.4, -0.6))
-    right.set_yticks(places, classes, fontsize=9)
+    right.set_yticks(places, [short(name) for name in classes], fontsize=9)
     right.grid(axis="y", visible=False)
 
     def redraw(mixed: tuple[Any, Any]) -> None:

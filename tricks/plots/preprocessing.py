@@ -7,17 +7,25 @@ from typing import Any
 import numpy as np
 
 from tricks.plots.style import INK, LIGHT, SIZE, Figure, canvas, styled, with_redraw
+from tricks.plots.text import short
+
+LETTER = 0.08  # inches that a letter of a picture's title takes
 
 
 @styled
 def images_grid(images: Sequence[Any], titles: Sequence[str] = (), *, columns: int = 6, caption: str = "") -> Figure:
-    """Pictures in a grid: (H, W, 3) uint8, or floats in [0, 1]. ValueError on anything else."""
+    """Pictures in a grid: (H, W, 3) uint8, or floats in [0, 1]. ValueError on anything else.
+
+    Titles, of one line or more, are drawn as they are, and shortened where they are wider than the picture.
+    """
     images = [np.asarray(image) for image in images]
     for image in images:
         ok = image.dtype == np.uint8 or (image.dtype.kind == "f" and image.min() >= 0 and image.max() <= 1)
         if image.ndim != 3 or image.shape[2] != 3 or not ok:
             raise ValueError(f"a picture is (H, W, 3) uint8 or floats in [0, 1]; got {image.shape} {image.dtype}")
     columns = min(columns, len(images))
+    room = int(SIZE[0] / columns / LETTER)
+    titles = ["\n".join(short(line, room) for line in title.split("\n")) for title in titles]
     rows = math.ceil(len(images) / columns)
     line = 0.22 * max((title.count("\n") + 1 for title in titles), default=0)
     height = min(rows * (SIZE[0] / columns + line), 9.0) + (0.35 if caption else 0.1)

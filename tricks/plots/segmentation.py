@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from tricks.plots.style import COLOURS, INK, LIGHT, Figure, canvas, heading, styled, with_redraw
+from tricks.plots.text import short
 from tricks.records.statistics import t_interval
 
 OPACITY = 0.6  # of a class's colour on the picture
@@ -83,7 +84,7 @@ def counted(truth: Any, predicted: Any, classes: Sequence[str]) -> Figure:
         ax.set(title=title, xlabel="column", ylabel="row")
     for row, column in np.argwhere(truth != predicted):
         middle.add_patch(Rectangle((column + 0.04, row + 0.04), 0.92, 0.92, fill=False, edgecolor=INK, linewidth=2))
-    names = [f"{number} {name}" for number, name in enumerate(classes)]
+    names = [f"{number} {short(name)}" for number, name in enumerate(classes)]
     heatmap(matrix, cmap="Blues", vmin=0, vmax=1.6 * matrix.max(), yticklabels=names, ax=right, **numbers)
     right.set(title="pixels", xlabel="predicted class", ylabel="true class")
     for text in right.texts[:: len(classes) + 1]:

@@ -8,7 +8,6 @@ and a redraw costs milliseconds. A plot without `redraw` works with a slider too
 import base64
 import io
 import math
-import re
 import textwrap
 import threading
 from collections.abc import Callable, Iterator
@@ -23,8 +22,10 @@ from cycler import cycler
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.text import Annotation
+from matplotlib.text import Annotation, Text
 from PIL import Image, ImageChops
+
+from tricks.plots.text import FAMILY, covered, plain, spoken, verbatim
 
 # of seaborn's palette "colorblind", without its yellow: told apart with every common colour vision, and on a projector
 COLOURS = ("#0173b2", "#d55e00", "#029e73", "#cc78bc", "#de8f05", "#56b4e9")
@@ -35,7 +36,7 @@ PRINT_DPI = 144  # still pictures: sharp on a dense screen, shown at the same si
 MANY_COLOURS = 4096  # with more, it is a photo, and a palette would take seconds to find
 PALETTE_ERROR = 10  # of 255, what a palette may change a colour by: plots stay below, photos do not
 STYLE: Any = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture on every machine
+    "font.family": FAMILY,
     "font.size": 11,
     "text.color": INK,
     "axes.edgecolor": GREY,
@@ -112,9 +113,16 @@ class Figure(matplotlib.figure.Figure):
             self._background = canvas.copy_from_bbox(self.bbox)
         else:
             canvas.restore_region(self._background)
-        for artist in self.animated_artists():
-            artist.draw(canvas.get_renderer())
+        moving = self.animated_artists()
+        with covered(artist for artist in moving if isinstance(artist, Text)):
+            for artist in moving:
+                artist.draw(canvas.get_renderer())
         return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+
+    def draw(self, renderer: Any) -> None:
+        """Draw all but the animated artists, for whichever kind of file, in fonts that have what texts hold."""
+        with covered(self.findobj(Text)):  # pyright: ignore[reportArgumentType]
+            super().draw(renderer)
 
     def reset_layout(self) -> None:
         """Put the axes back on their grid: solved from anywhere else, the layout would come out a little different."""
@@ -135,8 +143,8 @@ class Figure(matplotlib.figure.Figure):
         for axes in self.axes:
             labels = " against ".join(filter(None, (axes.get_ylabel(), axes.get_xlabel())))
             panels.append(": ".join(filter(None, ((axes.get_title("left") or axes.get_title()).strip(), labels))))
-        text = "; ".join(filter(None, panels)).replace("\n", " ")
-        return re.sub(r"[${}]", "", f"Plot. {text}. {self.caption}".rstrip(". "))
+        text = spoken("; ".join(filter(None, panels)).replace("\n", " "))
+        return f"Plot. {text}. {self.caption}".rstrip(". ")
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, str], dict[str, Any]]:
         width, height = (round(inches * SCREEN_DPI) for inches in self.get_size_inches())
@@ -175,8 +183,8 @@ def canvas(
     fig = Figure(figsize=(SIZE[0], height), layout="constrained")
     axes = fig.subplots(rows, columns, **grid)
     if caption:
-        fig.caption = caption
-        fig.supxlabel(textwrap.fill(caption, 135), x=0.01, ha="left", fontsize=8, color=GREY)
+        fig.caption = plain(caption)
+        fig.supxlabel(verbatim(textwrap.fill(fig.caption, 135)), x=0.01, ha="left", fontsize=8, color=GREY)
     return fig, axes
 
 
