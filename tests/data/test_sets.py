@@ -402,9 +402,10 @@ def test_status_reads_nothing_again_until_it_changes(course, small, write, pictu
 
 
 def test_set_json_is_what_the_cache_says_of_itself(course, tmp_path, write, pictures):
-    load(str(write(tmp_path / "a.zip", pictures({"ant": 5, "dog": 5}))))
+    data = load(str(write(tmp_path / "a.zip", pictures({"ant": 5, "dog": 5}))))
     (about,) = (tricks.ROOT / "data" / "cache").glob("*/set.json")
-    assert json.loads(about.read_text()) == {"source": "a.zip", "classes": ["ant", "dog"]}
+    kept = {"source": "a.zip", "classes": ["ant", "dog"], "fingerprint": data.fingerprint}
+    assert json.loads(about.read_text()) == kept
 
 
 # The real sets, where they are

@@ -1,6 +1,8 @@
 """Data sets by name or path: found, verified, decoded once, then memory-mapped."""
 
+import contextlib
 import difflib
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,11 +15,12 @@ import tricks
 from tricks.data import cifar, shapes
 from tricks.data.archive import ARCHIVES
 from tricks.data.fetch import at_hand, download, report
-from tricks.data.files import DataError, build_once, digest
+from tricks.data.files import DataError, build_once, digest, write_atomic
 from tricks.data.fingerprint import fingerprint
 from tricks.data.folders import Picture, read_tree, write_pictures
 
 STREAM_BYTES = 8 << 30  # a folder that would decode to more than this is read from disk in every epoch
+DIGITS = 16  # of a fingerprint
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,12 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set, ready to train on. `source` is what records call it; `note` is a line for the reader, or empty."""
+    """A data set, ready to train on. `source` is what records call it; `note` is a line for the reader, or empty.
+
+    `fingerprint` changes with class names, labels, the pictures' files and their order, and with nothing else; of a set
+    that is streamed, with names and sizes in place of the files. What code draws has none. `path` is where a set
+    lies that was given by its path.
+    """
 
     name: str
     source: str
@@ -41,6 +49,14 @@ class Dataset:
     train: Split
     test: Split
     note: str = ""
+    fingerprint: str = ""
+    path: str = ""
+
+    @property
+    def about(self) -> dict[str, str]:
+        """What records say of it: its source, and as `data` its fingerprint and its path, as far as it has them."""
+        told = {"source": self.source, "data": self.fingerprint, "path": self.path}
+        return {key: text for key, text in told.items() if text}
 
 
 @dataclass(frozen=True)
@@ -129,6 +145,11 @@ def find(name: str) -> Path | None:
     return at_hand(*KNOWN[name].files)
 
 
+def is_here(name: str) -> bool:
+    """Whether there is something to read without a download; not if the set is drawn by code."""
+    return name != "shapes" and (name not in KNOWN or find(name) is not None)
+
+
 def fetch(name: str) -> Path:
     """Where this named data set is; downloaded into `data/` if it is nowhere yet."""
     known = KNOWN[name]
@@ -188,18 +209,35 @@ def _read_folders(name: str, path: Path) -> Dataset:
 
 def _from_path(path: Path, side: int) -> Dataset:
     """The reader's own class folders."""
-    name = path.name.partition(".")[0]
+    name = path.name.strip(".").partition(".")[0]
     if path.is_file():
         _check_size(path, path.stat().st_size)
-        return _cached(name, path, side, lambda: _read_folders(name, path))
-    found = _read_folders(name, path)
+        cached = _cached(name, path, side, lambda: _read_folders(name, path))
+        return replace(cached, source=path.name, path=str(path))
+    found = replace(_read_folders(name, path), path=str(path))
     if _decoded(found, side) <= STREAM_BYTES:
-        return _cached(name, path, side, lambda: found)
+        return replace(_cached(name, path, side, lambda: found), source=path.name, path=str(path))
+    listing = [
+        [(picture.name, picture.label, picture.data.stat().st_size) for picture in split.images]
+        for split in (found.train, found.test)
+    ]
+    said = hashlib.sha256(json.dumps([found.classes, listing]).encode()).hexdigest()[:DIGITS]
     train, test = (
         replace(split, images=np.array([str(picture.data) for picture in split.images]))
         for split in (found.train, found.test)
     )
-    return replace(found, train=train, test=test)
+    return replace(found, train=train, test=test, fingerprint=said)
+
+
+def _content(found: Dataset) -> str:
+    """The fingerprint of a set that is not decoded yet."""
+    said = hashlib.sha256(json.dumps([found.classes, len(found.train.labels), len(found.test.labels)]).encode())
+    for split in (found.train, found.test):
+        said.update(split.labels.tobytes())
+        for image in split.images:
+            data = image.data if isinstance(image, Picture) else image.tobytes()
+            said.update(hashlib.sha256(data if isinstance(data, bytes) else data.read_bytes()).digest())
+    return said.hexdigest()[:DIGITS]
 
 
 def _decoded(found: Dataset, side: int) -> int:
@@ -222,9 +260,10 @@ def _cached(name: str, path: Path, side: int, read: Callable[[], Dataset]) -> Da
         for part, split in (("train", found.train), ("test", found.test)):
             write_pictures(folder / f"{part}.npy", split.images, side, f"{name}, {part} set, decoded once")
             np.save(folder / f"{part}-labels.npy", split.labels)
-        (folder / "set.json").write_text(json.dumps({"source": found.source, "classes": found.classes}))
+        about = {"source": found.source, "classes": found.classes, "fingerprint": _content(found)}
+        (folder / "set.json").write_text(json.dumps(about))
 
-    folder = build_once(tricks.ROOT / "data" / "cache" / f"{name}-{side}px-{fingerprint(path)[:16]}", build)
+    folder = build_once(tricks.ROOT / "data" / "cache" / f"{name[:40]}-{side}px-{fingerprint(path)[:16]}", build)
     try:
         about = json.loads((folder / "set.json").read_text())
         train, test = (
@@ -234,4 +273,8 @@ def _cached(name: str, path: Path, side: int, read: Callable[[], Dataset]) -> Da
         )
     except (OSError, ValueError) as error:
         raise DataError(f"{folder} is damaged ({error}): delete it, and it is made again") from error
-    return Dataset(name, about["source"], tuple(about["classes"]), train, test)
+    if "fingerprint" not in about:  # made before it was kept
+        about["fingerprint"] = _content(read())
+        with contextlib.suppress(OSError):  # read-only, or another process at it: it is computed again
+            write_atomic(folder / "set.json", json.dumps(about).encode())
+    return Dataset(name, about["source"], tuple(about["classes"]), train, test, fingerprint=about["fingerprint"])
