@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tricks.data import cifar, sets
 from tricks.data.files import DataError
@@ -91,6 +92,22 @@ def test_a_cache_that_was_made_before_there_were_fingerprints_gets_one(course, b
     assert load(str(birds)).fingerprint == first.fingerprint
 
 
+def test_classes_that_change_places_are_other_data_although_no_file_changed_size_or_date(course, tmp_path):
+    for name, grey in (("crow", 0), ("owl", 200)):
+        (tmp_path / "birds" / name).mkdir(parents=True)
+        for number in range(5):
+            file = tmp_path / "birds" / name / f"{number}.bmp"
+            Image.new("RGB", (40, 40), (grey, grey, grey)).save(file)
+            os.utime(file, (1_000_000_000,) * 2)
+    first = load(str(tmp_path / "birds"))
+    (tmp_path / "birds" / "crow").rename(tmp_path / "crow")
+    (tmp_path / "birds" / "owl").rename(tmp_path / "birds" / "crow")
+    (tmp_path / "crow").rename(tmp_path / "birds" / "owl")
+    second = load(str(tmp_path / "birds"))
+    assert second.fingerprint != first.fingerprint
+    assert (first.train.images[0].max(), second.train.images[0].min()) == (0, 200)
+
+
 # Records
 
 
@@ -144,11 +161,12 @@ def test_the_same_pictures_are_found_however_the_path_is_written_and_where_they_
     for spelling in ("..", f"{birds}/", "../../birds", f"{birds}/crow/.."):
         assert run(spelling)[0] == first
     monkeypatch.chdir(birds)
-    assert run(".")[0] == first
+    assert run(".") == (first, [f"run, seed 0: already recorded in {first.path(own)}"])
     monkeypatch.chdir(tmp_path)
     packed = write(tmp_path / "b.zip", {p.relative_to(birds).as_posix(): p.read_bytes() for p in birds.rglob("*.jpg")})
     assert run("birds")[0] == run(birds.rename(tmp_path / "elsewhere"))[0] == run(packed)[0] == first
-    assert not trained(run(packed)[1]) and trained(run(packed, lr=0.2)[1])
+    (said,) = run(packed)[1]
+    assert said.endswith(f"with the same pictures in {birds}") and trained(run(packed, lr=0.2)[1])
     assert len(list(own.rglob("*.json"))) == 2
 
 

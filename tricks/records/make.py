@@ -199,7 +199,9 @@ def recorded_once(
             lock.acquire()
         if record and (found := lookup(recipe, seed, folder, here and here.about)):
             finished, path = found
-            say(f"{name}, seed {seed}: already recorded in {path}")
+            elsewhere = by_path and finished.meta.get("path", by_path["path"]) != by_path["path"]
+            same = f", with the same pictures in {finished.meta['path']}" if elsewhere else ""
+            say(f"{name}, seed {seed}: already recorded in {path}{same}")
             return finished
         data = here or read(True)
         assert data is not None
@@ -248,9 +250,7 @@ def _say_what_differs(
         say(f"{name}, seed {seed}: {left} ({kept[0]}): this one starts anew")
 
 
-def _run(
-    recipe: Recipe, seed: int, name: str, dataset: Dataset, checkpoint: Path | None, progress: Progress
-) -> Run:
+def _run(recipe: Recipe, seed: int, name: str, dataset: Dataset, checkpoint: Path | None, progress: Progress) -> Run:
     """The run itself; its weights are kept when it has a checkpoint."""
     parts = prepare(recipe, seed, dataset, progress)
     rows: list[Row] = []

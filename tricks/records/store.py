@@ -67,7 +67,7 @@ def same_data(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 def check_name(name: str) -> None:
     """ValueError for a name that cannot be a part of a record's file name."""
     if not re.fullmatch(r"\w[\w.-]{,59}", name):
-        allowed = "letters, digits, '.', '_' and '-', 60 at most, and begin with a letter, a digit or '_'"
+        allowed = "letters, digits, '.', '_' and '-', and begin with a letter, a digit or '_' (60 characters at most)"
         raise ValueError(f"name {name!r}: must be {allowed}, because the record's file is called after it")
 
 
