@@ -76,8 +76,9 @@ def teacher_for(recipe: Recipe, dataset: Dataset, progress: Progress = print) ->
     """The trained teacher, frozen: one, of seed 0, for all students and seeds (§5.5). It is trained when missing."""
     theirs, classes = teacher_of(recipe), len(dataset.classes)
     teacher, path = model_for(theirs, classes, 0), weights_file(theirs, 0, dataset, progress)
+    weights = _weights_in(path)
     try:
-        teacher.load_state_dict(_weights_in(path))
+        teacher.load_state_dict(weights)
     except RuntimeError as error:
         raise _bad_weights(path, f"these are not those of {theirs.net} for {classes} classes") from error
     return teacher.eval().requires_grad_(False)
@@ -212,7 +213,7 @@ def recorded_once(
             checkpoint = CACHE / "checkpoints" / file
         with full_memory_explained(recipe, checkpoint), process.group():
             finished = make(recipe, seed, name, data, checkpoint, say)
-            if folder == store.RUNS:  # which others get
+            if folder == store.RUNS:  # others get it, and their paths are not ours
                 finished = replace(finished, meta={k: v for k, v in finished.meta.items() if k != "path"})
             if checkpoint and main:
                 finished.save(folder)
@@ -238,8 +239,8 @@ def _say_what_differs(
     if other := lookup(recipe, seed, folder):
         run, path = other
         if run.meta.get("data") or "path" not in data.about:
-            is_of = f"than the run recorded in {path}, which is of {run.meta.get('source')}"
-            say(f"{data.source} holds other pictures {is_of}: trained anew")
+            is_of = "" if run.meta.get("source") == data.source else f", which is of {run.meta.get('source')}"
+            say(f"{data.source} holds other pictures than the run recorded in {path}{is_of}: trained anew")
         else:
             say(f"the run recorded in {path} does not say on which pictures it was made: trained anew")
     about = {key: text for key, text in data.about.items() if key != "data"}
