@@ -104,7 +104,7 @@ def weights_file(recipe: Recipe, seed: int, dataset: Dataset | None, progress: P
     with FileLock(f"{path}.lock") if process.world()[0] == 0 else contextlib.nullcontext():
         if process.first_says(not path.exists()):
             what = f"{recipe.net} on {folder_name(dataset.path or recipe.dataset)}, seed {seed}"
-            progress(f"training {what}, once: its weights are not here")
+            progress(f"training {what}, once: its weights on these pictures are not here")
             parts, checkpoint = prepare(recipe, seed, dataset, progress), path.with_suffix(".checkpoint")
             for row in epochs(recipe, parts, seed=seed, checkpoint=checkpoint):
                 accuracy = f"{recipe.split} {row['test_accuracy']:.2f} %"
