@@ -339,12 +339,14 @@ def test_data_of_scenes_is_fetched_when_asked_and_counted(monkeypatch, capsys):
 def test_data_fetches_when_asked_and_shows_what_was_read(monkeypatch, capsys):
     def load(name):
         split = sets.Split(np.zeros((3, 8, 8, 3), np.uint8), np.array([0, 1, 1]))
-        return sets.Dataset(name, "a copy", ("cat", "dog"), split, split, "a note for the reader")
+        taken = ("classes: cat, dog", "train: train", "test: val")
+        return sets.Dataset(name, "a copy", ("cat", "dog"), split, split, "a note for the reader", taken=taken)
 
     monkeypatch.setattr(sets, "find", lambda name: None)
     monkeypatch.setattr(sets, "load", load)
     assert cli.main(["data", "cifar10", "--fetch"]) == 0
-    lines = ["cifar10: 3 training and 3 test images of 2 classes, from a copy", "a note for the reader"]
+    counts = "cifar10: 3 training and 3 test images of 2 classes, from a copy"
+    lines = [counts, "classes: cat, dog", "train: train", "test: val", "a note for the reader"]
     assert capsys.readouterr().out.splitlines() == lines
 
 

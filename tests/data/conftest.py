@@ -54,7 +54,10 @@ def pictures(jpeg):
 
 @pytest.fixture(scope="session")
 def write():
-    """`write(path, {name: bytes})`: a folder, or an archive if the path is called one; returns the path."""
+    """`write(path, {name: bytes})`: a folder, or an archive if the path is called one; returns the path.
+
+    A name that ends in "/" is a folder's.
+    """
 
     def files(path, content):
         if path.suffix == ".zip":
@@ -66,11 +69,13 @@ def write():
                 for name, data in content.items():
                     info = tarfile.TarInfo(name)
                     info.size = len(data)
+                    info.type = tarfile.DIRTYPE if name.endswith("/") else tarfile.REGTYPE
                     archive.addfile(info, io.BytesIO(data))
         else:
             for name, data in content.items():
-                (path / name).parent.mkdir(parents=True, exist_ok=True)
-                (path / name).write_bytes(data)
+                (path / name if name.endswith("/") else (path / name).parent).mkdir(parents=True, exist_ok=True)
+                if not name.endswith("/"):
+                    (path / name).write_bytes(data)
         return path
 
     return files

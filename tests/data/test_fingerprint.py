@@ -7,7 +7,8 @@ import time
 import pytest
 
 from tricks.data import fingerprint as module
-from tricks.data.fingerprint import fingerprint, remembered
+from tricks.data.files import DataError
+from tricks.data.fingerprint import files_below, fingerprint, names_below, remembered
 
 
 def test_a_fingerprint_follows_the_content(tmp_path, write, pictures):
@@ -111,3 +112,85 @@ def test_an_archive_is_digested_once(course, old, monkeypatch):
     before = fingerprint(path)
     monkeypatch.setattr(module, "digest", lambda path: pytest.fail("digested again"))
     assert fingerprint(path) == before
+
+
+# What lies below a folder
+
+
+def test_files_are_named_in_a_fixed_order_without_a_systems_own(tmp_path, write):
+    content = {name: b"" for name in ("b/2.jpg", "b/1.txt", "a/1.jpg", "@eaDir/a/1.jpg", "b/.DS_Store", "c/")}
+    folder = write(tmp_path / "set", content)
+    assert list(files_below(folder)) == list(files_below(folder))
+    assert sorted(files_below(folder)) == ["a/1.jpg", "b/1.txt", "b/2.jpg"]
+    found = {"a/", "b/", "c/", "@eaDir/", "a/1.jpg", "b/1.txt", "b/2.jpg", "b/.DS_Store"}
+    assert {name for name, _ in names_below(folder)} == found  # a system's folder is not entered
+
+
+def test_a_systems_own_does_not_change_the_fingerprint(tmp_path, write):
+    folder = write(tmp_path / "set", {"a/1.jpg": b"", "@eaDir/1.jpg": b""})
+    (folder / ".#notes.txt").symlink_to("me@host.1:2")
+    (folder / "notes.txt").symlink_to("nowhere.txt")
+    before = fingerprint(folder)
+    write(folder, {"@eaDir/2.jpg": b"", "Thumbs.db": b""})
+    assert fingerprint(folder) == before
+    write(folder, {"a/2.jpg": b""})
+    assert fingerprint(folder) != before
+
+
+def test_names_that_are_not_utf8_have_a_fingerprint(tmp_path):
+    name = os.fsdecode("강.jpg".encode("cp949"))
+    (tmp_path / name).write_bytes(b"")
+    assert list(files_below(tmp_path)) == [name]
+    assert len(fingerprint(tmp_path)) == 64
+
+
+def test_links_to_folders_and_files_elsewhere_are_followed(tmp_path, write):
+    write(tmp_path / "elsewhere", {"crow/1.jpg": b"", "2.jpg": b""})
+    folder = write(tmp_path / "set", {"owl/1.jpg": b""})
+    (folder / "crow").symlink_to("../elsewhere/crow")
+    (folder / "owl" / "2.jpg").symlink_to("../../elsewhere/2.jpg")
+    assert sorted(files_below(folder)) == ["crow/1.jpg", "owl/1.jpg", "owl/2.jpg"]
+
+
+@pytest.mark.parametrize(("link", "target"), [("crow/again", ".."), ("crow/again", "../../set"), ("again", "crow")])
+def test_a_link_that_goes_round_or_names_a_folder_twice_is_named(tmp_path, write, link, target):
+    folder = write(tmp_path / "set", {"crow/1.jpg": b"", "owl/1.jpg": b""})
+    (folder / link).symlink_to(target)
+    with pytest.raises(
+        DataError, match=f"set/{link} is a link to a folder that is read already, or goes round: remove"
+    ):
+        list(files_below(folder))
+    (folder / link).rename((folder / link).with_name(".again"))
+    assert sorted(files_below(folder)) == ["crow/1.jpg", "owl/1.jpg"]
+
+
+@pytest.mark.parametrize("name", ["crow/2.jpg", "hen"])
+@pytest.mark.parametrize("target", ["nothing", "2.jpg", "hen"])
+def test_a_link_to_nothing_in_a_pictures_or_classes_place_is_named(tmp_path, write, name, target):
+    folder = write(tmp_path / "set", {"crow/1.jpg": b"", "owl/1.jpg": b""})
+    (folder / name).symlink_to(target)
+    with pytest.raises(DataError, match=f"set/{name} is a link to {target}, which is not there: remove it, or put"):
+        list(files_below(folder))
+
+
+def test_a_pipe_in_a_pictures_place_is_named_and_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "socket")
+    assert list(files_below(tmp_path)) == []
+    os.mkfifo(tmp_path / "1.jpg")
+    with pytest.raises(DataError, match="1.jpg is no file but a device: remove it"):
+        list(files_below(tmp_path))
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, write, monkeypatch):
+    """Root can read everything, so the refusal is made here."""
+    folder = write(tmp_path / "set", {"crow/1.jpg": b"", "owl/1.jpg": b""})
+    scan = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("owl"):
+            raise PermissionError(13, "Permission denied")
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(DataError, match="set/owl: Permission denied. Make it readable, or move it away"):
+        list(files_below(folder))

@@ -1,13 +1,17 @@
 """Class folders: what belongs to which class and split, how a picture is decoded, and what is refused."""
 
 import io
+import struct
+import unicodedata
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tricks.data.files import DataError
-from tricks.data.folders import Picture, decode, read_tree, write_pictures
+from tricks.data.folders import Picture, _split, decode, read_tree, upright_rgb, write_pictures
+from tricks.data.layout import FIFTH, PICTURES
 
 
 def names(pictures):
@@ -37,8 +41,8 @@ def test_an_archive_may_have_a_folder_around_its_splits(tmp_path, write, picture
 def test_without_splits_a_fixed_fifth_of_each_class_is_the_test_set(tmp_path, write, pictures):
     path = write(tmp_path / "set", pictures({"ant": 10, "dog": 21, "eel": 2}))
     tree = read_tree(path)
-    assert np.bincount([picture.label for picture in tree.test]).tolist() == [2, 4, 1]
-    assert np.bincount([picture.label for picture in tree.train]).tolist() == [8, 17, 1]
+    assert np.bincount([picture.label for picture in tree.test]).tolist() == [3, 3, 1]  # about a fifth, one at least
+    assert np.bincount([picture.label for picture in tree.train]).tolist() == [7, 18, 1]
     assert sorted(names(tree.train) + names(tree.test)) == sorted(
         path.relative_to(tmp_path / "set").as_posix() for path in path.rglob("*.jpg")
     )
@@ -46,11 +50,28 @@ def test_without_splits_a_fixed_fifth_of_each_class_is_the_test_set(tmp_path, wr
     assert read_tree(path) == tree
     archived = read_tree(write(tmp_path / "set.zip", pictures({"ant": 10, "dog": 21, "eel": 2})))
     assert names(archived.test) == names(tree.test)
+    around = read_tree(write(tmp_path / "b.zip", pictures({"x/y/ant": 10, "x/y/dog": 21, "x/y/eel": 2})))
+    assert names(around.test) == [f"x/y/{name}" for name in names(tree.test)]
+
+
+def test_the_fifth_is_fixed_whatever_else_is_there(tmp_path):
+    def part(count, names="{:04d}.jpg"):
+        train, test = _split(tmp_path, {"a": [Picture(f"a/{names.format(i)}", b"") for i in range(count)]})
+        assert len(train["a"]) + len(test["a"]) == count
+        return {picture.name for picture in test["a"]}
+
+    assert 450 < len(part(2500)) < 550
+    assert part(500) == part(2500) & {f"a/{i:04d}.jpg" for i in range(500)}
+    assert all(0 < len(part(2, f"{number}-{{}}.jpg")) < 2 for number in range(50))  # one on each side at the least
+    accents = [Picture(unicodedata.normalize(form, f"é{i}.jpg"), b"") for form in ("NFC", "NFD") for i in range(40)]
+    tested = [picture.name for picture in _split(tmp_path, {"a": accents})[1]["a"]]
+    assert len({unicodedata.normalize("NFC", name) for name in tested}) * 2 == len(tested)  # both or none
 
 
 def test_a_train_folder_alone_is_split_as_well(tmp_path, write, pictures):
     tree = read_tree(write(tmp_path / "set", pictures({"train/ant": 5, "train/dog": 5})))
-    assert (len(tree.train), len(tree.test)) == (8, 2)
+    assert (len(tree.train), len(tree.test)) == (6, 4)
+    assert (tree.report.train, tree.report.test) == ("train, all but the test set", FIFTH)
 
 
 def test_hidden_copies_and_other_files_are_passed_over(tmp_path, write, pictures):
@@ -69,13 +90,13 @@ def test_hidden_copies_and_other_files_are_passed_over(tmp_path, write, pictures
 @pytest.mark.parametrize(
     ("counts", "message"),
     [
-        ({}, r"set holds no pictures \(.jpg, .jpeg, .png, .bmp, .webp\) in class folders"),
+        ({}, r"set holds no pictures \(.jpg, .jpeg, .*, .png, .*\) in class folders"),
         ({"ant": 3}, "set has one class, 'ant': classification needs at least two class folders"),
         ({"ant": 3, "dog": 1}, "class 'dog' has 1 picture; it takes 2"),
         ({"train/ant": 3, "train/dog": 3, "test/ant": 1}, "class 'dog' has no test picture. Add some, or remove"),
         ({"train/ant": 3, "val/dog": 3, "val/ant": 1}, "class 'dog' has no training picture"),
         ({"test/ant": 3, "test/dog": 3}, "set holds test. Wanted: train/ and test/, or class folders alone"),
-        ({"train/ant": 3, "dog": 3}, "set holds train, class folders beside them. Wanted"),
+        ({"train/ant": 3, "dog": 3}, "set holds train, and dog beside them, such as .* Wanted: train/ and test/, or"),
     ],
 )
 @pytest.mark.parametrize("archive", ["set", "set.zip"])
@@ -85,9 +106,9 @@ def test_what_is_no_data_set_is_refused(tmp_path, write, pictures, archive, coun
         read_tree(write(tmp_path / archive, pictures(counts)))
 
 
-def test_an_empty_class_folder_is_refused(tmp_path, write, pictures):
-    path = write(tmp_path / "set", pictures({"ant": 3, "dog": 3}))
-    (path / "eel").mkdir()
+@pytest.mark.parametrize("archive", ["set", "set.zip", "set.tgz"])
+def test_an_empty_class_folder_is_refused(tmp_path, write, pictures, archive):
+    path = write(tmp_path / archive, pictures({"ant": 3, "dog": 3}) | {"eel/": b""})
     with pytest.raises(DataError, match="class 'eel' has no training picture. Add some, or remove the class folder"):
         read_tree(path)
 
@@ -136,6 +157,122 @@ def test_a_large_jpeg_is_resized_with_antialiasing():
     board = Image.fromarray((np.indices((640, 640)).sum(axis=0) % 2 * 255).astype(np.uint8))
     for data in (encoded(board, "JPEG", quality=95), encoded(board)):
         assert abs(decode(Picture("", data), 20).astype(float) - 127.5).max() < 12
+
+
+RAMP = np.linspace(0, 65535, 64 * 64).reshape(64, 64)
+
+
+def png16(values, colour, transparent=b""):
+    """A PNG of 16 bits, which Pillow cannot write for colours: big-endian values (H, W, channels)."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    height, width, _ = values.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, colour, 0, 0, 0))
+    clear = chunk(b"tRNS", transparent) if transparent else b""
+    return b"\x89PNG\r\n\x1a\n" + header + clear + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(encoded(Image.fromarray(RAMP.astype("uint16")), kind) for kind in ("PNG", "TIFF", "PPM")),
+        b"MM\0*\0\0\0\x08\0\x08"  # TIFF with its bytes the other way round
+        + b"".join(struct.pack(">HHIHH", tag, 3, 1, value, 0) for tag, value in ((256, 64), (257, 64), (258, 16)))
+        + b"".join(struct.pack(">HHIHH", tag, 3, 1, value, 0) for tag, value in ((259, 1), (262, 1)))
+        + struct.pack(">HHII", 273, 4, 1, 110)
+        + struct.pack(">HHIHH", 278, 3, 1, 64, 0)
+        + struct.pack(">HHII", 279, 4, 1, 8192)
+        + b"\0" * 4
+        + RAMP.astype(">u2").tobytes(),
+        png16(RAMP[..., None].repeat(3, 2), colour=2),
+    ],
+    ids=["PNG", "TIFF", "PGM", "TIFF big-endian", "PNG RGB"],
+)
+def test_sixteen_bits_are_scaled_to_eight(data):
+    np.testing.assert_allclose(decode(Picture("", data), 64)[..., 0], RAMP / 257, atol=1)
+
+
+def test_older_pillows_have_sixteen_bits_of_a_png_in_32():
+    image = Image.fromarray(RAMP.astype("int32"))
+    image.format = "PNG"
+    np.testing.assert_allclose(np.asarray(upright_rgb(image))[..., 0], RAMP / 257, atol=1)
+
+
+def test_twelve_bits_of_a_tiff_are_scaled_to_eight():
+    values = np.arange(0, 4096, 64).reshape(8, 8)
+    packed = b"".join(bytes([a >> 4, (a & 15) << 4 | b >> 8, b & 255]) for a, b in values.reshape(-1, 2).tolist())
+    tags = [(256, 8), (257, 8), (258, 12), (259, 1), (262, 1), (273, 110), (278, 8), (279, len(packed))]
+    fields = b"".join(struct.pack("<HHIHH", tag, 3, 1, value, 0) for tag, value in tags)
+    data = b"II*\0\x08\0\0\0\x08\0" + fields + b"\0" * 4 + packed
+    np.testing.assert_array_equal(decode(Picture("", data), 8)[..., 0], values // 16)
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode"), [("int32", "integers, mode I"), ("float32", "floating-point numbers, mode F")]
+)
+def test_pictures_of_unknown_range_are_refused_by_name(tmp_path, kind, mode):
+    picture = Picture("a/x.tif", encoded(Image.fromarray(RAMP.astype(kind)), "TIFF"))
+    with pytest.raises(DataError, match=f"a/x.tif .its pixels are 32-bit {mode}: convert it to 8 or 16 bits"):
+        write_pictures(tmp_path / "x.npy", [picture], 16, "test")
+
+
+def half_clear(mode):
+    """Left half red, or white, right half transparent, over black."""
+    image = Image.new("RGBA", (16, 16), (255, 0, 0, 255) if mode != "LA" else (255, 255, 255, 255))
+    image.paste((0, 0, 0, 0), (8, 0, 16, 16))
+    return image.quantize(8) if mode == "P" else image.convert(mode)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(encoded(half_clear(mode)) for mode in ("RGBA", "LA", "P")),
+        encoded(half_clear("RGBA"), "GIF"),
+        encoded(half_clear("RGBA"), "WEBP", lossless=True),
+        encoded(half_clear("RGBA").convert("RGB"), transparency=(0, 0, 0)),
+        encoded(half_clear("LA").convert("L"), transparency=0),
+        png16(np.repeat([65535, 300], 8)[None, :, None].repeat(16, 0), colour=0, transparent=struct.pack(">H", 300)),
+        png16(
+            np.repeat([65535, 300], 8)[None, :, None].repeat(16, 0).repeat(3, 2),
+            colour=2,
+            transparent=struct.pack(">HHH", 300, 300, 300),
+        ),
+    ],
+    ids=["RGBA", "LA", "P", "GIF", "WebP", "RGB tRNS", "L tRNS", "L 16 tRNS", "RGB 16 tRNS"],
+)
+def test_what_is_transparent_is_grey_and_the_rest_as_it_was(data):
+    pixels = decode(Picture("", data), 16)
+    assert (pixels[:, 8:] == 128).all()
+    assert (pixels[:, :8, 0] == 255).all()
+
+
+def test_what_is_opaque_is_as_it_was():
+    random = Image.fromarray(np.random.RandomState(0).randint(0, 256, (16, 16, 3), dtype=np.uint8))
+    for image in (random, random.convert("RGBA"), random.convert("P"), random.convert("L").convert("LA")):
+        expected = np.asarray(image.convert("RGB"))
+        np.testing.assert_array_equal(decode(Picture("", encoded(image)), 16), expected)
+
+
+@pytest.mark.parametrize("ending", PICTURES)
+def test_every_ending_is_one_that_is_read(tmp_path, write, ending):
+    kind = Image.registered_extensions()[ending]
+    image = stripes().convert("1" if ending == ".pbm" else "RGB")
+    content = {f"{name}/{i}{ending.upper()}": encoded(image, kind) for name in ("ant", "dog") for i in range(2)}
+    tree = read_tree(write(tmp_path / "set", content))
+    assert len(tree.train + tree.test) == 4
+    assert decode(tree.train[0], 16).shape == (16, 16, 3)
+
+
+def test_an_ending_that_pillow_cannot_read_is_named(tmp_path, write, monkeypatch):
+    content = {f"{name}/{i}.avif": b"" for name in ("ant", "dog") for i in range(2)}
+    monkeypatch.delitem(Image.registered_extensions(), ".avif")
+    with pytest.raises(
+        DataError, match="ant/0.avif cannot be read, .* Pillow .* reads no .avif. Convert such pictures"
+    ):
+        read_tree(write(tmp_path / "set", content))
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK", "1"])

@@ -17,6 +17,7 @@ from torchvision.datasets import CIFAR10, Imagenette
 import tricks
 from tricks.data import cifar, folders, sets
 from tricks.data.files import DataError
+from tricks.data.layout import FIFTH
 from tricks.data.sets import KNOWN, find, load, status
 
 TRICKS_DATA = os.environ.get("TRICKS_DATA")
@@ -38,6 +39,10 @@ def no_decoding(monkeypatch):
         monkeypatch.setattr(sets, "write_pictures", lambda *args: pytest.fail("decoded again"))
 
     return forbid
+
+
+def parts(data):
+    return data.train, data.test
 
 
 def caches(course):
@@ -106,8 +111,21 @@ def test_the_cache_follows_content_and_size(course, tmp_path, write, pictures):
     first = load(str(path))
     assert load(str(path), image_size=64).train.images.shape[1] == 73
     write(path, content | {"ant/000.jpg": content["dog/000.jpg"]})
-    assert not np.array_equal(load(str(path)).train.images, first.train.images)
+    second = load(str(path))
+    assert not all(np.array_equal(a.images, b.images) for a, b in zip(parts(first), parts(second), strict=True))
     assert len(caches(course)) == 3
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_names_on_disk_need_not_be_utf8(course, tmp_path, write, pictures, monkeypatch, streamed):
+    monkeypatch.setattr(sets, "STREAM_BYTES", 0 if streamed else 1 << 30)
+    content = pictures({"강아지": 5, "고양이": 5})
+    path = tmp_path / os.fsdecode("새".encode("cp949"))
+    data = load(str(write(path, {os.fsdecode(name.encode("cp949")): each for name, each in content.items()})))
+    assert (data.name, data.source, data.classes) == ("새", "새", ("강아지", "고양이"))
+    "".join(data.taken).encode()
+    assert len(data.train.labels) + len(data.test.labels) == 10
+    assert not streamed or all(os.path.exists(each) for each in [*data.train.images, *data.test.images])
 
 
 def test_a_written_array_changes_neither_cache_nor_source(course, tmp_path, write, pictures):
@@ -183,12 +201,13 @@ def test_a_folder_too_large_to_decode_is_streamed(course, tmp_path, write, pictu
     monkeypatch.setattr(sets, "STREAM_BYTES", 10 * 37**2 * 3 - 1)
     content = pictures({"ant": 5, "dog": 5})
     data = load(str(write(tmp_path / "set", content)))
-    assert data.train.images.shape == (8,)
+    assert data.train.images.shape == (6,)
     assert sorted(str(path.relative_to(tmp_path / "set")) for path in (tmp_path / "set").rglob("*.jpg")) == sorted(
         content
     )
     assert all(os.path.exists(path) for path in [*data.train.images, *data.test.images])
-    assert data.train.labels.tolist() == [0] * 4 + [1] * 4
+    assert data.train.labels.tolist() == [0] * 3 + [1] * 3
+    assert data.taken[0] == "classes: ant, dog"
     assert not (course / "data" / "cache").exists()
     with pytest.raises(
         DataError, match="a.zip takes more than .* GiB decoded: unpack it and give the folder, which is streamed"
@@ -401,11 +420,15 @@ def test_status_reads_nothing_again_until_it_changes(course, small, write, pictu
     assert "imagenette2-160 has 21 training and 10 test images" in second
 
 
-def test_set_json_is_what_the_cache_says_of_itself(course, tmp_path, write, pictures):
-    data = load(str(write(tmp_path / "a.zip", pictures({"ant": 5, "dog": 5}))))
+def test_set_json_is_what_the_cache_says_of_itself(course, tmp_path, write, pictures, monkeypatch):
+    path = write(tmp_path / "a.zip", pictures({"ant": 5, "dog": 5}) | {"x.txt": b""})
+    data = load(str(path))
     (about,) = (tricks.ROOT / "data" / "cache").glob("*/set.json")
-    kept = {"source": "a.zip", "classes": ["ant", "dog"], "fingerprint": data.fingerprint}
+    lines = ["classes: ant, dog", "train: all but the test set", f"test: {FIFTH}", "left out: 1 .txt"]
+    kept = {"source": "a.zip", "classes": ["ant", "dog"], "taken": lines, "fingerprint": data.fingerprint}
     assert json.loads(about.read_text()) == kept
+    monkeypatch.setattr(sets, "read_tree", lambda path: pytest.fail(f"{path} was read again"))
+    assert load(str(path)).taken == tuple(lines)
 
 
 # The real sets, where they are

@@ -11,6 +11,7 @@ from torchvision.transforms import v2
 from tricks import augment
 from tricks.data import sets, stream
 from tricks.data.files import DataError
+from tricks.data.folders import Picture, decode
 from tricks.data.loader import DeviceLoader, loaders
 from tricks.data.stream import StreamLoader
 from tricks.recipe import AUGMENTS, BASELINE
@@ -90,6 +91,16 @@ def test_a_last_batch_may_be_smaller_than_the_processes_are_many(files, monkeypa
     assert sorted(torch.cat(ranks).tolist()) == list(range(9))
 
 
+def test_a_picture_of_16_bits_is_read_as_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(stream, "WORKERS", 0)
+    values = np.linspace(0, 65535, 37 * 37).reshape(37, 37).astype("uint16")
+    Image.fromarray(values).save(tmp_path / "x.png")
+    x = pixels(loader(np.array([str(tmp_path / "x.png")]), augment="none", train=False))
+    ours = x * torch.tensor(augment.STD)[:, None, None] + torch.tensor(augment.MEAN)[:, None, None]
+    middle = decode(Picture("", tmp_path / "x.png"), 37)[2:34, 2:34].astype("float32")
+    torch.testing.assert_close(ours[0].permute(1, 2, 0), torch.from_numpy(middle), atol=0.01, rtol=0)
+
+
 def test_a_file_that_does_not_decode_is_named(files, monkeypatch):
     monkeypatch.setattr(stream, "WORKERS", 0)
     with open(files[5], "wb") as file:
@@ -111,5 +122,5 @@ def test_a_large_folder_is_streamed_and_a_small_one_is_not(course, tmp_path, wri
         monkeypatch.setattr(sets, "STREAM_BYTES", limit)
         parts = loaders(recipe, sets.load(path), seed=0, device="cpu")
         assert {type(part) for part in parts} == {kind}
-        assert [len(part.labels) for part in parts] == [16, 16, 4, 4]
+        assert [len(part.labels) for part in parts] == [14, 14, 6, 6]
         assert next(iter(parts[0]))[0].shape == (4, 3, 32, 32)

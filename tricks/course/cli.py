@@ -101,8 +101,8 @@ def data(name: Name = "", fetch: bool = False) -> None:
     dataset = sets.load(name)
     train, test, classes = len(dataset.train.labels), len(dataset.test.labels), len(dataset.classes)
     print(f"{dataset.name}: {train:,} training and {test:,} test images of {classes} classes, from {dataset.source}")
-    if dataset.note:
-        print(dataset.note)
+    for line in filter(None, [*dataset.taken, dataset.note]):
+        print(line)
 
 
 def data_status() -> str:

@@ -10,7 +10,8 @@ from functools import cache
 from pathlib import Path
 
 import tricks
-from tricks.data.files import digest, write_atomic
+from tricks.data.files import DataError, digest, write_atomic
+from tricks.data.layout import is_picture, is_system
 
 SETTLED = 2  # seconds after which a change has another date, on every file system
 
@@ -52,11 +53,46 @@ def _stamp(path: Path) -> str:
     """Of names, sizes, dates, and the files' numbers: two folders of files of one size and date may change places."""
     stats = ((name, (path / name).stat()) for name in (files_below(path) if path.is_dir() else [""]))
     listing = "\n".join(f"{name} {stat.st_size} {stat.st_mtime_ns} {stat.st_ino}" for name, stat in stats)
-    return hashlib.sha256(listing.encode()).hexdigest()
+    return hashlib.sha256(os.fsencode(listing)).hexdigest()
 
 
 def files_below(folder: Path) -> Iterator[str]:
-    """Names of all files below a folder, in a fixed order."""
-    for parent, subfolders, files in os.walk(folder, followlinks=True):
-        subfolders.sort()
-        yield from (Path(parent, file).relative_to(folder).as_posix() for file in sorted(files))
+    """Names of all files below a folder, in a fixed order, without a system's own."""
+    return (name for name, is_file in names_below(folder) if is_file and not is_system(name.rpartition("/")[2]))
+
+
+def names_below(folder: Path) -> Iterator[tuple[str, bool]]:
+    """Names of everything below a folder, in a fixed order, and whether it is a file; a folder's name ends in "/".
+
+    Links are followed. A system's own folders are named and not entered. DataError for a folder that cannot be read, a
+    link to a folder that is read already, and a link to nothing or a device that is called as a picture is.
+    """
+    waiting = [("", "")]  # folders, and the link that one is
+    read: dict[tuple[int, int], str] = {}  # by their place on the disk
+    while waiting:
+        parent, link = waiting.pop()
+        try:
+            about = (folder / parent).stat()
+            with os.scandir(folder / parent) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except OSError as error:
+            raise DataError(f"{folder / parent}: {error.strerror}. Make it readable, or move it away") from error
+        place = about.st_dev, about.st_ino
+        if place in read and (link or read[place]):
+            again = link or read[place]
+            raise DataError(f"{folder / again} is a link to a folder that is read already, or goes round: remove it")
+        read[place] = link
+        for entry in entries:
+            name, is_link = f"{parent}{entry.name}", entry.is_symlink()
+            if os.path.isdir(entry.path) if is_link else entry.is_dir():
+                yield f"{name}/", False
+                if not is_system(entry.name):
+                    waiting.append((f"{name}/", name if is_link else ""))
+                continue
+            is_file = os.path.isfile(entry.path) if is_link else entry.is_file()
+            # a link without an ending may have been a class folder
+            lost = is_picture(name) or (is_link and not is_system(entry.name) and "." not in entry.name)
+            if lost and not is_file:
+                what = f"a link to {os.readlink(entry.path)}, which is not there" if is_link else "no file but a device"
+                raise DataError(f"{folder / name} is {what}: remove it, or put a file in its place")
+            yield name, is_file

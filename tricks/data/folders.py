@@ -1,23 +1,29 @@
 """Pictures in class folders, `<class>/<picture>` or `<split>/<class>/<picture>`, in a folder or an archive."""
 
+import hashlib
 import io
-from collections.abc import Iterator, Sequence
+import os
+import unicodedata
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import chain
 from operator import attrgetter
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
+import PIL
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from tricks.data.archive import members
+from tricks.data.archive import entries
 from tricks.data.files import DataError
-from tricks.data.fingerprint import files_below
+from tricks.data.fingerprint import names_below
+from tricks.data.layout import Report, arrange, is_picture, readable
 
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-TEST_NAMES = ("test", "val", "valid", "validation")  # in the order of preference
 CHUNK = 512  # pictures decoded ahead of the file that they go to
+GROUND = (128, 128, 128, 255)  # under what is transparent
+FIFTH = 2**256 // 5  # of all SHA-256
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,7 @@ class Tree:
     classes: tuple[str, ...]
     train: list[Picture]
     test: list[Picture]
+    report: Report
 
 
 Classes = dict[str, list[Picture]]
@@ -43,73 +50,59 @@ BY_NAME = attrgetter("name")
 
 
 def read_tree(path: Path) -> Tree:
-    """The class folders in a folder or an archive.
+    """The class folders in a folder or an archive, as `layout.arrange` finds them.
 
-    `train/` may stand beside `test/`, `val/`, `valid/` or `validation/`; otherwise a fixed fifth of each class becomes
-    the test set. DataError for fewer than two classes, a class without pictures in one of the splits, and a picture
-    that lies in no class folder.
+    Without a test set, a fixed fifth of each class becomes one. DataError for what is no such data set.
     """
-    splits: dict[str, Classes] = {}
-    for picture in _pictures(path):
-        *folders, _ = PurePosixPath(picture.name).parts
-        if not folders:
-            raise DataError(f"{path}: {picture.name} lies in no class folder; wanted is <class>/<picture>")
-        split = folders[-2].lower() if len(folders) > 1 else ""
-        split = split if split in ("train", *TEST_NAMES) else ""
-        splits.setdefault(split, {}).setdefault(folders[-1], []).append(picture)
-    test_name = next((name for name in TEST_NAMES if name in splits), "")
-    if "train" in splits and test_name:
-        train, test = splits["train"], splits[test_name]
-    elif len(splits) == 1 and not test_name:
-        train, test = _split(path, *splits.values())
-    elif not splits:
-        raise DataError(f"{path} holds no pictures ({', '.join(PICTURES)}) in class folders")
-    else:
-        found = ", ".join(name or "class folders beside them" for name in sorted(splits, reverse=True))
-        raise DataError(f"{path} holds {found}. Wanted: train/ and test/, or class folders alone")
-    names = {*train, *test}
-    if path.is_dir():  # empty class folders too, which no picture tells of
-        parent = next((path / name for name in ("train", "Train") if (path / name).is_dir()), path)
-        names |= {folder.name for folder in parent.iterdir() if folder.is_dir() and not folder.name.startswith(".")}
-    classes = tuple(sorted(names))
-    if len(classes) < 2:
-        raise DataError(f"{path} has one class, {''.join(classes)!r}: classification needs at least two class folders")
-    for name in classes:
-        for part, pictures in (("training", train), ("test", test)):
-            if not pictures.get(name):
-                raise DataError(f"{path}: class {name!r} has no {part} picture. Add some, or remove the class folder")
+    found = ((name, path / name) for name, _ in names_below(path)) if path.is_dir() else entries(path, is_picture)
+    found = list(found)
+    names = readable([name for name, _ in found])
+    layout = arrange(path, names)
+    data = {name: data for name, (_, data) in zip(names, found, strict=True) if data is not None}
+    _refuse_undecodable(path, chain(*layout.train.values(), *(layout.test or {}).values()))
+
+    def pictures(by_class: dict[str, list[str]]) -> Classes:
+        return {name: [Picture(each, data[each]) for each in sorted(inside)] for name, inside in by_class.items()}
 
     def labelled(by_class: Classes) -> list[Picture]:
-        pairs = ((label, each) for label, name in enumerate(classes) for each in sorted(by_class[name], key=BY_NAME))
+        pairs = ((label, each) for label, name in enumerate(layout.report.classes) for each in by_class[name])
         return [replace(picture, label=label) for label, picture in pairs]
 
-    return Tree(classes, labelled(train), labelled(test))
+    train = pictures(layout.train)
+    train, test = (train, pictures(layout.test)) if layout.test else _split(path, train)
+    return Tree(layout.report.classes, labelled(train), labelled(test), layout.report)
 
 
 def _split(path: Path, by_class: Classes) -> tuple[Classes, Classes]:
-    """Four fifths and one fifth of each class, the same ones every time."""
+    """About four fifths and one fifth of each class, by a hash of a picture's name, which no other picture changes.
+
+    One picture at least goes to each side.
+    """
     train, test = {}, {}
     for name, pictures in by_class.items():
         if len(pictures) < 2:
             raise DataError(f"{path}: class {name!r} has 1 picture; it takes 2, one to train on and one to test on")
-        pictures = sorted(pictures, key=BY_NAME)
-        shuffled = [pictures[i] for i in np.random.RandomState(0).permutation(len(pictures))]
-        fifth = max(1, len(pictures) // 5)
-        train[name], test[name] = shuffled[fifth:], shuffled[:fifth]
+        ranked = sorted(pictures, key=_hash)
+        tested = min(max(sum(_hash(picture) < FIFTH for picture in pictures), 1), len(pictures) - 1)
+        test[name], train[name] = (sorted(part, key=BY_NAME) for part in (ranked[:tested], ranked[tested:]))
     return train, test
 
 
-def _pictures(path: Path) -> Iterator[Picture]:
-    if path.is_dir():
-        yield from (Picture(name, path / name) for name in files_below(path) if _is_picture(name))
-    else:
-        yield from (Picture(str(PurePosixPath(name)), data) for name, data in members(path, _is_picture))
+def _hash(picture: Picture) -> int:
+    """A number below 2^256 from the picture's name in its class folder."""
+    name = unicodedata.normalize("NFC", picture.name.rpartition("/")[2])
+    return int.from_bytes(hashlib.sha256(name.encode()).digest())
 
 
-def _is_picture(name: str) -> bool:
-    """Whether the name is a picture's, and not of the hidden copies that some systems put into folders and archives."""
-    parts = PurePosixPath(name).parts
-    return name.lower().endswith(PICTURES) and not any(part.startswith((".", "__MACOSX")) for part in parts)
+def _refuse_undecodable(path: Path, pictures: Iterable[str]) -> None:
+    known = Image.registered_extensions()  # without those that this Pillow was built without
+    for name in pictures:
+        ending = os.path.splitext(name)[1].lower()
+        if ending not in known:
+            do = "Convert such pictures to .png or .jpg, or install a Pillow that can"
+            raise DataError(
+                f"{path}: {name} cannot be read, because the installed Pillow {PIL.__version__} reads no {ending}. {do}"
+            )
 
 
 def decode(picture: Picture | np.ndarray, side: int) -> np.ndarray:
@@ -120,10 +113,37 @@ def decode(picture: Picture | np.ndarray, side: int) -> np.ndarray:
         opened = Image.fromarray(picture)
     with opened as image:
         image.draft("RGB", (2 * side, 2 * side))  # lets JPEG decode large photos at a fraction of their size
-        image = ImageOps.exif_transpose(image).convert("RGB")
+        image = upright_rgb(image)
     if image.size != (side, side):
         image = ImageOps.fit(image, (side, side), Image.Resampling.BILINEAR)
     return np.asarray(image)
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """An opened picture as it was meant, in 8 bits: turned as its camera was held, on grey where it is transparent.
+
+    Of 16 bits the upper 8 are taken, as Pillow does for colours. ValueError for 32-bit numbers, whose range is unknown.
+    """
+    raw = str(getattr(image, "tile", ""))  # says how the file stores a pixel
+    deep = image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM"))  # for older Pillows
+    image = ImageOps.exif_transpose(image)
+    clear = image.info.get("transparency")
+    if deep:
+        values = np.asarray(image)
+        image = Image.fromarray((values >> (4 if "I;12" in raw else 8)).astype(np.uint8))
+        if clear is not None:  # the value of 16 bits that is transparent
+            image.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
+    elif image.mode in ("I", "F"):
+        kind = "integers" if image.mode == "I" else "floating-point numbers"
+        raise ValueError(f"its pixels are 32-bit {kind}, mode {image.mode}: convert it to 8 or 16 bits")
+    elif isinstance(clear, tuple) and ";16" in raw:
+        image.info["transparency"] = tuple(value >> 8 for value in clear)
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    image = image.convert("RGBA")
+    ground = Image.new("RGBA", image.size, GROUND)
+    ground.alpha_composite(image)
+    return ground.convert("RGB")
 
 
 def write_pictures(file: Path, pictures: Sequence[Picture] | np.ndarray, side: int, title: str) -> None:

@@ -1,6 +1,5 @@
 """Data sets by name or path: found, verified, decoded once, then memory-mapped."""
 
-import contextlib
 import difflib
 import hashlib
 import json
@@ -15,10 +14,12 @@ import tricks
 from tricks.data import cifar, shapes
 from tricks.data.archive import ARCHIVES
 from tricks.data.fetch import at_hand, download, report
-from tricks.data.files import DataError, build_once, digest, write_atomic
+from tricks.data.files import DataError, build_once, digest
 from tricks.data.fingerprint import fingerprint
 from tricks.data.folders import Picture, read_tree, write_pictures
+from tricks.data.layout import readable
 
+CACHE = 3  # raised when the same pictures are read otherwise, so that what is cached is made again
 STREAM_BYTES = 8 << 30  # a folder that would decode to more than this is read from disk in every epoch
 DIGITS = 16  # of a fingerprint
 
@@ -49,6 +50,7 @@ class Dataset:
     train: Split
     test: Split
     note: str = ""
+    taken: tuple[str, ...] = ()  # lines for the reader: what was taken for what in class folders, what was left out
     fingerprint: str = ""
     path: str = ""
 
@@ -204,19 +206,21 @@ def _read_folders(name: str, path: Path) -> Dataset:
         return Split(np.array(part, dtype=object), np.array([picture.label for picture in part], dtype=np.int64))
 
     tree = read_tree(path)
-    return Dataset(name, path.name, tree.classes, split(tree.train), split(tree.test))
+    (source,) = readable([path.name])
+    return Dataset(name, source, tree.classes, split(tree.train), split(tree.test), taken=tree.report.lines())
 
 
 def _from_path(path: Path, side: int) -> Dataset:
     """The reader's own class folders."""
-    name = path.name.strip(".").partition(".")[0]
+    source, at = readable([path.name, str(path)])
+    name = source.strip(".").partition(".")[0]
     if path.is_file():
         _check_size(path, path.stat().st_size)
         cached = _cached(name, path, side, lambda: _read_folders(name, path))
-        return replace(cached, source=path.name, path=str(path))
-    found = replace(_read_folders(name, path), path=str(path))
+        return replace(cached, source=source, path=at)
+    found = replace(_read_folders(name, path), path=at)
     if _decoded(found, side) <= STREAM_BYTES:
-        return replace(_cached(name, path, side, lambda: found), source=path.name, path=str(path))
+        return replace(_cached(name, path, side, lambda: found), source=source, path=at)
     listing = [
         [(picture.name, picture.label, picture.data.stat().st_size) for picture in split.images]
         for split in (found.train, found.test)
@@ -260,10 +264,11 @@ def _cached(name: str, path: Path, side: int, read: Callable[[], Dataset]) -> Da
         for part, split in (("train", found.train), ("test", found.test)):
             write_pictures(folder / f"{part}.npy", split.images, side, f"{name}, {part} set, decoded once")
             np.save(folder / f"{part}-labels.npy", split.labels)
-        about = {"source": found.source, "classes": found.classes, "fingerprint": _content(found)}
-        (folder / "set.json").write_text(json.dumps(about))
+        about = {"source": found.source, "classes": found.classes, "taken": found.taken}
+        (folder / "set.json").write_text(json.dumps(about | {"fingerprint": _content(found)}))
 
-    folder = build_once(tricks.ROOT / "data" / "cache" / f"{name[:40]}-{side}px-{fingerprint(path)[:16]}", build)
+    cache, stamp = tricks.ROOT / "data" / "cache", fingerprint(path)[:16]
+    folder = build_once(cache / f"{name[:40]}-{side}px-{CACHE}-{stamp}", build)
     try:
         about = json.loads((folder / "set.json").read_text())
         train, test = (
@@ -273,8 +278,5 @@ def _cached(name: str, path: Path, side: int, read: Callable[[], Dataset]) -> Da
         )
     except (OSError, ValueError) as error:
         raise DataError(f"{folder} is damaged ({error}): delete it, and it is made again") from error
-    if "fingerprint" not in about:  # made before it was kept
-        about["fingerprint"] = _content(read())
-        with contextlib.suppress(OSError):  # read-only, or another process at it: it is computed again
-            write_atomic(folder / "set.json", json.dumps(about).encode())
-    return Dataset(name, about["source"], tuple(about["classes"]), train, test, fingerprint=about["fingerprint"])
+    told = {"taken": tuple(about["taken"]), "fingerprint": about["fingerprint"]}
+    return Dataset(name, about["source"], tuple(about["classes"]), train, test, **told)

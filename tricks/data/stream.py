@@ -6,12 +6,13 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 import torch.utils.data
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 from torchvision.transforms import v2
 
 from tricks import augment
 from tricks.data.files import DataError
+from tricks.data.folders import upright_rgb
 from tricks.data.order import Batches, epoch_order, shares
 from tricks.process import Purpose, generator
 
@@ -81,7 +82,7 @@ class _Files(torch.utils.data.Dataset):
         index, seed = key
         try:
             with Image.open(self.paths[index]) as image:
-                pixels = torch.from_numpy(np.array(ImageOps.exif_transpose(image).convert("RGB"))).permute(2, 0, 1)
+                pixels = torch.from_numpy(np.array(upright_rgb(image))).permute(2, 0, 1)
         except Exception as error:  # Pillow's decoders raise nearly every kind on damaged files
             raise DataError(f"{self.paths[index]} does not decode ({error}). Repair or remove it") from error
         with torch.random.fork_rng(devices=[]):  # torchvision draws from torch's global stream
