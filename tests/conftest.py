@@ -18,6 +18,13 @@ def one_thread():
     torch.set_num_threads(before)
 
 
+@pytest.fixture(autouse=True)
+def small_numbers():
+    """What `process.set_up` does to a thread that trains does not last: hypothesis wants numbers as IEEE has them."""
+    yield
+    torch.set_flush_denormal(False)
+
+
 @pytest.fixture(scope="session")
 def chromium() -> str | None:
     """The path of this machine's Chromium, or None: pip's Playwright brings none.

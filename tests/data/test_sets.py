@@ -440,10 +440,11 @@ def test_status_looks_at_each_file_once_when_nothing_changed(course, small, writ
 
 def test_set_json_is_what_the_cache_says_of_itself(course, tmp_path, write, pictures, monkeypatch):
     path = write(tmp_path / "a.zip", pictures({"ant": 5, "dog": 5}) | {"x.txt": b""})
-    load(str(path))
+    data = load(str(path))
     (about,) = (tricks.ROOT / "data" / "cache").glob("*/set.json")
     lines = ["classes: ant, dog", "train: all but the test set", f"test: {FIFTH}", "left out: 1 .txt"]
-    assert json.loads(about.read_text()) == {"source": "a.zip", "classes": ["ant", "dog"], "taken": lines}
+    kept = {"source": "a.zip", "classes": ["ant", "dog"], "taken": lines, "fingerprint": data.fingerprint}
+    assert json.loads(about.read_text()) == kept
     monkeypatch.setattr(sets, "read_tree", lambda path: pytest.fail(f"{path} was read again"))
     assert load(str(path)).taken == tuple(lines)
 

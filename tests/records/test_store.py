@@ -67,7 +67,9 @@ def test_a_run_is_looked_up_among_the_courses_and_the_readers_own(tmp_path, monk
     assert recorded(RECIPE) == find(RECIPE) == load_all() == [theirs]
 
 
-@pytest.mark.parametrize("name", ["a/b", "../a", "", ".hidden", "-a", "a b", "a*", "a[1]", "a\\b", "a\n", "a:b"])
+@pytest.mark.parametrize(
+    "name", ["a/b", "../a", "", ".hidden", "-a", "a b", "a*", "a[1]", "a\\b", "a\n", "a:b", "a" * 61]
+)
 def test_a_name_that_no_record_can_have_is_refused(name):
     message = f"name {re.escape(repr(name))}: .* letters, digits, '.', '_' and '-'"
     with pytest.raises(ValueError, match=message):

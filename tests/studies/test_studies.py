@@ -6,9 +6,11 @@ import multiprocessing
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from filelock import FileLock
 
+from tricks.data.sets import Dataset, Split
 from tricks.recipe import BASELINE, Transfer
 from tricks.records import make, store
 from tricks.records.store import Run, find, load_all
@@ -20,7 +22,15 @@ from tricks.studies.studies import STUDIES, Study, recipe_of, study
 TWO = Study("two", "Does it work?", "§0", ("off", "on"), "off", (0, 1))
 
 
-def without_training(recipe, seed, name, checkpoint, progress):
+NOTHING = Split(np.zeros((0, 32, 32, 3), np.uint8), np.zeros(0, np.int64))
+
+
+def without_data(*_):
+    """In place of `sets.load`: what the made-up runs say they were made on."""
+    return Dataset("cifar10", "test", ("cat", "dog"), NOTHING, NOTHING)
+
+
+def without_training(recipe, seed, name, dataset, checkpoint, progress):
     """In place of `train._run`: a made-up run, and a line in a log."""
     meta = {"train_images": 8, "test_images": 4, "source": "test", "device": "cpu", "train_version": 1}
     accuracy = 70.0 + seed + 10 * recipe.label_smoothing
@@ -39,6 +49,7 @@ def two(tmp_path, monkeypatch):
     monkeypatch.setattr(store, "RUNS", tmp_path / "runs")
     monkeypatch.setattr(store, "OWN_RUNS", tmp_path / "own")
     monkeypatch.setattr(make, "_run", without_training)
+    monkeypatch.setattr(make, "load", without_data)
     return tmp_path
 
 
@@ -103,7 +114,7 @@ def test_a_run_that_another_process_holds_is_left_to_it(two):
 
 
 def _work_in_a_process(folder):
-    make.CACHE, store.RUNS, make._run = folder / "cache", folder / "runs", without_training
+    make.CACHE, store.RUNS, make._run, make.load = folder / "cache", folder / "runs", without_training, without_data
     studies.ARMS.update({"off": replace(BASELINE, epochs=1), "on": replace(BASELINE, epochs=1, label_smoothing=0.1)})
     work(Study("many", "Does it work?", "§0", ("off", "on"), "off", tuple(range(20))))
 

@@ -340,7 +340,7 @@ class Lab(Panel):
         with self._lock:
             finished = [run for run in self.runs if run.final]
             own = store.OWN_RUNS
-            names = [run.save(own).name for run in finished if not lookup(run.recipe, run.seed, own)]
+            names = [run.save(own).name for run in finished if not lookup(run.recipe, run.seed, own, run.meta)]
             saying = f"{len(names)} of {len(finished)} finished runs saved, the others are recorded already. "
             self._tell(saying + " ".join(names))
 

@@ -13,7 +13,7 @@ from tricks.plots.style import signed
 from tricks.recipe import BASELINE, Recipe, changes
 from tricks.records.make import describe, judge, prepare
 from tricks.records.statistics import compare
-from tricks.records.store import Run, find
+from tricks.records.store import Run, find, same_data
 from tricks.studies.arms import ARMS
 from tricks.train import Loader, epochs
 
@@ -57,7 +57,7 @@ def train(run: Run, dataset: Dataset, report: Callable[[str, float], None], keep
         run = replace(run, rows=[*run.rows, row])
         keep(run)
     final = judge(recipe, parts)
-    meta = describe(parts.model, dataset.source, (images, tested), time.perf_counter() - started)
+    meta = describe(parts.model, dataset.about, (images, tested), time.perf_counter() - started)
     return replace(run, final=final, meta=meta)
 
 
@@ -84,8 +84,8 @@ def result(run: Run, first: Run, going: bool) -> str:
     """Final accuracy and the paired difference to the first run, if there are such; else how far the run came."""
     if not run.final:
         return f"{'now' if going else 'ended'} after {len(run.rows)} of {run.recipe.epochs} epochs"
-    a, b = ((r.seed, r.recipe.split, r.meta.get("source")) for r in (run, first))
-    if run is first or not first.final or a != b:
+    a, b = ((r.seed, r.recipe.split) for r in (run, first))
+    if run is first or not first.final or a != b or not same_data(run.meta, first.meta):
         return f"{run.accuracy:.2f} %"
     return f"{run.accuracy:.2f} %, {signed(compare([run], [first]).mean)} points"
 

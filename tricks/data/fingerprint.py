@@ -17,7 +17,7 @@ SETTLED = 2  # seconds after which a change has another date, on every file syst
 
 
 def fingerprint(path: Path) -> str:
-    """Hex digits that change with the content: of a file's bytes, or of the names, sizes and dates in a folder."""
+    """Hex digits that change with the content: of a file's bytes, or of the names and stamps of files in a folder."""
     return _stamp(path) if path.is_dir() else remembered("sha256", path, lambda: digest(path))
 
 
@@ -50,10 +50,11 @@ def _code() -> int:
 
 
 def _stamp(path: Path) -> str:
+    """Of names, sizes, dates, and the files' numbers: two folders of files of one size and date may change places."""
     # no Path for each file: that takes longer than to look at it
     files = ((name, f"{path}/{name}") for name in files_below(path)) if path.is_dir() else [("", path)]
     stats = ((name, os.stat(file)) for name, file in files)
-    listing = "\n".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats)
+    listing = "\n".join(f"{name} {stat.st_size} {stat.st_mtime_ns} {stat.st_ino}" for name, stat in stats)
     return hashlib.sha256(os.fsencode(listing)).hexdigest()
 
 

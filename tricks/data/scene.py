@@ -79,6 +79,11 @@ class SceneSet:
     background: bool = True  # class 0; in a set without it, 0 is the first of `classes`
 
     @property
+    def about(self) -> dict[str, str]:
+        """As `sets.Dataset.about`: a set of scenes has a name, and is told by its source."""
+        return {"source": self.source}
+
+    @property
     def num_classes(self) -> int:
         """How many classes there are beside class 0."""
         return len(self.classes) - (not self.background)

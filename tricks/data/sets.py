@@ -1,5 +1,6 @@
 """Data sets by name or path: found, verified, decoded once, then memory-mapped."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,8 +19,9 @@ from tricks.data.fingerprint import files_below, fingerprint
 from tricks.data.folders import Picture, read_tree, write_pictures
 from tricks.data.layout import readable
 
-CACHE = 2  # raised when the same pictures are read otherwise, so that what is cached is made again
+CACHE = 3  # raised when the same pictures are read otherwise, so that what is cached is made again
 STREAM_BYTES = 8 << 30  # a folder that would decode to more than this is read from disk in every epoch
+DIGITS = 16  # of a fingerprint
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,12 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set, ready to train on. `source` is what records call it; `note` is a line for the reader, or empty."""
+    """A data set, ready to train on. `source` is what records call it; `note` is a line for the reader, or empty.
+
+    `fingerprint` changes with class names, labels, the pictures' files and their order, and with nothing else; of a set
+    that is streamed, with names and sizes in place of the files. What code draws has none. `path` is where a set
+    lies that was given by its path.
+    """
 
     name: str
     source: str
@@ -44,6 +51,14 @@ class Dataset:
     test: Split
     note: str = ""
     taken: tuple[str, ...] = ()  # lines for the reader: what was taken for what in class folders, what was left out
+    fingerprint: str = ""
+    path: str = ""
+
+    @property
+    def about(self) -> dict[str, str]:
+        """What records say of it: its source, and as `data` its fingerprint and its path, as far as it has them."""
+        told = {"source": self.source, "data": self.fingerprint, "path": self.path}
+        return {key: text for key, text in told.items() if text}
 
 
 @dataclass(frozen=True)
@@ -182,6 +197,11 @@ def _what_it_is(path: Path) -> str:
     return ""
 
 
+def is_here(name: str) -> bool:
+    """Whether there is something to read without a download; not if the set is drawn by code."""
+    return name != "shapes" and (name not in KNOWN or find(name) is not None)
+
+
 def fetch(name: str) -> Path:
     """Where this named data set is; downloaded into `data/` if it is nowhere yet."""
     known = KNOWN[name]
@@ -258,18 +278,36 @@ def _read_folders(name: str, path: Path) -> Dataset:
 
 def _from_path(path: Path, side: int) -> Dataset:
     """The reader's own class folders."""
-    name = readable([path.name])[0].partition(".")[0]
+    source, at = readable([path.name, str(path)])
+    name = source.strip(".").partition(".")[0]
     if path.is_file():
         _check_size(path, path.stat().st_size)
-        return _cached(name, path, side, lambda: _read_folders(name, path))
-    found = _read_folders(name, path)
+        cached = _cached(name, path, side, lambda: _read_folders(name, path))
+        return replace(cached, source=source, path=at)
+    found = replace(_read_folders(name, path), path=at)
     if _decoded(found, side) <= STREAM_BYTES:
-        return _cached(name, path, side, lambda: found)
+        return replace(_cached(name, path, side, lambda: found), source=source, path=at)
+    listing = [
+        [(picture.name, picture.label, picture.data.stat().st_size) for picture in split.images]
+        for split in (found.train, found.test)
+    ]
+    said = hashlib.sha256(json.dumps([found.classes, listing]).encode()).hexdigest()[:DIGITS]
     train, test = (
         replace(split, images=np.array([str(picture.data) for picture in split.images]))
         for split in (found.train, found.test)
     )
-    return replace(found, train=train, test=test)
+    return replace(found, train=train, test=test, fingerprint=said)
+
+
+def _content(found: Dataset) -> str:
+    """The fingerprint of a set that is not decoded yet."""
+    said = hashlib.sha256(json.dumps([found.classes, len(found.train.labels), len(found.test.labels)]).encode())
+    for split in (found.train, found.test):
+        said.update(split.labels.tobytes())
+        for image in split.images:
+            data = image.data if isinstance(image, Picture) else image.tobytes()
+            said.update(hashlib.sha256(data if isinstance(data, bytes) else data.read_bytes()).digest())
+    return said.hexdigest()[:DIGITS]
 
 
 def _decoded(found: Dataset, side: int) -> int:
@@ -293,9 +331,10 @@ def _cached(name: str, path: Path, side: int, read: Callable[[], Dataset]) -> Da
             write_pictures(folder / f"{part}.npy", split.images, side, f"{name}, {part} set, decoded once")
             np.save(folder / f"{part}-labels.npy", split.labels)
         about = {"source": found.source, "classes": found.classes, "taken": found.taken}
-        (folder / "set.json").write_text(json.dumps(about))
+        (folder / "set.json").write_text(json.dumps(about | {"fingerprint": _content(found)}))
 
-    folder = build_once(tricks.ROOT / "data" / "cache" / f"{name}-{side}px-{CACHE}-{fingerprint(path)[:16]}", build)
+    cache, stamp = tricks.ROOT / "data" / "cache", fingerprint(path)[:16]
+    folder = build_once(cache / f"{name[:40]}-{side}px-{CACHE}-{stamp}", build)
     try:
         about = json.loads((folder / "set.json").read_text())
         train, test = (
@@ -305,4 +344,5 @@ def _cached(name: str, path: Path, side: int, read: Callable[[], Dataset]) -> Da
         )
     except (OSError, ValueError) as error:
         raise DataError(f"{folder} is damaged ({error}): delete it, and it is made again") from error
-    return Dataset(name, about["source"], tuple(about["classes"]), train, test, taken=tuple(about["taken"]))
+    told = {"taken": tuple(about["taken"]), "fingerprint": about["fingerprint"]}
+    return Dataset(name, about["source"], tuple(about["classes"]), train, test, **told)

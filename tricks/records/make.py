@@ -5,14 +5,16 @@ import copy
 import platform
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from filelock import FileLock, Timeout
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -21,22 +23,24 @@ from tricks import ROOT, metrics, precision, process
 from tricks.after import test_time
 from tricks.after.dirac import dirac_init_
 from tricks.after.whitening import first_conv, patches, whiten_
-from tricks.data.files import write_atomic
+from tricks.data.files import DataError, write_atomic
 from tricks.data.loader import loaders
-from tricks.data.sets import Dataset, load
+from tricks.data.scene import SceneSet
+from tricks.data.sets import Dataset, is_here, load
 from tricks.models import resnet
 from tricks.parameters import xavier_init_, zero_last_gamma_
 from tricks.process import Purpose
 from tricks.recipe import Recipe, Transfer, teacher_of
 from tricks.records import store
-from tricks.records.store import K, Run, check_name, lookup
+from tricks.records.store import K, Run, check_name, find, folder_name, lookup, same_data
 from tricks.state import Row, contiguous, plain, seconds_in
 from tricks.train import TRAIN_VERSION, Parts, epochs, evaluate, full_memory_explained
 
 WEIGHTS = ROOT / "data" / "weights"  # those that come with the course
 CACHE = ROOT / "data" / "cache"
 Progress = Callable[[str], None]
-Make = Callable[[K, int, str, Path | None, Progress], Run]
+D = TypeVar("D", bound=Dataset | SceneSet)
+Make = Callable[[K, int, str, D, Path | None, Progress], Run]
 
 
 def prepare(recipe: Recipe, seed: int = 0, dataset: Dataset | None = None, progress: Progress = print) -> Parts:
@@ -79,9 +83,13 @@ def model_for(recipe: Recipe, num_classes: int, seed: int) -> nn.Module:
 
 def teacher_for(recipe: Recipe, dataset: Dataset, progress: Progress = print) -> nn.Module:
     """The trained teacher, frozen: one, of seed 0, for all students and seeds (§5.5). It is trained when missing."""
-    theirs = teacher_of(recipe)
-    teacher = model_for(theirs, len(dataset.classes), 0)
-    teacher.load_state_dict(weights_for(theirs, 0, dataset, progress))
+    theirs, classes = teacher_of(recipe), len(dataset.classes)
+    teacher, path = model_for(theirs, classes, 0), weights_file(theirs, 0, dataset, progress)
+    weights = _weights_in(path)
+    try:
+        teacher.load_state_dict(weights)
+    except RuntimeError as error:
+        raise _bad_weights(path, f"these are not those of {theirs.net} for {classes} classes") from error
     return teacher.eval().requires_grad_(False)
 
 
@@ -92,14 +100,20 @@ def weights_for(
 
     `run` keeps those of every run that it records. Under `torchrun` all processes train together.
     """
+    return _weights_in(weights_file(recipe, seed, dataset, progress))
+
+
+def weights_file(recipe: Recipe, seed: int, dataset: Dataset | None, progress: Progress) -> Path:
+    """The file of `weights_for`, which is there now. Those in data/cache were trained on these very data."""
     if (published := WEIGHTS / weights_path(recipe, seed).name).exists():
-        return load_file(published)
-    path = weights_path(recipe, seed)
+        return published
+    dataset = dataset or load(recipe.dataset, recipe.image_size)
+    path = weights_path(recipe, seed, dataset)
     # several may ask at once; of the processes of a torchrun, which train together, one must not lock out the others
     with FileLock(f"{path}.lock") if process.world()[0] == 0 else contextlib.nullcontext():
         if process.first_says(not path.exists()):
-            what = f"{recipe.net} on {Path(recipe.dataset).name}, seed {seed}"
-            progress(f"training {what}, once: its weights are not here")
+            what = f"{recipe.net} on {folder_name(dataset.path or recipe.dataset)}, seed {seed}"
+            progress(f"training {what}, once: its weights on these pictures are not here")
             parts, checkpoint = prepare(recipe, seed, dataset, progress), path.with_suffix(".checkpoint")
             for row in epochs(recipe, parts, seed=seed, checkpoint=checkpoint):
                 accuracy = f"{recipe.split} {row['test_accuracy']:.2f} %"
@@ -107,12 +121,23 @@ def weights_for(
             keep_weights(path, parts.judged)
             checkpoint.unlink(missing_ok=True)
             process.first_says(True)  # the file is there for all
-    return load_file(path)
+    return path
 
 
-def weights_path(recipe: Recipe, seed: int) -> Path:
-    """Where the weights lie that a recipe and a seed end with."""
-    return CACHE / "weights" / f"{identity(recipe, seed)}-v{TRAIN_VERSION}.safetensors"
+def _weights_in(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise _bad_weights(path, str(error)) from error
+
+
+def _bad_weights(path: Path, reason: str) -> DataError:
+    return DataError(f"the weights in {path} cannot be used ({reason}). Delete it, and they are made again")
+
+
+def weights_path(recipe: Recipe, seed: int, dataset: Dataset | None = None) -> Path:
+    """Where the weights lie that a recipe and a seed end with on these data; without them, what the file is called."""
+    return CACHE / "weights" / f"{identity(recipe, seed, dataset and dataset.about)}-v{TRAIN_VERSION}.safetensors"
 
 
 def keep_weights(path: Path, model: nn.Module) -> None:
@@ -122,9 +147,13 @@ def keep_weights(path: Path, model: nn.Module) -> None:
         write_atomic(path, save(contiguous(plain(model).state_dict())))
 
 
-def identity(recipe: Recipe | Transfer, seed: int) -> str:
-    """What files of a recipe and a seed are called."""
-    return f"{Path(recipe.dataset).name}-{recipe.hash}-seed{seed}"
+def identity(recipe: Recipe | Transfer, seed: int, about: Mapping[str, str] | None = None) -> str:
+    """What files of a recipe and a seed are called, on the data with this `about`: however their path is written."""
+    about = about or {}
+    if "path" in about:
+        recipe = replace(recipe, dataset=Path(about["path"]).name)
+    data = [about["data"]] if "data" in about else []
+    return "-".join([folder_name(recipe.dataset), recipe.hash, f"seed{seed}", *data])
 
 
 class Busy(OSError):
@@ -141,32 +170,60 @@ def run(
     progress: Progress = print,
 ) -> Run:
     """Train to the end and keep the record, below `folder` (data/own), and the weights; see `recorded_once`."""
-    return recorded_once(_run, recipe, seed, name, record, folder or store.OWN_RUNS, progress)
+    if recipe.dataset == "auto":  # recorded as what it is here
+        recipe = replace(recipe, dataset=load("auto", recipe.image_size).name)
+
+    def read(fetch: bool) -> Dataset | None:
+        return load(recipe.dataset, recipe.image_size) if fetch or is_here(recipe.dataset) else None
+
+    return recorded_once(_run, read, recipe, seed, name, record, folder or store.OWN_RUNS, progress)
 
 
 def recorded_once(
-    make: Make[K], recipe: K, seed: int, name: str, record: bool, folder: Path, progress: Progress
+    make: Make[K, D],
+    read: Callable[[bool], D | None],
+    recipe: K,
+    seed: int,
+    name: str,
+    record: bool,
+    folder: Path,
+    progress: Progress,
 ) -> Run:
-    """`make(recipe, seed, name, checkpoint, progress)`, recorded below `folder`; if it is recorded already, its record.
+    """`make(recipe, seed, name, data, checkpoint, progress)`, recorded below `folder`; its record if there is one.
 
-    Records are looked up in data/runs and in `folder`. A run that was interrupted goes on from its last finished epoch.
-    `Busy` when another process is at it: the system drops the lock when a process dies, so this needs no cleaning up.
-    Under `torchrun` every process trains and the first one records. ValueError if no record can have the name.
+    `read(False)` are the data that are here, or None; `read(True)` fetches them. Records are looked up in data/runs and
+    in `folder`. One of other data than are here is not the result: that is said, and a new run starts beside it.
+    DataError if that run would be in data/runs, where an arm is of the same data throughout. A run that was interrupted
+    goes on from its last finished epoch. `Busy` when another process is at it: the system drops the lock when a process
+    dies, so this needs no cleaning up. Under `torchrun` every process trains and the first one records. ValueError if
+    no record can have the name.
     """
     check_name(name)
-    lock = FileLock(CACHE / "locks" / f"{identity(recipe, seed)}.lock", timeout=0)
     main = process.world()[0] == 0
+    say: Progress = progress if main else lambda _: None
+    here = read(False)
+    by_path = here.about if here and "path" in here.about else None  # others may be here or not: the same lock for both
+    lock = FileLock(CACHE / "locks" / f"{identity(recipe, seed, by_path)}.lock", timeout=0)
     try:
         if record and main:
             lock.acquire()
-        if record and (found := lookup(recipe, seed, folder)):
+        if record and (found := lookup(recipe, seed, folder, here and here.about)):
             finished, path = found
-            progress(f"{name}, seed {seed}: already recorded in {path}")
+            elsewhere = by_path and finished.meta.get("path", by_path["path"]) != by_path["path"]
+            same = f", with the same pictures in {finished.meta['path']}" if elsewhere else ""
+            say(f"{name}, seed {seed}: already recorded in {path}{same}")
             return finished
-        file = f"{identity(recipe, seed)}-v{TRAIN_VERSION}.safetensors"
-        checkpoint = CACHE / "checkpoints" / file if record else None
+        data = here or read(True)
+        assert data is not None
+        checkpoint = None
+        if record:
+            _say_what_differs(recipe, seed, name, data, folder, say)
+            file = f"{identity(recipe, seed, data.about)}-v{TRAIN_VERSION}.safetensors"
+            checkpoint = CACHE / "checkpoints" / file
         with full_memory_explained(recipe, checkpoint), process.group():
-            finished = make(recipe, seed, name, checkpoint, progress if main else lambda _: None)
+            finished = make(recipe, seed, name, data, checkpoint, say)
+            if folder == store.RUNS:  # others get it, and their paths are not ours
+                finished = replace(finished, meta={k: v for k, v in finished.meta.items() if k != "path"})
             if checkpoint and main:
                 finished.save(folder)
                 checkpoint.unlink(missing_ok=True)
@@ -177,9 +234,34 @@ def recorded_once(
         lock.release()
 
 
-def _run(recipe: Recipe, seed: int, name: str, checkpoint: Path | None, progress: Progress) -> Run:
+def _say_what_differs(
+    recipe: Recipe | Transfer, seed: int, name: str, data: Dataset | SceneSet, folder: Path, say: Progress
+) -> None:
+    """Name what there is of this recipe on other data; DataError if it would be mixed with that in data/runs."""
+    mixed = [run for run in find(recipe) if not same_data(run.meta, data.about)] if folder == store.RUNS else []
+    if mixed:
+        there = f"recorded on {mixed[0].meta.get('source')} {mixed[0].meta.get('data', '')}".strip()
+        raise DataError(
+            f"{name}, seed {seed}: this arm is {there}, and {data.source} here holds other pictures. An arm is not "
+            "mixed: bring the same data here, or use ./course train, which records in data/own"
+        )
+    if other := lookup(recipe, seed, folder):
+        run, path = other
+        if run.meta.get("data") or "path" not in data.about:
+            is_of = "" if run.meta.get("source") == data.source else f", which is of {run.meta.get('source')}"
+            say(f"{data.source} holds other pictures than the run recorded in {path}{is_of}: trained anew")
+        else:
+            say(f"the run recorded in {path} does not say on which pictures it was made: trained anew")
+    about = {key: text for key, text in data.about.items() if key != "data"}
+    mine, start = identity(recipe, seed, data.about), identity(recipe, seed, about)
+    kept = [file.name for file in (CACHE / "checkpoints").glob("*.safetensors") if file.name.startswith(f"{start}-")]
+    if kept and not any(file.startswith(mine) for file in kept):
+        left = "an unfinished run of other pictures, or without a word of which, is left alone"
+        say(f"{name}, seed {seed}: {left} ({kept[0]}): this one starts anew")
+
+
+def _run(recipe: Recipe, seed: int, name: str, dataset: Dataset, checkpoint: Path | None, progress: Progress) -> Run:
     """The run itself; its weights are kept when it has a checkpoint."""
-    dataset = load(recipe.dataset, recipe.image_size)
     parts = prepare(recipe, seed, dataset, progress)
     rows: list[Row] = []
     started = time.perf_counter() - seconds_in(checkpoint)
@@ -189,9 +271,9 @@ def _run(recipe: Recipe, seed: int, name: str, checkpoint: Path | None, progress
         progress(f"{name}, seed {seed}: epoch {row['epoch']} of {recipe.epochs}, {scores}, {left}")
     final = judge(recipe, parts)
     sizes = len(parts.train.labels), len(parts.test.labels)
-    meta = describe(parts.model, dataset.source, sizes, time.perf_counter() - started)
+    meta = describe(parts.model, dataset.about, sizes, time.perf_counter() - started)
     if checkpoint:
-        keep_weights(weights_path(recipe, seed), parts.judged)
+        keep_weights(weights_path(recipe, seed, dataset), parts.judged)
     return Run(name, recipe, seed, rows, final, meta)
 
 
@@ -222,11 +304,11 @@ def with_time_left(rows: Iterable[Row], total: int) -> Iterator[tuple[Row, str]]
         before = now
 
 
-def describe(model: nn.Module, source: str, sizes: tuple[int, int], seconds: float) -> dict[str, Any]:
-    """Where and on what a run was made, for its record; `sizes` are the numbers of training and test images."""
+def describe(model: nn.Module, about: Mapping[str, str], sizes: tuple[int, int], seconds: float) -> dict[str, Any]:
+    """Where and on what a run was made, for its record: what the data say `about` themselves, and how many images."""
     device = process.device()
     return {
-        "source": source,
+        **about,
         "train_images": sizes[0],
         "test_images": sizes[1],
         "parameters": resnet.parameter_count(plain(model)),

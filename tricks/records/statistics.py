@@ -12,7 +12,7 @@ from scipy.special import ncfdtr, stdtrit
 
 from tricks.recipe import SAMPLE_IMAGES
 from tricks.records.paper import Effect
-from tricks.records.store import Run
+from tricks.records.store import Run, same_data
 
 
 def t_interval(values: Sequence[float]) -> tuple[float, float]:
@@ -106,8 +106,8 @@ def paired(new: Sequence[Run], old: Sequence[Run]) -> list[tuple[Run, Run]]:
     if not pairs:
         raise ValueError(f"nothing to pair: seeds {[r.seed for r in new]} against {[r.seed for r in old]}")
     for a, b in pairs:
-        if a.meta.get("source") != b.meta.get("source"):
-            data = ", ".join(f"{run.name!r} on {run.meta.get('source')!r}" for run in (a, b))
+        if not same_data(a.meta, b.meta):
+            data = ", ".join(f"{r.name!r} on {r.meta.get('source')!r} {r.meta.get('data', '')}".strip() for r in (a, b))
             raise ValueError(f"seed {a.seed} cannot be paired: {data}. Train both arms on the same data")
     return pairs
 

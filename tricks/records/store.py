@@ -4,9 +4,10 @@ import difflib
 import hashlib
 import json
 import re
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from tricks import ROOT
@@ -27,7 +28,7 @@ class Run(Generic[K]):
     seed: int
     rows: list[dict[str, float]]  # one per epoch; of a Recipe measured on samples of SAMPLE_IMAGES
     final: dict[str, Any]  # the task's metrics of all evaluated images after the last epoch
-    meta: dict[str, Any] = field(default_factory=dict)  # source and sizes of the data, device, versions, seconds
+    meta: dict[str, Any] = field(default_factory=dict)  # data and their sizes, device, versions, seconds
 
     @property
     def accuracy(self) -> float:
@@ -35,9 +36,9 @@ class Run(Generic[K]):
         return self.final["accuracy"]
 
     def path(self, folder: Path | None = None) -> Path:
-        """Where the record lies: <data set>/<name>-<recipe's hash>-seed<k>.json below `folder` (data/runs)."""
-        dataset = Path(self.recipe.dataset).name
-        return (folder or RUNS) / dataset / f"{self.name}-{self.recipe.hash}-seed{self.seed}.json"
+        """<data set>/<name>-<recipe's hash>-seed<k>[-<fingerprint of the data>].json below `folder` (data/runs)."""
+        parts = [self.name, self.recipe.hash, f"seed{self.seed}", *([self.meta["data"]] if "data" in self.meta else [])]
+        return (folder or RUNS) / folder_name(self.meta.get("path") or self.recipe.dataset) / f"{'-'.join(parts)}.json"
 
     def save(self, folder: Path | None = None) -> Path:
         """Write the record whole or not at all."""
@@ -48,10 +49,25 @@ class Run(Generic[K]):
         return path
 
 
+def folder_name(dataset: str) -> str:
+    """What a data set's files are called after: a part of its name that can be a folder's wherever it lies."""
+    return Path(dataset).name.strip(".")[:40] or "data"  # not hidden, and 255 bytes are left for what follows
+
+
+def same_data(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether the `meta` of two runs, or the `about` of a data set, tell of the same data.
+
+    Fingerprints decide. Where one has none, a set with a name is told by its source; one by its path cannot be told.
+    """
+    if one.get("data") and other.get("data"):
+        return one["data"] == other["data"]
+    return one.get("source") == other.get("source") and "path" not in one and "path" not in other
+
+
 def check_name(name: str) -> None:
     """ValueError for a name that cannot be a part of a record's file name."""
-    if not re.fullmatch(r"\w[\w.-]*", name):
-        allowed = "letters, digits, '.', '_' and '-', and begin with a letter, a digit or '_'"
+    if not re.fullmatch(r"\w[\w.-]{,59}", name):
+        allowed = "letters, digits, '.', '_' and '-', and begin with a letter, a digit or '_' (60 characters at most)"
         raise ValueError(f"name {name!r}: must be {allowed}, because the record's file is called after it")
 
 
@@ -82,14 +98,29 @@ def load_all(folder: Path | None = None) -> list[Run]:
 
 def find(recipe: K, folder: Path | None = None) -> list[Run[K]]:
     """The recorded runs of exactly this recipe, by seed; an empty list when there are none."""
-    paths = ((folder or RUNS) / Path(recipe.dataset).name).glob(f"*-{recipe.hash}-seed*.json")
-    return sorted((run for run in map(load_run, paths) if run.recipe == recipe), key=lambda run: run.seed)
+    return sorted((run for run, _ in _matching(recipe, folder or RUNS)), key=lambda run: run.seed)
 
 
-def lookup(recipe: K, seed: int, folder: Path) -> tuple[Run[K], Path] | None:
-    """A run out of the course's records, else out of those below `folder`, and its file; None if neither has it."""
-    found = ((run, run.path(place)) for place in (RUNS, folder) for run in find(recipe, place) if run.seed == seed)
-    return next(found, None)
+def lookup(recipe: K, seed: int, folder: Path, data: Mapping[str, Any] | None = None) -> tuple[Run[K], Path] | None:
+    """A run out of the course's records, else out of those below `folder`, and its file; None if neither has it.
+
+    `data` is what a data set says `about` itself, or a run's `meta`: then the run must be of these data, and for a set
+    by its path it does not matter how the path is written. Without `data` the recipe alone decides.
+    """
+    found = (pair for place in (RUNS, folder) for pair in _matching(recipe, place, data or {}) if pair[0].seed == seed)
+    return next((pair for pair in found if data is None or same_data(pair[0].meta, data)), None)
+
+
+def _matching(recipe: K, folder: Path, data: Mapping[str, Any] = MappingProxyType({})) -> Iterator[tuple[Run[K], Path]]:
+    """The records of this recipe and their files; with data by path, also those of the same pictures elsewhere."""
+    yield from (pair for pair in _loaded(folder, f"*-{recipe.hash}-seed*.json") if pair[0].recipe == recipe)
+    if "path" in data:
+        pairs = _loaded(folder, f"*-seed*-{data.get('data')}.json")
+        yield from (pair for pair in pairs if replace(pair[0].recipe, dataset=recipe.dataset) == recipe)
+
+
+def _loaded(folder: Path, pattern: str) -> Iterator[tuple[Run, Path]]:
+    return ((load_run(path), path) for path in sorted(folder.glob(f"*/{pattern}")))
 
 
 def recorded(recipe: K, name: str = "", folder: Path | None = None) -> list[Run[K]]:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -137,12 +138,20 @@ def run(
     progress: Callable[[str], None] = print,
 ) -> Run:
     """Fine-tune to the end and keep the record, below `folder` (data/own); see `make.recorded_once`."""
-    return recorded_once(_run, recipe, seed, name, record, folder or store.OWN_RUNS, progress)
+    if recipe.dataset == "auto":  # recorded as what it is here
+        recipe = replace(recipe, dataset=load(recipe, seed).name)
+
+    def read(fetch: bool) -> SceneSet | None:
+        return load(recipe, seed) if fetch else None  # what is there under a name is always the same
+
+    return recorded_once(_run, read, recipe, seed, name, record, folder or store.OWN_RUNS, progress)
 
 
-def _run(recipe: Transfer, seed: int, name: str, checkpoint: Path | None, progress: Callable[[str], None]) -> Run:
+def _run(
+    recipe: Transfer, seed: int, name: str, scenes: SceneSet, checkpoint: Path | None, progress: Callable[[str], None]
+) -> Run:
     """The run itself."""
-    parts = prepare(recipe, seed, progress=progress)
+    parts = prepare(recipe, seed, scenes, progress)
     rows: list[Row] = []
     started = time.perf_counter() - seconds_in(checkpoint)
     for row, left in with_time_left(epochs(recipe, parts, seed=seed, checkpoint=checkpoint), recipe.epochs):
@@ -154,4 +163,4 @@ def _run(recipe: Transfer, seed: int, name: str, checkpoint: Path | None, progre
         )
     final, seconds = evaluate(recipe, parts), time.perf_counter() - started
     sizes = len(parts.scenes.train), len(parts.scenes.test)
-    return Run(name, recipe, seed, rows, final, describe(parts.model, parts.scenes.source, sizes, seconds))
+    return Run(name, recipe, seed, rows, final, describe(parts.model, scenes.about, sizes, seconds))
