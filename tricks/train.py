@@ -127,12 +127,12 @@ def epochs(
                 x, targets = cutmix(x, targets, *mixing[batch])
 
             with autocast():
-                logits = model(resize(x, side)).float()
-            loss = soft_cross_entropy(logits, targets)
+                logits = model(resize(x, side))
+            loss = soft_cross_entropy(logits.float(), targets)
             if teacher is not None:  # distillation
                 with autocast(), torch.no_grad():
-                    teacher_logits = teacher(x).float()
-                loss = loss + recipe.distill_weight * distill_loss(logits, teacher_logits, recipe.temperature)
+                    theirs = teacher(x)
+                loss = loss + recipe.distill_weight * distill_loss(logits.float(), theirs.float(), recipe.temperature)
 
             optimizer.zero_grad()
             scaler.scale(loss).backward()
