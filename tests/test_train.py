@@ -395,7 +395,7 @@ TRICKS = {  # what is called for a trick: the fields of the recipe that it depen
     "distill_loss": ({"temperature"}, "distillation"),
     "cutmix": ({"cutmix_alpha"}, "CutMix"),
     "average_": ({"ema_decay"}, "averaged weights"),
-    "resnet.build": ({"tweak_b", "tweak_c", "tweak_d"}, "model tweaks"),
+    "nets.build": ({"tweak_b", "tweak_c", "tweak_d"}, "model tweaks"),
     "zero_last_gamma_": ({"zero_gamma"}, "zero γ"),
 }
 

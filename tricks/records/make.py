@@ -20,7 +20,7 @@ from tricks import ROOT, metrics, precision, process
 from tricks.data.files import write_atomic
 from tricks.data.loader import loaders
 from tricks.data.sets import Dataset, load
-from tricks.models import resnet
+from tricks.models import nets, resnet
 from tricks.parameters import xavier_init_, zero_last_gamma_
 from tricks.process import Purpose
 from tricks.recipe import Recipe, Transfer, teacher_of
@@ -55,7 +55,7 @@ def prepare(recipe: Recipe, seed: int = 0, dataset: Dataset | None = None, progr
 
 def model_for(recipe: Recipe, num_classes: int, seed: int) -> nn.Module:
     """The recipe's network with the paper's initialisation (§2.1), drawn from the seed's own stream."""
-    model = resnet.build(
+    model = nets.build(
         recipe.net,
         num_classes,
         tweak_b=recipe.tweak_b,
@@ -72,7 +72,8 @@ def teacher_for(recipe: Recipe, dataset: Dataset, progress: Progress = print) ->
     """The trained teacher, frozen: one, of seed 0, for all students and seeds (§5.5). It is trained when missing."""
     theirs = teacher_of(recipe)
     teacher = model_for(theirs, len(dataset.classes), 0)
-    teacher.load_state_dict(weights_for(theirs, 0, dataset, progress))
+    same = theirs.image_size == recipe.image_size  # Inception-V3's teacher learned from smaller pictures
+    teacher.load_state_dict(weights_for(theirs, 0, dataset if same else None, progress))
     return teacher.eval().requires_grad_(False)
 
 
