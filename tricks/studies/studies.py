@@ -83,7 +83,7 @@ STUDIES = {study.name: study for study in (
           "§5.5, Table 6", ("efficient", "cosine", "smoothing-0.1", "distill", "smooth-mixup", "distill-mixup",
                             "long", "long-mixup"),  # Table 6 gives mixup more epochs; here both have them
           "efficient", FIVE),
-    Study("three_nets", "Do the refinements carry over to networks that are no ResNets, with a ResNet as their teacher?",
+    Study("three_nets", "Do the refinements carry over to networks that are no ResNets?",
           "§5.5, Table 6", tuple(THREE_NETS), "inception-efficient", THREE, ("mobilenet-efficient",)),
     Study("full_schedule", "What do cosine decay, smoothing and mixup add with the paper's numbers of epochs?",
           "§5.5, Table 6", tuple(FULL_ARMS), "full-efficient", THREE),
