@@ -218,6 +218,28 @@ def test_teacher_has_the_students_tricks_but_no_teacher():
     assert teacher_of(student) == replace(BASELINE, label_smoothing=0.1, mixup_alpha=0.2, net="resnet20")
 
 
+def test_a_teacher_may_differ_from_its_student_in_what_the_students_net_does_not_have():
+    student = replace(BASELINE, net="mobilenet-small", lr=0.2, teacher="resnet20 lr=0.4 tweak_d zero_gamma=true")
+    assert teacher_of(student) == replace(BASELINE, net="resnet20", lr=0.4, tweak_d=True, zero_gamma=True)
+
+
+@pytest.mark.parametrize(
+    ("teacher", "reason"),
+    [
+        (" ", "not enough values"),
+        ("resnet14 tweak_e", "no field 'tweak_e'. Nearest: 'tweak_"),
+        ("resnet14 lr=high", "Expecting value"),
+        ("resnet14 lr=0", "Recipe.lr = 0.0: must be above 0"),
+        ("resnet14 lr", "Recipe.lr = True: must be float"),
+    ],
+)
+def test_a_teacher_that_makes_no_sense_is_refused(teacher, reason):
+    with pytest.raises(
+        ValueError, match=rf"Recipe.teacher = '{teacher}': must be a net, and .*'resnet14 lr=.*{reason}"
+    ):
+        replace(BASELINE, teacher=teacher)
+
+
 def test_every_field_is_read_outside_recipe():
     """No dead knobs: `recipe.<field>` is read somewhere in the package beside recipe.py."""
     files = [path for path in (ROOT / "tricks").rglob("*.py") if path.name not in ("recipe.py", "__main__.py")]

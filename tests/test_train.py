@@ -419,7 +419,7 @@ TRICKS = {  # what is called for a trick: the fields of the recipe that it depen
     "reestimate_bn_": ({"ema_bn"}, "averaged weights"),
     "side_at": ({"start_size"}, "progressive resizing"),
     "test_time.mean_logits": ({"test_views"}, "test-time views"),
-    "resnet.build": ({"tweak_b", "tweak_c", "tweak_d"}, "model tweaks"),
+    "nets.build": ({"tweak_b", "tweak_c", "tweak_d"}, "model tweaks"),
     "zero_last_gamma_": ({"zero_gamma"}, "zero γ"),
 }
 

@@ -7,6 +7,8 @@
     zero γ, no bias decay           parameters.py                   §3.1      03_1
     mixed precision                 precision.py                    §3.2      03_2
     ResNet-B, -C, -D                models/resnet.py                §4        04
+    Inception-V3                    models/inception.py             §5.5      none yet
+    MobileNet                       models/mobilenet.py             §5.5      none yet
     cosine decay                    schedules.py                    §5.1      05_1
     label smoothing                 label_smoothing.py              §5.2      05_2
     knowledge distillation          distillation.py                 §5.3      05_3

@@ -1,5 +1,6 @@
 """What the paper does to parameters before the first step: initialisation, zero γ, and which of them decay."""
 
+import math
 from typing import Any
 
 import torch
@@ -9,11 +10,14 @@ from torch import nn
 def xavier_init_(model: nn.Module, generator: torch.Generator | None = None) -> None:
     """Weights of convolutions and linear layers from U[-a, a], a = sqrt(6 / (d_in + d_out)); biases 0, γ 1, β 0 (§2.1).
 
-    d_in and d_out are what one output reads and what one input feeds, so a k x k kernel counts k² times its channels.
+    d_in and d_out are what one output reads and what one input feeds, so a k x k kernel counts k² times its channels,
+    and a depthwise one k².
     """
     for module in model.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.xavier_uniform_(module.weight, generator=generator)
+            (d_out, d_in), groups = module.weight.shape[:2], getattr(module, "groups", 1)
+            gain = math.sqrt((d_in + d_out) / (d_in + d_out / groups))  # torch takes an input to feed all groups
+            nn.init.xavier_uniform_(module.weight, gain, generator)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.BatchNorm2d):
@@ -29,7 +33,8 @@ def zero_last_gamma_(model: nn.Module) -> None:
     """
     last: list[Any] = [module.last_bn for module in model.modules() if hasattr(module, "last_bn")]
     if not last:
-        raise ValueError(f"zero γ needs residual blocks, and {type(model).__name__} has none")
+        what = f"zero γ needs residual blocks, and {type(model).__name__} has none"
+        raise ValueError(f"{what}: leave zero_gamma off, or use a ResNet")
     for bn in last:
         nn.init.zeros_(bn.weight)
 

@@ -5,7 +5,8 @@ Every trick is off by default, so the defaults are the paper's baseline (section
 what comes after: a backbone trained by a recipe, fine-tuned for another task (section 6).
 """
 
-from dataclasses import dataclass, replace
+import json
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 from tricks.values import Range, Values, choices
@@ -23,7 +24,7 @@ class Recipe(Values):
     split: Literal["test", "validation"] = "test"  # evaluated; validation: 5,000 training images, at most a tenth
     augment: Literal["none", "crop_flip", "paper"] = "crop_flip"  # §2.1 crop_flip: pad 4, crop, flip; paper: all six
     # model
-    net: str = "resnet8"  # a name in tricks.models.resnet.NETS
+    net: str = "resnet8"  # a name in tricks.models.nets.NETS
     tweak_b: bool = False  # §4 stride in the block's 3x3 convolution instead of its first 1x1
     tweak_c: bool = False  # §4 stem of three 3x3 convolutions
     tweak_d: bool = False  # §4 average pooling before the shortcut's 1x1
@@ -45,7 +46,7 @@ class Recipe(Values):
     # targets
     label_smoothing: Annotated[float, Range(0, 0.9999)] = 0.0  # §5.2 ε
     mixup_alpha: Annotated[float, Range(0, 100)] = 0.0  # §5.4 α of Beta(α, α)
-    teacher: str = ""  # §5.3 name of the net that teaches; "": no distillation
+    teacher: str = ""  # §5.3 net that teaches, and what its recipe has otherwise: resnet14 lr=0.4 tweak_d; "": none
     temperature: Annotated[float, Range(0, 1000, above=True)] = 20.0  # §5.3 T
     distill_weight: Annotated[float, Range(0, 1000)] = 1.0  # §5.3 factor before T² · soft loss; eq. 6 has 1
     # after the bag
@@ -77,6 +78,12 @@ class Recipe(Values):
             raise self.bad("trivial_augment", "False with augment = 'paper', which has colours of its own")
         if self.start_size and (self.start_size % 4 or not 8 <= self.start_size < self.image_size):
             raise self.bad("start_size", f"0 or a multiple of 4, at least 8 and below image_size = {self.image_size}")
+        if self.teacher:
+            try:
+                teacher_of(self)
+            except ValueError as error:
+                how = "a net, and numbers or switches of its recipe, as in 'resnet14 lr=0.4 tweak_d'"
+                raise self.bad("teacher", f"{how} ({error})") from error
 
     @property
     def metric(self) -> str:
@@ -159,15 +166,15 @@ def changes(new: Recipe | Transfer, old: Recipe | Transfer) -> dict[str, Any]:
 
 
 def teacher_of(recipe: Recipe) -> Recipe:
-    """The teacher's own recipe: the student's, on the larger net, without a teacher (§5.5: it has the same tricks)."""
-    return replace(
-        recipe,
-        net=recipe.teacher,
-        teacher="",
-        temperature=Recipe.temperature,
-        distill_weight=Recipe.distill_weight,
-        test_views=False,
-    )
+    """The teacher's own recipe: the student's, on the larger net, without a teacher (§5.5: it has the same tricks).
+
+    A student of another family has no tweaks or zero γ to share: then `recipe.teacher` lists what its teacher has.
+    """
+    net, *others = recipe.teacher.split()
+    changes = {name: json.loads(value or "true") for name, _, value in (other.partition("=") for other in others)}
+    fields = ("teacher", "temperature", "distill_weight", "test_views")  # as if they were never set
+    none = {name: getattr(Recipe, name) for name in fields}
+    return Recipe.from_dict({**recipe.to_dict(), "net": net, **none, **changes})
 
 
 BASELINE = Recipe()

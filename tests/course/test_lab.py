@@ -190,6 +190,8 @@ NONSENSE = [
     ({"warmup_epochs": 3.0}, "warmup_epochs = 3.0: must be below epochs = 2"),
     ({"tweak_b": True}, "tweak_b does not exist for &#x27;resnet8&#x27;"),
     ({"teacher": True, "net": "bottleneck14", "tweak_b": True}, "does not exist for &#x27;resnet14&#x27;"),
+    ({"net": "inception-small", "tweak_d": True}, "tweak_d does not exist for &#x27;inception-small&#x27;"),
+    ({"net": "mobilenet-small", "zero_gamma": True}, "zero γ needs residual blocks, and MobileNet has none"),
     ({"batch_size": 256}, "batch_size = 256 is more than the 160 training images"),
     ({"train_images": 512}, "512 training images: made up has 160. Choose all"),
 ]

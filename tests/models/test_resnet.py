@@ -209,8 +209,3 @@ def test_no_convolution_has_a_bias():
 def test_tweak_b_on_basic_blocks_says_why_not():
     with pytest.raises(ValueError, match=r"tweak_b.*'resnet8'.*no 1x1 convolution on path A.*bottleneck14"):
         build("resnet8", 10, **B)
-
-
-def test_unknown_net_names_the_nearest():
-    with pytest.raises(ValueError, match="unknown net 'resnet5'. Nearest: 'resnet50'"):
-        build("resnet5", 10)

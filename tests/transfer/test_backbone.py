@@ -64,6 +64,14 @@ def test_pretrained_weights_are_those_of_the_backbones_recipe_and_seed(monkeypat
     assert torch.equal(without.stem[0].weight, fresh.stem[0].weight)
 
 
+def test_a_backbone_that_is_no_resnet_is_refused_before_it_is_trained(monkeypatch, tmp_path):
+    monkeypatch.setattr(make, "CACHE", tmp_path)
+    monkeypatch.setattr(make, "prepare", lambda *_: pytest.fail("it was trained"))
+    for pretrained in (True, False):
+        with pytest.raises(ValueError, match="backbone.net = 'mobilenet-small': must be a ResNet, .*: resnet8, "):
+            backbone_for(Transfer(backbone=Recipe(net="mobilenet-small"), pretrained=pretrained), 0)
+
+
 def test_weights_that_come_with_the_course_go_before_the_cache(monkeypatch, tmp_path):
     monkeypatch.setattr(make, "CACHE", tmp_path / "cache")
     monkeypatch.setattr(make, "WEIGHTS", tmp_path / "weights")

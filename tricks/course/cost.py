@@ -9,19 +9,25 @@ import torch
 from tricks import process
 from tricks.after.progressive_resizing import sides
 from tricks.after.test_time import VIEWS
-from tricks.models import resnet
+from tricks.models import nets, resnet
+from tricks.parameters import zero_last_gamma_
 from tricks.recipe import BASELINE, SAMPLE_IMAGES, Recipe, teacher_of
 from tricks.targets import soft_cross_entropy
 
 
 def size(recipe: Recipe, classes: int) -> tuple[int, int]:
     """(parameters, multiply-adds for one picture) of a recipe's network. ValueError if there is no such network."""
-    return _size(recipe.net, recipe.tweak_b, recipe.tweak_c, recipe.tweak_d, classes, recipe.image_size)
+    tweaks = recipe.tweak_b, recipe.tweak_c, recipe.tweak_d
+    return _size(recipe.net, *tweaks, recipe.zero_gamma, classes, recipe.image_size)
 
 
 @cache
-def _size(net: str, tweak_b: bool, tweak_c: bool, tweak_d: bool, classes: int, side: int) -> tuple[int, int]:
-    model = resnet.build(net, classes, tweak_b=tweak_b, tweak_c=tweak_c, tweak_d=tweak_d)
+def _size(
+    net: str, tweak_b: bool, tweak_c: bool, tweak_d: bool, zero_gamma: bool, classes: int, side: int
+) -> tuple[int, int]:
+    model = nets.build(net, classes, tweak_b=tweak_b, tweak_c=tweak_c, tweak_d=tweak_d)
+    if zero_gamma:
+        zero_last_gamma_(model)  # which refuses a network that has none
     return resnet.parameter_count(model), resnet.multiply_adds(model, side)
 
 
@@ -48,7 +54,7 @@ def work(recipe: Recipe, classes: int, images: int, tested: int) -> int:
 def speed() -> float:
     """Multiply-adds a second in training on this machine, from a few steps of the default network."""
     classes, device = 10, process.device()
-    model = resnet.build(BASELINE.net, classes).to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    model = nets.build(BASELINE.net, classes).to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     x = torch.zeros(BASELINE.batch_size, 3, BASELINE.image_size, BASELINE.image_size, device=device)
     targets = torch.full((len(x), classes), 1 / classes, device=device)
     seconds = []

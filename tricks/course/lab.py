@@ -47,7 +47,8 @@ CONTROLS: dict[str, dict[str, Any]] = {  # heading: field of Recipe, or seed: wh
         "split": list(SPLITS),
     },
     "Network": {
-        "net": ["resnet8", "resnet14", "resnet20", "bottleneck14", "bottleneck14-pool"],
+        "net": ["resnet8", "resnet14", "resnet20", "bottleneck14", "bottleneck14-pool"]
+        + ["inception-small", "mobilenet-small"],
         **dict.fromkeys(("tweak_b", "tweak_c", "tweak_d", "zero_gamma"), False),
     },
     "Optimisation": {

@@ -1,1 +1,1 @@
-"""The course's networks, one family a module: `from tricks.models.resnet import build`."""
+"""The course's networks, one family a module, and all of them by name: `from tricks.models.nets import build`."""

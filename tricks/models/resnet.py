@@ -5,13 +5,15 @@ after it has one.
 """
 
 import copy
-import difflib
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
+
+Kernel = int | tuple[int, int]  # side, or height and width
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,8 @@ def build(
     """The network named `net` in `NETS`, with PyTorch's own initialisation.
 
     Plain resnet50 is the original, stride 2 in the first 1x1 (3.8 G multiply-adds in Table 5). What most libraries call
-    ResNet-50 has tweak B. ValueError on an unknown name, with the nearest one, and on tweak B with basic blocks.
+    ResNet-50 has tweak B. ValueError on tweak B with basic blocks.
     """
-    if net not in NETS:
-        near = difflib.get_close_matches(net, NETS, n=1, cutoff=0.0)[0]
-        raise ValueError(f"unknown net {net!r}. Nearest: {near!r}. There are {', '.join(NETS)}")
     if tweak_b and NETS[net].block == "basic":
         raise ValueError(
             f"tweak_b does not exist for {net!r}: it moves the stride of path A from the first 1x1 convolution to the "
@@ -176,14 +175,21 @@ def make_stem(net: Net, tweak_c: bool) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def conv_bn_relu(in_channels: int, out_channels: int, kernel: int, stride: int) -> list[nn.Module]:
-    """The three layers in a list, so that stems add up."""
-    return [conv(in_channels, out_channels, kernel, stride), nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True)]
+def conv_bn_relu(
+    in_channels: int, out_channels: int, kernel: Kernel, stride: int = 1, *, eps: float = 1e-5, **how: Any
+) -> list[nn.Module]:
+    """The three layers in a list, so that stems add up; `how` as for `conv`."""
+    layer = conv(in_channels, out_channels, kernel, stride, **how)
+    return [layer, nn.BatchNorm2d(out_channels, eps), nn.ReLU(inplace=True)]
 
 
-def conv(in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> nn.Conv2d:
-    """A convolution without bias that keeps the size at stride 1 and halves it, rounded up, at stride 2."""
-    return nn.Conv2d(in_channels, out_channels, kernel, stride, padding=kernel // 2, bias=False)
+def conv(
+    in_channels: int, out_channels: int, kernel: Kernel, stride: int = 1, *, padded: bool = True, groups: int = 1
+) -> nn.Conv2d:
+    """A convolution without bias that, padded, keeps the size at stride 1 and halves it, rounded up, at stride 2."""
+    height, width = kernel if isinstance(kernel, tuple) else (kernel, kernel)
+    padding = (height // 2, width // 2) if padded else 0
+    return nn.Conv2d(in_channels, out_channels, kernel, stride, padding, groups=groups, bias=False)
 
 
 def multiply_adds(model: nn.Module, image_size: int) -> int:

@@ -27,7 +27,7 @@ from tricks.data.files import DataError, write_atomic
 from tricks.data.loader import loaders
 from tricks.data.scene import SceneSet
 from tricks.data.sets import Dataset, is_here, load
-from tricks.models import resnet
+from tricks.models import nets, resnet
 from tricks.parameters import xavier_init_, zero_last_gamma_
 from tricks.process import Purpose
 from tricks.recipe import Recipe, Transfer, teacher_of
@@ -66,7 +66,7 @@ def prepare(recipe: Recipe, seed: int = 0, dataset: Dataset | None = None, progr
 
 def model_for(recipe: Recipe, num_classes: int, seed: int) -> nn.Module:
     """The recipe's network with the paper's initialisation (§2.1), drawn from the seed's own stream."""
-    model = resnet.build(
+    model = nets.build(
         recipe.net,
         num_classes,
         tweak_b=recipe.tweak_b,
@@ -84,8 +84,9 @@ def model_for(recipe: Recipe, num_classes: int, seed: int) -> nn.Module:
 def teacher_for(recipe: Recipe, dataset: Dataset, progress: Progress = print) -> nn.Module:
     """The trained teacher, frozen: one, of seed 0, for all students and seeds (§5.5). It is trained when missing."""
     theirs, classes = teacher_of(recipe), len(dataset.classes)
-    teacher, path = model_for(theirs, classes, 0), weights_file(theirs, 0, dataset, progress)
-    weights = _weights_in(path)
+    same = theirs.image_size == recipe.image_size  # Inception-V3's teacher learned from smaller pictures
+    path = weights_file(theirs, 0, dataset if same else None, progress)
+    teacher, weights = model_for(theirs, classes, 0), _weights_in(path)
     try:
         teacher.load_state_dict(weights)
     except RuntimeError as error:

@@ -16,6 +16,8 @@ SMOOTH = replace(COSINE, label_smoothing=0.1)
 DISTILL = replace(SMOOTH, teacher="resnet14")
 # Of the step schedule's first decay, the paper's quarter of the run leaves 3 of 12 epochs at the peak: half did better.
 STEP = replace(EFFICIENT, first_decay=0.5)
+# The same teacher for students that have no residual blocks to give tweak D and zero γ to, and another rate (§5.5).
+RESNET_TEACHER = "resnet14 lr=0.4 tweak_d zero_gamma"
 LONG = replace(SMOOTH, epochs=20)  # the paper's 120 to 200 epochs, which mixup's rows have (§5.5)
 # Imagenette at 96 px: the largest pictures whose 21 runs fit into an afternoon on two cores. "Standard" has tweak B, as
 # in Tables 8 and 9, and "efficient" what Table 3 has: mixed precision too.
@@ -54,10 +56,22 @@ def table(standard: Recipe, efficient: Recipe, teacher: str, mixup_epochs: int) 
     return {**rows, "mixup": replace(rows["smooth"], **mixup), "distill-mixup": replace(rows["distill"], **mixup)}
 
 
-def table_4(recipe: Recipe, name: str) -> dict[str, Recipe]:
+def table_4(recipe: Recipe, name: str, warmup_epochs: float = 2.0) -> dict[str, Recipe]:
     """The heuristics of §3.1 in the order of Table 4, each on top of the one before."""
-    changes = {"warmup": {"warmup_epochs": 2.0}, "zero": {"zero_gamma": True}, "no-bias": {"no_bias_decay": True}}
+    changes = {
+        "warmup": {"warmup_epochs": warmup_epochs},
+        "zero": {"zero_gamma": True},
+        "no-bias": {"no_bias_decay": True},
+    }
     return {name: recipe, **stacked(recipe, {f"{name}-{trick}": change for trick, change in changes.items()})}
+
+
+def three_nets(net: str, lr: float) -> dict[str, Recipe]:
+    """The rows of Table 6 for another network, as `refinements` has them for the ResNet."""
+    cosine = replace(COSINE, net=net, lr=lr, zero_gamma=False, tweak_d=False)
+    rows = table(cosine, cosine, RESNET_TEACHER, mixup_epochs=cosine.epochs)
+    rows["efficient"] = replace(cosine, schedule="step", first_decay=STEP.first_decay)
+    return {row: recipe for row, recipe in rows.items() if row != "standard"}
 
 
 def section_6(scale: str, backbones: dict[str, Recipe], *tasks: Transfer) -> dict[str, Mapping[str, Recipe | Transfer]]:
@@ -71,6 +85,37 @@ def section_6(scale: str, backbones: dict[str, Recipe], *tasks: Transfer) -> dic
 
 BACKBONES = table(PRETRAIN_STANDARD, PRETRAIN_EFFICIENT, "bottleneck26-pool", mixup_epochs=PRETRAIN_STANDARD.epochs)
 PAPER_BACKBONES = table(PAPER_STANDARD, PAPER_EFFICIENT, "resnet152", mixup_epochs=200)
+# Tables 2 to 7 at the paper's scale, as far as they are not among these backbones: ResNet-50-D is `paper-pretrain-…`.
+PAPER_TEACHER = "resnet152 image_size=224 tweak_b tweak_c tweak_d zero_gamma"
+PAPER_LARGE = {"batch_size": 1024, "lr": 0.4}
+PAPER_PLAIN = replace(PAPER_STANDARD, tweak_b=False)
+
+
+def paper_net(net: str, image_size: int) -> dict[str, Recipe]:
+    """A network without residual blocks: Table 2's baseline, Table 3's efficient training, the rows of Table 6."""
+    standard = replace(PAPER_PLAIN, net=net, image_size=image_size)
+    efficient = replace(standard, **PAPER_LARGE, warmup_epochs=5.0, no_bias_decay=True, amp=True)
+    return table(standard, efficient, PAPER_TEACHER, mixup_epochs=200)
+
+
+PAPER_4 = {
+    **table_4(PAPER_PLAIN, "paper-small", warmup_epochs=5.0),
+    **table_4(replace(PAPER_PLAIN, **PAPER_LARGE), "paper-large", warmup_epochs=5.0),
+}
+PAPER_4 |= {f"paper-{batch}-amp": replace(PAPER_4[f"paper-{batch}-no-bias"], amp=True) for batch in ("small", "large")}
+PAPER_5 = stacked(PAPER_4["paper-large-amp"], {f"paper-tweaks-{tweak}": {f"tweak_{tweak}": True} for tweak in "bc"})
+PAPER_NETS = {
+    f"paper-{name}-{row}": recipe
+    for name, rows in (
+        ("inception", paper_net("inception-v3", image_size=299)),
+        ("mobilenet", paper_net("mobilenet-v1", image_size=224)),
+    )
+    for row, recipe in rows.items()
+}
+PAPER_7 = {  # Places365 as class folders; "best" is without a teacher
+    f"paper-places-{name}": replace(PAPER_BACKBONES[row], dataset="data/places365")
+    for name, row in (("efficient", "efficient"), ("best", "mixup"))
+}
 SECTION_6 = {
     **section_6("", BACKBONES, DETECTION, SEGMENTATION),
     **section_6("paper-", PAPER_BACKBONES, PAPER_DETECTION, PAPER_SEGMENTATION),
@@ -123,6 +168,14 @@ LADDER_ARMS = UP | {
 LADDER_ARMS["ladder-kept"] = replace(UP["ladder-all"], zero_gamma=False, mixup_alpha=0.0)
 LADDER_ARMS["ladder-kept-resnet20"] = replace(LADDER_ARMS["ladder-kept"], teacher="resnet20")
 LADDER_COSINE = replace(UP["ladder-cosine"], zero_gamma=False)
+THREE_NETS = {
+    f"{name}-{row}": recipe
+    for name, rows in (
+        ("inception", three_nets("inception-small", lr=0.4)),
+        ("mobilenet", three_nets("mobilenet-small", lr=0.4)),
+    )
+    for row, recipe in rows.items()
+}
 NOISY = {  # wrong training labels, with and without the tricks that are said to help against them
     f"noise-{share}{suffix}": replace(COSINE, label_noise=share, **trick)
     for share in (0.2, 0.4)
@@ -156,6 +209,13 @@ PILOTS: dict[str, Mapping[str, Recipe | Transfer]] = {  # study: its candidates
         **held_out("pilot-pretrain", replace(PRETRAIN_EFFICIENT, schedule="cosine"), lr=(0.1, 0.2, 0.4, 0.8)),
     },
     "pilot_teacher": held_out("pilot-teacher", SMOOTH, net=("resnet14", "resnet20")),
+    **{
+        f"pilot_{name}": {
+            **held_out(f"pilot-{name}", THREE_NETS[f"{name}-cosine"], lr=(0.05, 0.1, 0.2, 0.4, 0.8)),
+            **held_out(f"pilot-{name}-step", THREE_NETS[f"{name}-efficient"], lr=(0.2, 0.4, 0.8)),
+        }
+        for name in ("inception", "mobilenet")
+    },
     "pilot_detection": held_out("pilot-detection", DETECTION, lr=(0.01, 0.02)),
     "pilot_segmentation": held_out("pilot-segmentation", SEGMENTATION, lr=(0.01, 0.02, 0.05, 0.1, 0.2, 0.4)),
 }
@@ -176,6 +236,7 @@ ARMS: dict[str, Recipe] = {
     **{f"mixup-{alpha}": replace(COSINE, mixup_alpha=alpha) for alpha in (0.1, 0.2, 0.5, 1.0)},
     **{f"distill-{T:g}": replace(DISTILL, temperature=T) for T in (1.0, 2.0, 4.0, 10.0)},
     **NOISY,
+    **THREE_NETS,
     **FULL_ARMS,
     **FULL_LEAVE_OUT,
     # §3.2 on a GPU
@@ -193,6 +254,11 @@ ARMS: dict[str, Recipe] = {
     "tweaks-d-alone": replace(TWEAKS, tweak_d=True),
     # §7: everything stacked
     **LADDER_ARMS,
+    # Tables 2 to 7 at the paper's scale
+    **PAPER_4,
+    **PAPER_5,
+    **PAPER_NETS,
+    **PAPER_7,
     # §6, Tables 8 and 9: the backbones; and the candidates
     **{name: arm for name, arm in GROUPED.items() if isinstance(arm, Recipe)},
 }

@@ -77,16 +77,17 @@ def fill(study: Study, jobs: int = 1, shard: tuple[int, int] = (0, 1)) -> None:
 
 
 def status(study: Study) -> str:
-    """A table of the study's arms: recorded seeds, accuracy, difference to the reference arm."""
+    """A table of the study's arms: recorded seeds, accuracy, difference to the arm it is compared with."""
     lines = [f"{study.name}: {study.question} ({study.source})"]
     arms = _recorded(study)
     for name, runs in arms.items():
         line = [f"  {name:<{max(map(len, arms))}} {len(runs)} of {len(study.seeds_of(name))} seeds"]
         if runs:
             line.append(f"{study.metric} {plus_minus([value(run, study.metric) for run in runs])} %")
-        if runs and arms[study.reference] and name != study.reference:
+        reference = study.reference_for(name)
+        if runs and arms[reference] and name != reference:
             try:
-                line.append(str(compare(runs, arms[study.reference], study.metric)))
+                line.append(str(compare(runs, arms[reference], study.metric)))
             except ValueError as error:  # no common seed, or other data
                 line.append(str(error))
         lines.append("   ".join(line))
@@ -105,9 +106,10 @@ def summary_text() -> str:
             line = {"study": study.name, "arm": name, "dataset": " / ".join(sorted(set(runs["source"])))}
             line |= {"seeds": len(runs), "metric": study.metric}
             line |= {"mean": runs[study.metric].mean(), "sd": runs[study.metric].std()}
+            reference = study.reference_for(name)
             with contextlib.suppress(ValueError):  # no common seed, or other data
-                difference = compare(arms[name], arms[study.reference], study.metric)
-                if name != study.reference and len(difference.seeds) > 1:
+                difference = compare(arms[name], arms[reference], study.metric)
+                if name != reference and len(difference.seeds) > 1:
                     low, high = t95(difference.differences)
                     line |= {"difference": difference.mean, "low": low, "high": high}
             lines.append(line)

@@ -5,7 +5,21 @@ from dataclasses import dataclass, field
 
 from tricks.recipe import Recipe, Transfer
 from tricks.records.store import Run, nearest_name, recorded
-from tricks.studies.arms import ARMS, FULL_ARMS, FULL_LEAVE_OUT, LADDER_ARMS, NOISY, PILOTS, SECTION_6, TRANSFERS
+from tricks.studies.arms import (
+    ARMS,
+    FULL_ARMS,
+    FULL_LEAVE_OUT,
+    LADDER_ARMS,
+    NOISY,
+    PAPER_4,
+    PAPER_5,
+    PAPER_7,
+    PAPER_NETS,
+    PILOTS,
+    SECTION_6,
+    THREE_NETS,
+    TRANSFERS,
+)
 
 
 @dataclass(frozen=True)
@@ -19,10 +33,16 @@ class Study:
     reference: str
     seeds: tuple[int, ...]
     more: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # the seeds of arms that have more
+    more_references: tuple[str, ...] = ()  # one for each further network: that of the arms after it
 
     def seeds_of(self, arm: str) -> tuple[int, ...]:
         """The seeds of one of the arms."""
         return self.more.get(arm, self.seeds)
+
+    def reference_for(self, arm: str) -> str:
+        """What an arm is compared with."""
+        before = self.arms[: self.arms.index(arm) + 1]
+        return [self.reference, *(name for name in before if name in self.more_references)][-1]
 
     @property
     def metric(self) -> str:
@@ -76,12 +96,23 @@ STUDIES = {study.name: study for study in (
           "§5.5, Table 6", ("efficient", "cosine", "smoothing-0.1", "distill", "smooth-mixup", "distill-mixup",
                             "long", "long-mixup"),  # Table 6 gives mixup more epochs; here both have them
           "efficient", FIVE),
+    Study("three_nets", "Do the refinements carry over to networks that are no ResNets?",
+          "§5.5, Table 6", tuple(THREE_NETS), "inception-efficient", THREE, more_references=("mobilenet-efficient",)),
     Study("full_schedule", "What does each refinement of section 5 add with the paper's numbers of epochs?",
           "§5.5, Table 6", tuple(FULL_ARMS), "full-efficient", THREE),
     Study("full_leave_out", "Which heuristics of sections 3 and 4 carry a network that is trained to the end?",
           "§3.1, §4, Tables 4 and 5", ("full-efficient", *FULL_LEAVE_OUT), "full-efficient", THREE),
     Study("ladder", "What does the whole stack bring with all images, and which of its tricks carry it?",
           "§7, Tables 1 and 6", tuple(LADDER_ARMS), "ladder-baseline", THREE),
+    Study("paper_large_batch", "What do the heuristics do at the paper's scale, at batches of 256 and 1,024?",
+          "§3.1, §3.2, Table 4", tuple(PAPER_4), "paper-small", THREE),
+    Study("paper_tweaks", "What do the tweaks B, C and D bring at the paper's scale?",
+          "§4, Table 5", ("paper-large-amp", *PAPER_5, "paper-pretrain-efficient"), "paper-large-amp", THREE),
+    Study("paper_three_nets", "Do the tricks carry over to Inception-V3 and MobileNet, at the paper's scale?",
+          "§2.2, §3.3, §5.5, Tables 2, 3 and 6", tuple(PAPER_NETS), "paper-inception-standard", THREE,
+          more_references=("paper-mobilenet-standard",)),
+    Study("paper_places", "Do the refinements carry over to Places365, at the paper's scale?",
+          "§5.5, Table 7", tuple(PAPER_7), "paper-places-efficient", THREE),
     *(Study(f"{scale}{task}".replace("-", "_"), f"{question}{where}?",
             source, tuple(SECTION_6[f"{scale}{task}"]), f"{scale}{task}-standard", THREE,
             {} if scale else {f"{task}-{row}": FIVE for row in ALL_FOLDS[task]})

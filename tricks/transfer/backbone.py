@@ -7,13 +7,20 @@ from typing import cast
 from torch import Tensor, nn
 from torchvision.ops.misc import FrozenBatchNorm2d
 
-from tricks.models.resnet import ResNet
+from tricks.models.resnet import NETS, ResNet
 from tricks.recipe import Transfer
 from tricks.records.make import model_for, weights_for
 
 
 def backbone_for(recipe: Transfer, seed: int, progress: Callable[[str], None] = print) -> ResNet:
-    """The classifier that `recipe.backbone` and the seed end with, or with `pretrained=False` begin with."""
+    """The classifier that `recipe.backbone` and the seed end with, or with `pretrained=False` begin with.
+
+    ValueError, before anything is trained, if it is no ResNet: the heads of section 6 take maps from its stages.
+    """
+    if recipe.net not in NETS:
+        raise ValueError(
+            f"backbone.net = {recipe.net!r}: must be a ResNet, whose stages section 6 takes: {', '.join(NETS)}"
+        )
     if recipe.pretrained:
         weights = weights_for(recipe.backbone, seed, progress=progress)
         model = model_for(recipe.backbone, len(weights["head.weight"]), seed)
