@@ -150,7 +150,8 @@ def test_status_and_summary_pair_by_seed(two):
 def test_in_a_study_of_two_networks_each_has_its_own_reference(two, monkeypatch):
     arms = {f"{net}-{arm}": replace(r, net=net) for net in ("resnet8", "resnet14") for arm, r in studies.ARMS.items()}
     monkeypatch.setattr(studies, "ARMS", arms)
-    both = Study("both", "Does it work on both?", "§0", tuple(arms), "resnet8-off", (0, 1), ("resnet14-off",))
+    second = ("resnet14-off",)
+    both = Study("both", "Both?", "§0", tuple(arms), "resnet8-off", (0, 1), more_references=second)
     monkeypatch.setattr(runner, "STUDIES", {"both": both})
     work(both)
     assert [both.reference_for(arm) for arm in arms] == 2 * ["resnet8-off"] + 2 * ["resnet14-off"]
