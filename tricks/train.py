@@ -99,7 +99,7 @@ def epochs(
     autocast = partial(torch.autocast, device.type, dtype, enabled=recipe.amp)  # mixed precision
     scaler = torch.amp.GradScaler(device.type, enabled=recipe.amp and dtype == torch.float16)  # loss scaling
     groups = decay_groups(model, recipe.weight_decay, recipe.no_bias_decay)  # no bias decay
-    optimizer = torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=True)
+    optimizer = torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
     state = State(model, average, optimizer, scaler, checkpoint)
     yield from state.rows
     for epoch in range(len(state.rows), recipe.epochs):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -25,7 +25,7 @@ from tricks.parameters import xavier_init_, zero_last_gamma_
 from tricks.process import Purpose
 from tricks.recipe import Recipe, Transfer, teacher_of
 from tricks.records import store
-from tricks.records.store import K, Run, check_name, lookup
+from tricks.records.store import K, Run, check_name, locked, lookup
 from tricks.state import Row, contiguous, plain, seconds_in
 from tricks.train import TRAIN_VERSION, Parts, epochs, evaluate, full_memory_explained
 
@@ -40,17 +40,37 @@ def prepare(recipe: Recipe, seed: int = 0, dataset: Dataset | None = None, progr
 
     The teacher is read from data/cache, or trained there first: the same recipe on the larger net (`teacher_of`).
     """
+    process.check_bits(seed=seed)
     process.set_up()
     dataset = dataset or load(recipe.dataset, recipe.image_size)
     rank, size = process.world()
     device = process.device()
     train, clean_sample, test_sample, test = loaders(recipe, dataset, seed=seed, device=device, rank=rank, world=size)
     model = model_for(recipe, train.num_classes, seed)
+    check_batch_norm(model, recipe, size)
     if size > 1:
         model = DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
     teacher = teacher_for(recipe, dataset, progress) if recipe.teacher else None
     average = copy.deepcopy(plain(model)).requires_grad_(False) if recipe.ema_decay else None  # averaged weights
     return Parts(model, train, clean_sample, test_sample, test, teacher, average)
+
+
+def check_batch_norm(model: nn.Module, recipe: Recipe | Transfer, world: int) -> None:
+    """ValueError if a batch norm would see one value per channel, of which there is no variance.
+
+    That is where one picture per process is left with a map of one pixel.
+    """
+    if recipe.batch_size > world:
+        return
+    shapes_only = copy.deepcopy(model).to("meta").train()  # computes nothing
+    try:
+        with torch.no_grad():
+            shapes_only(torch.empty(1, 3, recipe.image_size, recipe.image_size, device="meta"))
+    except ValueError as error:
+        least = f"{2 * world} or more" + (f" for {world} processes" if world > 1 else "")
+        why = f"batch norm needs 2 values per channel, and maps of {recipe.net} shrink to one pixel"
+        mend = f"Raise batch_size, or image_size (now {recipe.image_size})"
+        raise recipe.bad("batch_size", f"{least}: {why}. {mend}") from error
 
 
 def model_for(recipe: Recipe, num_classes: int, seed: int) -> nn.Module:
@@ -87,7 +107,7 @@ def weights_for(
         return load_file(published)
     path = weights_path(recipe, seed)
     # several may ask at once; of the processes of a torchrun, which train together, one must not lock out the others
-    with FileLock(f"{path}.lock") if process.world()[0] == 0 else contextlib.nullcontext():
+    with locked(path.with_name(f"{path.name}.lock")) if process.world()[0] == 0 else contextlib.nullcontext():
         if process.first_says(not path.exists()):
             what = f"{recipe.net} on {Path(recipe.dataset).name}, seed {seed}"
             progress(f"training {what}, once: its weights are not here")
@@ -109,7 +129,6 @@ def weights_path(recipe: Recipe, seed: int) -> Path:
 def keep_weights(path: Path, model: nn.Module) -> None:
     """Write a model's weights whole or not at all; the first process does."""
     if process.world()[0] == 0:
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, save(contiguous(plain(model).state_dict())))
 
 
@@ -145,27 +164,25 @@ def recorded_once(
     Under `torchrun` every process trains and the first one records. ValueError if no record can have the name.
     """
     check_name(name)
-    lock = FileLock(CACHE / "locks" / f"{identity(recipe, seed)}.lock", timeout=0)
+    process.check_bits(seed=seed)
     main = process.world()[0] == 0
+    lock = CACHE / "locks" / f"{identity(recipe, seed)}.lock"
     try:
-        if record and main:
-            lock.acquire()
-        if record and (found := lookup(recipe, seed, folder)):
-            finished, path = found
-            progress(f"{name}, seed {seed}: already recorded in {path}")
-            return finished
-        file = f"{identity(recipe, seed)}-v{TRAIN_VERSION}.safetensors"
-        checkpoint = CACHE / "checkpoints" / file if record else None
-        with full_memory_explained(recipe, checkpoint), process.group():
-            finished = make(recipe, seed, name, checkpoint, progress if main else lambda _: None)
-            if checkpoint and main:
-                finished.save(folder)
-                checkpoint.unlink(missing_ok=True)
-            return finished
+        with locked(lock, timeout=0) if record and main else contextlib.nullcontext():
+            if record and (found := lookup(recipe, seed, folder)):
+                finished, path = found
+                progress(f"{name}, seed {seed}: already recorded in {path}")
+                return finished
+            file = f"{identity(recipe, seed)}-v{TRAIN_VERSION}.safetensors"
+            checkpoint = CACHE / "checkpoints" / file if record else None
+            with full_memory_explained(recipe, checkpoint), process.group():
+                finished = make(recipe, seed, name, checkpoint, progress if main else lambda _: None)
+                if checkpoint and main:
+                    finished.save(folder)
+                    checkpoint.unlink(missing_ok=True)
+                return finished
     except Timeout as error:
         raise Busy(f"{name}, seed {seed}: another process is making this run") from error
-    finally:
-        lock.release()
 
 
 def _run(recipe: Recipe, seed: int, name: str, checkpoint: Path | None, progress: Progress) -> Run:

@@ -4,13 +4,16 @@ import difflib
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from filelock import FileLock, Timeout
+
 from tricks import ROOT
-from tricks.data.files import write_atomic
+from tricks.data.files import write_atomic, write_error
 from tricks.recipe import Recipe, Transfer, changes
 
 RUNS = ROOT / "data" / "runs"  # of the course's studies: what lessons show
@@ -42,10 +45,28 @@ class Run(Generic[K]):
     def save(self, folder: Path | None = None) -> Path:
         """Write the record whole or not at all."""
         path = self.path(folder)
-        path.parent.mkdir(parents=True, exist_ok=True)
         values = {**asdict(self), "recipe": self.recipe.to_dict()}
         write_atomic(path, (json.dumps({**values, "digest": digest(values)}, indent=1) + "\n").encode())
         return path
+
+
+@contextmanager
+def locked(path: Path, timeout: float = -1) -> Iterator[None]:
+    """Hold a lock file, which the system drops when this process dies.
+
+    `filelock.Timeout` after so many seconds, -1 for never; WriteError if there can be no such file.
+    """
+    lock = FileLock(path, timeout=timeout)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise
+    except OSError as error:
+        raise write_error(path, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def check_name(name: str) -> None:
