@@ -21,7 +21,8 @@ def _plain(sign):
     if name.startswith("GREEK"):
         return name.split()[-1].lower()
     like = {"·": "*", "±": "+/-", "−": "-", "–": "-", "§": "section ", "×": "x", "→": "->", "’": "'"}
-    letters = "".join(part for part in unicodedata.normalize("NFKD", sign) if not unicodedata.combining(part))
+    letters = unicodedata.normalize("NFKD", sign).replace("⁄", "/")  # é, ², ¼
+    letters = "".join(letter for letter in letters if not unicodedata.combining(letter))
     return like.get(sign) or (letters if letters.isascii() else "?")
 
 
