@@ -5,6 +5,7 @@ are played with a pip that only notes what it was asked.
 """
 
 import ast
+import errno
 import importlib.machinery
 import importlib.util
 import json
@@ -166,6 +167,7 @@ def test_lab_opens_the_first_lesson_on_loopback(tree, tmp_path):
     assert "--ServerApp.ip=127.0.0.1" in said["arguments"]
     assert "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb" in said["arguments"]
     assert ("--allow-root" in said["arguments"]) == (hasattr(os, "geteuid") and os.geteuid() == 0)
+    assert "--ServerApp.kernel_spec_manager_class=tricks.course.kernel.CourseKernels" in said["arguments"]
     assert not any("token" in argument for argument in said["arguments"])  # JupyterLab makes its own
     assert said["arguments"][-1] == "--no-browser"  # later arguments win
 
@@ -183,7 +185,10 @@ def test_exit_status_is_the_commands(tree):
 def test_course_python_that_does_not_exist(tree):
     done = call(tree, "info", COURSE_PYTHON="/no/such/python")
     assert done.returncode == 1
-    assert done.stderr == "COURSE_PYTHON = '/no/such/python': there is no such program.\n"
+    assert done.stderr == (
+        "COURSE_PYTHON = '/no/such/python': there is no such program. Name another one, COURSE_PYTHON=/path/to/python, "
+        "or none: then ./course makes an environment of its own.\n"
+    )
 
 
 @pytest.mark.skipif(os.name == "nt", reason="makes a symbolic link")
@@ -193,6 +198,58 @@ def test_active_conda_environment_is_used_as_it_is(tree, tmp_path):
     done = call(tree, "info", CONDA_DEFAULT_ENV="tricks", CONDA_PREFIX=str(tmp_path))
     assert json.loads(done.stdout)["python"] == str(tmp_path / "bin" / "python")
     assert not (tree / ".venv").exists()
+
+
+@pytest.fixture
+def stand_in(tmp_path):
+    """A program that answers what it is told to, in the place of a Python."""
+
+    def make(*lines: str) -> str:
+        path = tmp_path / "bin" / "python"
+        path.parent.mkdir()
+        path.write_text("\n".join(["#!/bin/sh", *lines, ""]))
+        path.chmod(0o755)
+        return str(path)
+
+    return make
+
+
+@pytest.mark.skipif(os.name == "nt", reason="runs a shell script")
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("echo '[[3, 8], []]'", "this is Python 3.8, and the course needs 3.11 or newer"),
+        ("echo 'pyenv: python3.10: command not found' >&2; exit 127", "(pyenv: python3.10: command not found)"),
+        ("echo hello", "is no Python that starts (it answers 'hello"),
+        ("exit 0", "is no Python that starts (it answers '')"),
+        ("echo '[1, 2, 3]'", "is no Python that starts"),
+        ("echo 7", "is no Python that starts"),
+    ],
+)
+@pytest.mark.parametrize("how", ["COURSE_PYTHON", "CONDA_PREFIX"])
+def test_an_interpreter_that_will_not_do_is_named(tree, stand_in, line, said, how):
+    program = Path(stand_in(line))
+    named = {"COURSE_PYTHON": str(program)}
+    conda = {"CONDA_DEFAULT_ENV": "tricks", "CONDA_PREFIX": str(program.parent.parent)}
+    done = call(tree, "info", **(named if how == "COURSE_PYTHON" else conda))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert said in done.stderr and "Name another one, COURSE_PYTHON=/path/to/python, or none" in done.stderr
+    what = (
+        f"COURSE_PYTHON = {str(program)!r}: " if how == "COURSE_PYTHON" else "The active conda environment 'tricks': "
+    )
+    assert done.stderr.startswith(what) and "Traceback" not in done.stderr
+
+
+def test_missing_packages_are_named_with_the_command_that_installs_them(tree):
+    wanted = ["pytest>=1", "no-such-package>=2", "another.one[extra]; python_version > '3'"]
+    extra = f'dependencies = {wanted}\noptional-dependencies = {{dev = ["not-for-reading"]}}\n'
+    (tree / "pyproject.toml").write_text(STUB_PYPROJECT + extra)
+    done = call(tree, "lab", COURSE_PYTHON=sys.executable)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "these packages are missing: no-such-package, another.one. Install them:" in done.stderr
+    assert f'  "{sys.executable}" -m pip install -e "{tree}[dev]"\n' in done.stderr
+    done = call(tree, "test", COURSE_PYTHON=sys.executable)
+    assert "no-such-package, another.one, not-for-reading." in done.stderr
 
 
 # the installation, for real
@@ -381,6 +438,21 @@ def test_waits_while_another_call_installs(played, monkeypatch, capfd):
     played.course.made_python()
     assert "Another ./course is installing" in capfd.readouterr().err
     assert len(played.pip) == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.EACCES, "If you may not write there, copy the course, or use an"),
+        (errno.EROFS, "COURSE_PYTHON=/path/to/python"),
+        (errno.ENOSPC, "The disk is full. Free some space; the same command then starts over."),
+        (errno.EIO, ""),
+    ],
+)
+def test_a_folder_that_cannot_be_written_to_says_what_to_do(played, number, said):
+    """Someone else's checkout: the lock, which comes first, cannot be opened."""
+    assert said in played.course.advice(OSError(number, "why"))
+    assert (str(played.tree) in played.course.advice(OSError(number, "why"))) == (number in (errno.EACCES, errno.EROFS))
 
 
 # an old Python

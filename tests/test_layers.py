@@ -150,6 +150,7 @@ def test_third_party_imports_are_declared():
         "PIL": "pillow",
         "pptx": "python-pptx",
         "IPython": "ipykernel",
+        "jupyter_client": "ipykernel",
         "cycler": "matplotlib",
     }  # by their package, or the one they belong to
     others = {called.get(name, name) for name in imported - sys.stdlib_module_names}

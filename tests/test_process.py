@@ -91,3 +91,60 @@ def test_every_purpose_is_among_the_streams_above_and_used_once():
 def test_a_stream_repeats():
     first, again = (torch.rand(8, generator=generator(Purpose.ORDER, 1, 2)) for _ in range(2))
     assert torch.equal(first, again)
+
+
+VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Started with these variables and no others of their kind."""
+
+    def start(**variables):
+        for name in VARIABLES:
+            monkeypatch.delenv(name, raising=False)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+
+    return start
+
+
+def test_the_world_is_what_torchrun_says(started):
+    started()
+    assert process.world() == (0, 1)
+    started(RANK="3", WORLD_SIZE="8")
+    assert process.world() == (3, 8)
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"WORLD_SIZE": "two"}, "WORLD_SIZE = 'two': must be a whole number from 1 on"),
+        ({"WORLD_SIZE": "0"}, "WORLD_SIZE = '0': must be a whole number from 1 on"),
+        ({"WORLD_SIZE": ""}, "WORLD_SIZE = ''"),
+        ({"RANK": "-1", "WORLD_SIZE": "2"}, "RANK = '-1': must be a whole number from 0 on"),
+        ({"RANK": "1.0", "WORLD_SIZE": "2"}, "RANK = '1.0'"),
+        ({"RANK": "²", "WORLD_SIZE": "2"}, "RANK = '²'"),
+        ({"RANK": "2", "WORLD_SIZE": "2"}, "RANK = 2: must be below WORLD_SIZE = 2"),
+        ({"RANK": "1"}, "RANK = 1: must be below 1, as WORLD_SIZE is not set"),
+        ({"RANK": "0", "WORLD_SIZE": "2"}, "WORLD_SIZE = 2, but MASTER_ADDR and MASTER_PORT not set"),
+        ({"WORLD_SIZE": "2", "MASTER_ADDR": "a"}, "WORLD_SIZE = 2, but RANK and MASTER_PORT not set"),
+        ({"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "a", "MASTER_PORT": "x"}, "RANK = 0 of 2 met no others at"),
+    ],
+)
+def test_variables_that_make_no_sense_are_named_with_what_to_do(started, variables, message):
+    started(**variables)
+    with pytest.raises((ValueError, ConnectionError), match=re.escape(message)) as caught, process.group():
+        pass
+    assert "Start with torchrun, or unset WORLD_SIZE, RANK and LOCAL_RANK" in str(caught.value)
+
+
+def test_a_local_rank_beyond_the_gpus_is_named(started, monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert process.device() == torch.device("cuda", 1)
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(ValueError, match="LOCAL_RANK = 2: must be below 2, this machine's GPUs"):
+        process.device()

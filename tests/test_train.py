@@ -55,14 +55,16 @@ def test_it_learns_and_reports_every_epoch():
     assert set(rows[0]) == {"epoch", "lr", "train_loss", "train_accuracy", "test_accuracy", "test_nll"}
 
 
-def test_one_step_equals_torchs_sgd_on_torchs_loss():
-    """One step of the loop against torch's own cross-entropy, SGD with Nesterov momentum and weight decay."""
-    recipe = replace(TINY, epochs=1, batch_size=64, label_smoothing=0.1)
+@pytest.mark.parametrize("momentum", [0.9, 0.0])
+def test_one_step_equals_torchs_sgd_on_torchs_loss(momentum):
+    """One step of the loop against torch's own cross-entropy, SGD with Nesterov momentum or none and weight decay."""
+    recipe = replace(TINY, epochs=1, batch_size=64, label_smoothing=0.1, momentum=momentum)
     parts = prepare(recipe, 0, dataset())
     reference = prepare(recipe, 0, dataset()).model
     ((x, y),) = parts.train.epoch(0)
     list(epochs(recipe, parts, seed=0))
-    optimizer = torch.optim.SGD(reference.parameters(), lr=recipe.lr, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    how = {"momentum": 0.9, "nesterov": True} if momentum else {}
+    optimizer = torch.optim.SGD(reference.parameters(), lr=recipe.lr, weight_decay=5e-4, **how)
     reference.train()
     nn.functional.cross_entropy(reference(x), y, label_smoothing=0.1 * 10 / 9).backward()
     optimizer.step()
@@ -187,6 +189,8 @@ def test_the_teacher_is_trained_once_with_the_students_tricks_and_changes_the_st
 
 RESUMED = {
     "bag": {"mixup_alpha": 0.2},
+    "plain SGD": {"momentum": 0.0},
+    "plain Muon": {"momentum": 0.0, "optimizer": "muon"},
     "after": {"cutmix_alpha": 1.0, "ema_decay": 0.9},
     "optimiser": {"optimizer": "muon", "whitening": True, "dirac": True, "bias_lr": 8.0, "ema_decay": 0.9},
     "data": {"ema_decay": 0.9, "ema_bn": True, "alternating_flip": True, "trivial_augment": True, "start_size": 16},
@@ -338,6 +342,26 @@ def test_out_of_memory_says_which_knob_to_turn():
     parts = prepare(TINY, 0, dataset())._replace(model=Hungry())
     with pytest.raises(MemoryError, match=r"lower batch_size \(now 16\) or image_size \(now 32\), or switch on amp"):
         list(epochs(TINY, parts))
+
+
+@pytest.mark.parametrize(("world", "least"), [(1, "2 or more"), (4, "8 or more for 4 processes")])
+def test_one_value_per_channel_is_refused_before_batch_norm_meets_it(world, least):
+    recipe = replace(TINY, batch_size=world, net="bottleneck14-pool", image_size=32)
+    model = make.model_for(recipe, 10, 0)
+    before = [tensor.clone() for tensor in model.state_dict().values()]
+    message = f"Recipe.batch_size = {world}: must be {least}: batch norm needs 2 values per channel, and maps of"
+    with pytest.raises(
+        ValueError, match=f"{message} bottleneck14-pool shrink to one pixel. Raise batch_size, or image"
+    ):
+        make.check_batch_norm(model, recipe, world)
+    assert all(map(torch.equal, model.state_dict().values(), before))
+    make.check_batch_norm(model, replace(recipe, image_size=64), world)  # two by two pixels
+    make.check_batch_norm(model, replace(recipe, batch_size=2 * world), world)
+
+
+def test_a_batch_of_one_is_refused_by_prepare():
+    with pytest.raises(ValueError, match="batch norm needs 2 values"):
+        prepare(replace(TINY, batch_size=1, net="bottleneck14-pool", image_size=32), 0, dataset())
 
 
 def test_run_records_once_and_removes_its_checkpoint(own_cache):

@@ -101,7 +101,6 @@ def main() -> int:
         "images": args.images,
         "rows": rows,
     }
-    args.folder.mkdir(parents=True, exist_ok=True)
     path = args.folder / f"{re.sub(r'[^a-z0-9]+', '-', name.lower())}.json"
     write_atomic(path, (json.dumps(record, indent=1) + "\n").encode())
     print(f"written: {path}")

@@ -36,14 +36,14 @@ from typing import Any
 
 import jupytext
 import nbformat
-from ipykernel.kernelspec import get_kernel_dict
-from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from traitlets import default
 
 from tricks import ROOT
+from tricks.course.kernel import CourseKernels
 from tricks.course.lesson import shown, shown_loop
 from tricks.data import pennfudan
 from tricks.data.files import DataError, write_atomic
@@ -116,17 +116,10 @@ def solved(code: str) -> str:
 # Execution and the published form
 
 
-class _ThisPython(KernelSpecManager):
-    """Every kernel is the interpreter that runs this: a kernelspec in the user's home may name another one."""
-
-    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        return KernelSpec(**get_kernel_dict())
-
-
 class _Kernel(AsyncKernelManager):
     @default("kernel_spec_manager")
     def _this_python(self) -> KernelSpecManager:
-        return _ThisPython(parent=self)
+        return CourseKernels(parent=self)
 
     @default("transport_encryption")
     def _encrypted(self) -> str:
@@ -350,7 +343,6 @@ async def build(paths: list[Path], budget: str, jobs: int, keep: bool) -> int:
                 print(error, file=sys.stderr, flush=True)
                 return False
             if keep:
-                path.parent.mkdir(exist_ok=True)
                 write_atomic(path, text.encode())
             print(f"{path.relative_to(NOTEBOOKS).as_posix()}: {len(text) / 1000:.0f} kB", flush=True)
             return True
@@ -410,6 +402,9 @@ def main() -> int:
     building = asyncio.run_coroutine_threadsafe(work, loop)
     try:
         failed = building.result()
+    except DataError as error:  # WriteError as well
+        print(f"error: {error}. Notebooks that were finished are kept, the others are as they were", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("Interrupted. Notebooks that were finished are kept, the others are as they were", file=sys.stderr)
         sys.stderr.flush()

@@ -17,7 +17,6 @@ def main() -> None:
         theirs[name] = epochs, [100 * value for value in share]
     below = f"paper: Fig. 3b, ImageNet. Ours: {caption([run for group in runs.values() for run in group], curve=True)}"
     path = ROOT / "docs" / "images" / "step_and_cosine.png"
-    path.parent.mkdir(exist_ok=True)
     write_atomic(path, curves(runs, paper=theirs, caption=below).png())
     print(path)
 

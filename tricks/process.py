@@ -9,11 +9,16 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+START = "Start with torchrun, or unset WORLD_SIZE, RANK and LOCAL_RANK"
+
 
 def device() -> torch.device:
     """The accelerator of this process if there is one, else the CPU."""
     if torch.cuda.is_available():
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+        local, there = _variable("LOCAL_RANK", 0), torch.cuda.device_count()
+        if local >= there:
+            raise ValueError(f"LOCAL_RANK = {local}: must be below {there}, this machine's GPUs. {START}")
+        return torch.device("cuda", local)
     if torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")
@@ -49,14 +54,19 @@ def key(purpose: Purpose, seed: int, epoch: int | None = None, rank: int = 0) ->
     which; and four words of 32 bits are neither padded nor split. ValueError on a number that has more bits or is
     negative, and on a rank without an epoch.
     """
-    for name, value in {"seed": seed, "epoch": epoch or 0, "rank": rank}.items():
-        if not 0 <= value < 2**32:
-            raise ValueError(f"{name} = {value}: must be in [0, {2**32 - 1}]. Choose one that fits 32 bits")
+    check_bits(seed=seed, epoch=epoch or 0, rank=rank)
     if epoch is None:
         if rank:
             raise ValueError(f"rank = {rank} without an epoch: give the epoch, too, or leave out the rank")
         return seed, Purpose(purpose), 0, 0
     return seed, epoch, Purpose(purpose), rank
+
+
+def check_bits(**numbers: int) -> None:
+    """ValueError, with its name, for a number that a random stream cannot be seeded with."""
+    for name, value in numbers.items():
+        if not 0 <= value < 2**32:
+            raise ValueError(f"{name} = {value}: must be in [0, {2**32 - 1}]. Choose one that fits 32 bits")
 
 
 def generator(purpose: Purpose, seed: int, epoch: int | None = None, rank: int = 0) -> torch.Generator:
@@ -71,23 +81,44 @@ def generator(purpose: Purpose, seed: int, epoch: int | None = None, rank: int =
 
 
 def world() -> tuple[int, int]:
-    """(rank, number of processes): (0, 1) outside `torchrun`."""
-    return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    """(rank, number of processes): (0, 1) outside `torchrun`. ValueError if the variables make no sense."""
+    rank, size = _variable("RANK", 0), _variable("WORLD_SIZE", 1, least=1)
+    if rank >= size:
+        there = f"WORLD_SIZE = {size}" if "WORLD_SIZE" in os.environ else "1, as WORLD_SIZE is not set"
+        raise ValueError(f"RANK = {rank}: must be below {there}. {START}")
+    return rank, size
+
+
+def _variable(name: str, default: int, least: int = 0) -> int:
+    """A number that `torchrun` sets for each of its processes."""
+    text = os.environ.get(name, str(default))
+    if not (text.isascii() and text.isdigit()) or int(text) < least:
+        raise ValueError(f"{name} = {text!r}: must be a whole number from {least} on. {START}")
+    return int(text)
 
 
 @contextmanager
 def group() -> Iterator[None]:
     """The process group of a `torchrun`: NCCL on GPUs, gloo on CPUs.
 
-    Does nothing when this process is alone, or inside another `group()`.
+    Does nothing when this process is alone, or inside another `group()`. ValueError if the variables that say where
+    the processes meet are not set, ConnectionError if they do not meet.
     """
-    if world()[1] == 1 or dist.is_initialized():
+    rank, size = world()
+    if size == 1 or dist.is_initialized():
         yield
         return
+    if absent := [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]:
+        names = " and ".join(absent)
+        raise ValueError(f"WORLD_SIZE = {size}, but {names} not set: this is no process of a torchrun. {START}")
     where = device()
     if where.type == "cuda":
         torch.cuda.set_device(where)
-    dist.init_process_group("nccl" if where.type == "cuda" else "gloo")
+    try:
+        dist.init_process_group("nccl" if where.type == "cuda" else "gloo")
+    except (dist.DistError, OSError, ValueError) as error:
+        place = f"MASTER_ADDR = {os.environ['MASTER_ADDR']}, MASTER_PORT = {os.environ['MASTER_PORT']}"
+        raise ConnectionError(f"RANK = {rank} of {size} met no others at {place} ({error}). {START}") from error
     try:
         yield
     finally:

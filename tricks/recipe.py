@@ -38,7 +38,7 @@ class Recipe(Values):
     warmup_epochs: Annotated[float, Range(0, 10_000)] = 0.0  # §3.1 lr grows linearly from 0 over this many epochs
     schedule: Literal["step", "cosine", "linear"] = "step"  # §2 step; §5.1 cosine; after the bag: linear
     first_decay: Annotated[float, Range(0, 1)] = 0.25  # share of the run before step first divides lr by 10 (paper: ¼)
-    momentum: Annotated[float, Range(0, 0.9999)] = 0.9  # §2 Nesterov
+    momentum: Annotated[float, Range(0, 0.9999)] = 0.9  # §2 Nesterov; 0: plain SGD
     weight_decay: Annotated[float, Range(0, 1)] = 5e-4  # §2 λ; the paper gives no value
     no_bias_decay: bool = False  # §3.1 decay only the weights of convolutions and linear layers
     amp: bool = False  # §3.2 mixed precision, where the device has it
@@ -125,7 +125,7 @@ class Transfer(Values):
     warmup_epochs: Annotated[float, Range(0, 10_000)] = 1.0  # lr grows linearly from 0 over this many epochs
     schedule: Literal["step", "cosine"] = "cosine"  # step or cosine
     first_decay: Annotated[float, Range(0, 1)] = 0.25  # share of the run before step first divides lr by 10
-    momentum: Annotated[float, Range(0, 0.9999)] = 0.9  # Nesterov
+    momentum: Annotated[float, Range(0, 0.9999)] = 0.9  # Nesterov; 0: plain SGD
     weight_decay: Annotated[float, Range(0, 1)] = 1e-4  # λ
     no_bias_decay: bool = False  # decay only the weights of convolutions and linear layers
     amp: bool = False  # mixed precision, where the device has it

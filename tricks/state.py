@@ -44,7 +44,6 @@ class State:
         self.rows.append(row)
         self.seconds = time.perf_counter() - self._started
         if self.checkpoint and process.world()[0] == 0:
-            self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
             kept = {"rows": self.rows, "scaler": self.scaler.state_dict(), "seconds": self.seconds}
             about = {name: json.dumps(value) for name, value in kept.items()}
             write_atomic(self.checkpoint, save(contiguous(self._tensors()), about))

@@ -103,7 +103,7 @@ def epochs(
     scaler = torch.amp.GradScaler(device.type, enabled=recipe.amp and dtype == torch.float16)  # loss scaling
     groups = decay_groups(model, recipe.weight_decay, recipe.no_bias_decay)  # no bias decay
     groups = faster_biases(groups, model, recipe.bias_lr)  # bias learning rate
-    optimizer = torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=True)
+    optimizer = torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
     if recipe.optimizer == "muon":  # Muon
         optimizer = Muon(groups, hidden(model), recipe.muon_lr / peak_lr(recipe), recipe.momentum)
     state = State(model, average, optimizer, scaler, checkpoint)

@@ -140,6 +140,7 @@ def start(root: Path, home: Path, port: int, token: str) -> subprocess.Popen[byt
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}"]
     command += ["--ServerApp.port_retries=0", f"--ServerApp.root_dir={root}", f"--IdentityProvider.token={token}"]
     command += ["--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly"]
+    command.append("--ServerApp.kernel_spec_manager_class=tricks.course.kernel.CourseKernels")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")
     with open(home / "lab.log", "wb") as log:

@@ -17,7 +17,7 @@ import torch
 from tricks import ROOT, process, train
 from tricks.course import cli, lesson
 from tricks.data import pennfudan, sets
-from tricks.data.files import DataError
+from tricks.data.files import DataError, write_error
 from tricks.recipe import BASELINE, Recipe, changes
 from tricks.records import make, store
 from tricks.studies import runner, studies
@@ -151,6 +151,14 @@ def test_expected_errors_are_messages(trained, capsys, error):
     assert capsys.readouterr().err == f"error: {error}\n"
 
 
+def test_what_could_not_be_written_comes_with_what_is_kept(trained, capsys):
+    trained.error = write_error(store.OWN_RUNS / "shapes" / "run.json", OSError(28, "No space left on device"))
+    assert cli.main(["train"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: The disk is full: ") and "run.json was not written" in said
+    assert said.endswith("Free some space first. " + cli.KEPT[cli.train] + "\n")
+
+
 def test_unexpected_errors_keep_their_traceback(trained):
     trained.error = ZeroDivisionError()
     with pytest.raises(ZeroDivisionError):
@@ -187,6 +195,16 @@ def test_bad_value_on_a_real_command_line():
     )
     assert done.returncode == 1
     assert done.stderr == "error: Recipe.label_smoothing = 1.5: must be in [0, 0.9999]\n"
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 10**30])
+@pytest.mark.parametrize("others", [[], ["--no-save"]])
+def test_a_seed_that_none_can_be_is_refused_before_the_data_are_read(seed, others, monkeypatch, capsys):
+    monkeypatch.setattr(make, "load", lambda *_: pytest.fail("must not come as far as the data"))
+    assert cli.main(["train", "--seed", str(seed), *others]) == 1
+    assert (
+        capsys.readouterr().err == f"error: seed = {seed}: must be in [0, 4294967295]. Choose one that fits 32 bits\n"
+    )
 
 
 def test_a_name_that_no_record_can_have_is_refused_before_training(monkeypatch, capsys):

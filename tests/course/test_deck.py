@@ -371,4 +371,4 @@ def test_a_deck_that_cannot_be_written_is_named(folder, own, capsys):
     (folder / "deck_own.pptx").mkdir()  # in the way
     assert cli.main(["deck", "--section", "own"]) == 1
     error = capsys.readouterr().err
-    assert error.startswith(f"error: cannot write {folder / 'deck_own.pptx'}: ") and error.count("\n") == 1
+    assert error.startswith(f"error: {folder / 'deck_own.pptx'} was not written: ") and error.count("\n") == 1

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tricks.data.files import DAY, DataError, build_once, write_atomic
+from tricks.data.files import DAY, DataError, WriteError, build_once, write_atomic
 
 
 def test_writing_leaves_no_half_file_when_the_disk_is_full(tmp_path, monkeypatch):
@@ -20,9 +20,42 @@ def test_writing_leaves_no_half_file_when_the_disk_is_full(tmp_path, monkeypatch
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.replace", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="The disk is full: .*record.json was not written and holds what it did before"):
         write_atomic(target, b"new")
     assert target.read_bytes() == b"old" and list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (
+            errno.ENOSPC,
+            "The disk is full: .*own/record.json was not written and nothing is left of it. Free some space",
+        ),
+        (errno.EDQUOT, "The disk is full"),
+        (errno.EROFS, "own cannot be written to .*: make it writable, or copy the course elsewhere"),
+        (errno.EIO, "record.json was not written: "),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_named(tmp_path, monkeypatch, number, message):
+    def fail(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("os.replace", fail)
+    with pytest.raises(WriteError, match=message) as caught:
+        write_atomic(tmp_path / "own" / "record.json", b"new")
+    assert isinstance(caught.value, OSError) and isinstance(caught.value, DataError)
+    assert "Errno" not in str(caught.value) or number == errno.EIO
+
+
+def test_a_file_that_another_program_has_open_may_be_the_reason(tmp_path, monkeypatch):
+    def locked(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    (tmp_path / "deck.pptx").touch()
+    monkeypatch.setattr("os.replace", locked)
+    with pytest.raises(WriteError, match="close deck.pptx if a program has it open"):
+        write_atomic(tmp_path / "deck.pptx", b"new")
 
 
 def test_a_folder_is_built_once(tmp_path):

@@ -197,6 +197,14 @@ def test_label_noise_changes_the_training_labels_alone():
     assert not torch.equal(from_recipe(dataset(), label_noise=0.2, seed=2)[0].labels, train.labels)
 
 
+@pytest.mark.parametrize("images", [1, 9])
+def test_too_few_images_for_a_validation_split_are_counted(images):
+    said = f"split = 'validation': made up has {images} training images, .* until there are 10, or use split = 'test'"
+    with pytest.raises(ValueError, match=said):
+        from_recipe(dataset(images), split="validation", batch_size=1)
+    assert len(from_recipe(dataset(10), split="validation", batch_size=1)[3].labels) == 1
+
+
 def test_more_images_than_there_are_is_refused():
     with pytest.raises(ValueError, match="train_images = 601: made up has 600 to train on; 0 takes all of them"):
         from_recipe(dataset(), train_images=601)

@@ -1,5 +1,7 @@
 """Batches from files: the face of the on-device loader, independent of workers, and faults that name the file."""
 
+import os
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -107,6 +109,48 @@ def test_a_file_that_does_not_decode_is_named(files, monkeypatch):
         file.write(b"<html>")
     with pytest.raises(DataError, match="05.jpg does not decode .* Repair or remove it"):
         list(loader(files))
+
+
+def test_a_file_that_a_worker_cannot_decode_is_named_without_its_traceback(files, monkeypatch):
+    monkeypatch.setattr(stream, "workers", lambda _: 1)
+    with open(files[5], "wb") as file:
+        file.write(b"<html>")
+    with pytest.raises(DataError) as caught:
+        list(loader(files))
+    said = str(caught.value)
+    assert said.startswith(files[5]) and said.endswith("Repair or remove it") and "\n" not in said
+
+
+class Ends(torch.utils.data.Dataset):
+    """In a worker process, what happens there when shared memory is full."""
+
+    def __init__(self, how):
+        self.how = how
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, _):
+        if self.how == "no room":
+            raise RuntimeError("unable to write to file </torch_1>: No space left on device (28)")
+        os.kill(os.getpid(), self.how)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGBUS"), reason="no such signal")
+@pytest.mark.parametrize("how", [signal.SIGBUS, signal.SIGKILL, "no room"], ids=["bus error", "killed", "no room"])
+def test_a_worker_that_ends_says_how_it_gets_more_shared_memory(how):
+    with pytest.raises(MemoryError, match="shared memory, /dev/shm .*docker run --shm-size=8g") as caught:
+        list(stream.read_ahead(torch.utils.data.DataLoader(Ends(how), num_workers=1)))
+    assert "\n" not in str(caught.value)
+
+
+def test_other_errors_of_a_worker_stay_what_they_are():
+    def broken():
+        raise RuntimeError("something else")
+        yield
+
+    with pytest.raises(RuntimeError, match="something else"):
+        list(stream.read_ahead(broken()))
 
 
 def test_a_batch_that_does_not_fit_is_refused(files):

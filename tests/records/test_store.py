@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from tricks import ROOT
+from tricks.data.files import WriteError
 from tricks.plots.style import signed
 from tricks.recipe import BASELINE, Recipe
 from tricks.records import store
@@ -31,6 +32,20 @@ RECIPE = replace(BASELINE, epochs=1)
 def make(accuracy, seed=0, recipe=RECIPE, name="baseline", **final):
     meta = {"train_images": 100, "test_images": 50, "source": "test data", "device": "cpu", "train_version": 1}
     return Run(name, recipe, seed, [{"epoch": 1.0, "test_accuracy": accuracy}], {"accuracy": accuracy, **final}, meta)
+
+
+def test_a_lock_that_cannot_be_made_says_what_to_do(tmp_path, monkeypatch):
+    """Someone else's checkout, or a disk that is full."""
+
+    def refused(*_, **__):
+        raise PermissionError(13, "Permission denied", "locks/a.lock")
+
+    monkeypatch.setattr(store.FileLock, "acquire", refused)
+    with (
+        pytest.raises(WriteError, match="locks cannot be written to .*make it writable, or copy the course elsewhere"),
+        store.locked(tmp_path / "locks" / "a.lock"),
+    ):
+        pytest.fail("must not run without the lock")
 
 
 def test_a_record_survives_the_round_trip(tmp_path):

@@ -67,6 +67,23 @@ def test_frozen_batch_norms_stay_through_a_step(tiny, drawn):
         assert torch.equal(parts.model.state_dict()[name], value)
 
 
+def test_without_momentum_it_fine_tunes_and_resumes(tiny, drawn, tmp_path):
+    recipe = replace(tiny, momentum=0.0)
+    whole = fine_tune(recipe, drawn)
+    stopped = epochs(recipe, prepare(recipe, 0, drawn), checkpoint=tmp_path / "a.safetensors")
+    next(stopped)
+    assert list(epochs(recipe, prepare(recipe, 0, drawn), checkpoint=tmp_path / "a.safetensors")) == whole
+
+
+def test_one_value_per_channel_is_refused(tiny, drawn):
+    recipe = replace(tiny, batch_size=1, image_size=8, backbone=replace(tiny.backbone, net="bottleneck14-pool"))
+    if tiny.task == "detection":
+        with pytest.raises(ValueError, match="Transfer.batch_size = 1: must be 2 or more: batch norm needs 2 values"):
+            prepare(recipe, 0, drawn)
+        recipe = replace(recipe, freeze_bn=True)
+    prepare(recipe, 0, drawn)  # frozen statistics, or dilation, which keeps the maps of segmentation larger
+
+
 def test_a_batch_larger_than_the_set_and_a_loss_that_is_not_finite_are_named(tiny, drawn):
     with pytest.raises(ValueError, match="batch_size = 9 is more than the 8 training images"):
         fine_tune(replace(tiny, batch_size=9), drawn)

@@ -46,7 +46,7 @@ class Muon(torch.optim.SGD):
     def __init__(self, groups: Groups, chosen: list[nn.Parameter], factor: float, momentum: float) -> None:
         # what SGD is given as the gradient of the chosen has its momentum in it
         super().__init__(
-            own_rate(groups, chosen, factor, muon=momentum, momentum=0.0), momentum=momentum, nesterov=True
+            own_rate(groups, chosen, factor, muon=momentum, momentum=0.0), momentum=momentum, nesterov=momentum > 0
         )
 
     @torch.no_grad()

@@ -18,7 +18,7 @@ from typing import Annotated, Literal
 from tyro import conf, extras
 
 from tricks import ROOT
-from tricks.data.files import DataError
+from tricks.data.files import DataError, WriteError
 from tricks.recipe import BASELINE, Recipe
 
 # OSError covers files, disks, connections, and a run that another process makes
@@ -38,8 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             config=(conf.FlagCreatePairsOff, conf.PositionalMetavarFromFieldName),  # every switch is off by default
         )
         return status or 0
+    except BrokenPipeError:  # whoever read the output has gone
+        raise
     except EXPECTED as error:
-        print(f"error: {error}", file=sys.stderr)
+        kept = f". {KEPT[commands[arguments[0]]]}" if isinstance(error, WriteError) else ""
+        print(f"error: {error}{kept}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         several = "--worker" in arguments  # each of them would say the same

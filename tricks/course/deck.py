@@ -129,10 +129,7 @@ def write(section: str | None = None) -> str:
     path = folder / ("deck.pptx" if section is None else f"deck_{section}.pptx")
     file = io.BytesIO()
     deck(chosen).save(file)
-    try:
-        write_atomic(path, file.getvalue())
-    except OSError as error:
-        raise OSError(f"cannot write {path}: {error.strerror}. Close it, if a program has it open") from error
+    write_atomic(path, file.getvalue())
     return f"{path}: {len(chosen)} figures on {len(chosen) + 2} slides"
 
 

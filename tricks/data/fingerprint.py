@@ -38,7 +38,6 @@ def remembered(what: str, path: Path, find_out: Callable[[], str]) -> str:
         said = find_out()
         if settled:
             with contextlib.suppress(OSError):  # full disk, read-only, another process at it: it is found out again
-                file.parent.mkdir(parents=True, exist_ok=True)
                 write_atomic(file, json.dumps(kept | {key: {stamp: said}}, indent=1).encode())
     return said
 

@@ -81,6 +81,9 @@ def loaders(
     """
     order, test = balanced_order(dataset.train.labels), dataset.test
     if recipe.split == "validation":
+        if not hold_out(len(order)):
+            have = f"{dataset.source} has {len(order)} training images, and this sets a tenth of them aside"
+            raise ValueError(f"split = 'validation': {have}. Add pictures until there are 10, or use split = 'test'")
         order, held = np.split(order, [len(order) - hold_out(len(order))])
         test = _subset(dataset.train, np.sort(held))
     if recipe.train_images > len(order):

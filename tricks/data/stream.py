@@ -1,7 +1,10 @@
 """The same batches for folders that do not fit in memory: worker processes read, decode and crop the files."""
 
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,11 +22,34 @@ from tricks.data.order import Batches, epoch_order, shares
 from tricks.process import Purpose, generator
 
 WORKERS = 8  # at most, per process
+SHARED = Path("/dev/shm")  # where worker processes leave what they read
+T = TypeVar("T")
 
 
 def workers(world: int) -> int:
     """How many processes read pictures for each of `world` that train: one for each core of its share."""
     return min(WORKERS, (os.cpu_count() or 1) // world)
+
+
+def read_ahead(batches: Iterable[T]) -> Iterator[T]:
+    """The batches of a DataLoader, whose worker processes' ends are explained.
+
+    DataError of a worker as if it were raised here; MemoryError if one was killed or had no room in /dev/shm.
+    """
+    try:
+        yield from batches
+    except RuntimeError as error:
+        text = str(error)
+        if isinstance(error, DataError):  # torch puts the worker's traceback before it
+            raise DataError(text.rpartition(f"{DataError.__name__}: ")[2].strip()) from error
+        if "DataLoader worker" not in text and "shared memory" not in text:
+            raise
+        room = f" ({shutil.disk_usage(SHARED).total >> 20} MB)" if SHARED.is_dir() else ""
+        raise MemoryError(
+            f"a process that reads pictures ended: {text.strip().splitlines()[-1]} They hand them over in shared "
+            f"memory, {SHARED}{room}. In a container start it with more, docker run --shm-size=8g or --ipc=host; "
+            "else lower batch_size"
+        ) from error
 
 
 class StreamLoader(Batches):
@@ -50,7 +76,7 @@ class StreamLoader(Batches):
             pin_memory=device.type == "cuda",
             generator=stream,  # else it would draw from torch's global stream
         )
-        for mine, pixels in zip(parts, batches, strict=True):
+        for mine, pixels in zip(parts, read_ahead(batches), strict=True):
             pixels = pixels.to(device, non_blocking=True)
             if self.alternating_flip:  # alternating flips
                 mirrored = alternate(coins, epoch)[order[mine]].to(device)

@@ -11,6 +11,7 @@ from typing import Any
 from PIL.PngImagePlugin import PngInfo
 
 from tricks import ROOT
+from tricks.data.files import write_error
 from tricks.plots.style import SCREEN_DPI, SIZE, Figure, course_style, packed
 from tricks.plots.text import plain, spoken
 from tricks.records.store import Run
@@ -35,7 +36,7 @@ def export(
     text, with the caption and the words for those who do not see the picture: a picture says itself what it shows.
 
     The same figure gives the same bytes. The figure itself stays as it was. ValueError on a name that is not made of
-    letters, digits, "_" and "-"; OSError with the path if it cannot be written.
+    letters, digits, "_" and "-"; WriteError with the path if it cannot be written.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
         raise ValueError(f"export name {name!r}: letters, digits, _ and - only, as in '05_2_optimal_gap'")
@@ -70,7 +71,7 @@ def export(
                 partial.unlink(missing_ok=True)
             paths.append(path)
     except OSError as error:
-        raise OSError(f"cannot write the slide {name!r} to {folder}: {error}") from error
+        raise write_error(folder / f"{name}.png", error) from error
     finally:
         fig.set_size_inches((width, height), forward=False)
         fig.set_dpi(dpi)

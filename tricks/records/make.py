@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
@@ -32,7 +32,7 @@ from tricks.parameters import xavier_init_, zero_last_gamma_
 from tricks.process import Purpose
 from tricks.recipe import Recipe, Transfer, teacher_of
 from tricks.records import store
-from tricks.records.store import K, Run, check_name, find, folder_name, lookup, same_data
+from tricks.records.store import K, Run, check_name, find, folder_name, locked, lookup, same_data
 from tricks.state import Row, contiguous, plain, seconds_in
 from tricks.train import TRAIN_VERSION, Parts, epochs, evaluate, full_memory_explained
 
@@ -48,12 +48,14 @@ def prepare(recipe: Recipe, seed: int = 0, dataset: Dataset | None = None, progr
 
     The teacher is read from data/cache, or trained there first: the same recipe on the larger net (`teacher_of`).
     """
+    process.check_bits(seed=seed)
     process.set_up()
     dataset = dataset or load(recipe.dataset, recipe.image_size)
     rank, size = process.world()
     device = process.device()
     train, clean_sample, test_sample, test = loaders(recipe, dataset, seed=seed, device=device, rank=rank, world=size)
     model = model_for(recipe, train.num_classes, seed)
+    check_batch_norm(model, recipe, size)
     if recipe.whitening:  # whitened first convolution
         conv = first_conv(model)
         whiten_(conv, process.gather(torch.cat([patches(x, conv.kernel_size[0]) for x, _ in clean_sample])))
@@ -62,6 +64,24 @@ def prepare(recipe: Recipe, seed: int = 0, dataset: Dataset | None = None, progr
     teacher = teacher_for(recipe, dataset, progress) if recipe.teacher else None
     average = copy.deepcopy(plain(model)).requires_grad_(False) if recipe.ema_decay else None  # averaged weights
     return Parts(model, train, clean_sample, test_sample, test, teacher, average)
+
+
+def check_batch_norm(model: nn.Module, recipe: Recipe | Transfer, world: int) -> None:
+    """ValueError if a batch norm would see one value per channel, of which there is no variance.
+
+    That is where one picture per process is left with a map of one pixel.
+    """
+    if recipe.batch_size > world:
+        return
+    shapes_only = copy.deepcopy(model).to("meta").train()  # computes nothing
+    try:
+        with torch.no_grad():
+            shapes_only(torch.empty(1, 3, recipe.image_size, recipe.image_size, device="meta"))
+    except ValueError as error:
+        least = f"{2 * world} or more" + (f" for {world} processes" if world > 1 else "")
+        why = f"batch norm needs 2 values per channel, and maps of {recipe.net} shrink to one pixel"
+        mend = f"Raise batch_size, or image_size (now {recipe.image_size})"
+        raise recipe.bad("batch_size", f"{least}: {why}. {mend}") from error
 
 
 def model_for(recipe: Recipe, num_classes: int, seed: int) -> nn.Module:
@@ -111,7 +131,7 @@ def weights_file(recipe: Recipe, seed: int, dataset: Dataset | None, progress: P
     dataset = dataset or load(recipe.dataset, recipe.image_size)
     path = weights_path(recipe, seed, dataset)
     # several may ask at once; of the processes of a torchrun, which train together, one must not lock out the others
-    with FileLock(f"{path}.lock") if process.world()[0] == 0 else contextlib.nullcontext():
+    with locked(path.with_name(f"{path.name}.lock")) if process.world()[0] == 0 else contextlib.nullcontext():
         if process.first_says(not path.exists()):
             what = f"{recipe.net} on {folder_name(dataset.path or recipe.dataset)}, seed {seed}"
             progress(f"training {what}, once: its weights on these pictures are not here")
@@ -144,7 +164,6 @@ def weights_path(recipe: Recipe, seed: int, dataset: Dataset | None = None) -> P
 def keep_weights(path: Path, model: nn.Module) -> None:
     """Write a model's weights whole or not at all; the first process does."""
     if process.world()[0] == 0:
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, save(contiguous(plain(model).state_dict())))
 
 
@@ -200,39 +219,37 @@ def recorded_once(
     no record can have the name.
     """
     check_name(name)
+    process.check_bits(seed=seed)
     main = process.world()[0] == 0
     say: Progress = progress if main else lambda _: None
     here = read(False)
     by_path = here.about if here and "path" in here.about else None  # others may be here or not: the same lock for both
-    lock = FileLock(CACHE / "locks" / f"{identity(recipe, seed, by_path)}.lock", timeout=0)
+    lock = CACHE / "locks" / f"{identity(recipe, seed, by_path)}.lock"
     try:
-        if record and main:
-            lock.acquire()
-        if record and (found := lookup(recipe, seed, folder, here and here.about)):
-            finished, path = found
-            elsewhere = by_path and finished.meta.get("path", by_path["path"]) != by_path["path"]
-            same = f", with the same pictures in {finished.meta['path']}" if elsewhere else ""
-            say(f"{name}, seed {seed}: already recorded in {path}{same}")
-            return finished
-        data = here or read(True)
-        assert data is not None
-        checkpoint = None
-        if record:
-            _say_what_differs(recipe, seed, name, data, folder, say)
-            file = f"{identity(recipe, seed, data.about)}-v{TRAIN_VERSION}.safetensors"
-            checkpoint = CACHE / "checkpoints" / file
-        with full_memory_explained(recipe, checkpoint), process.group():
-            finished = make(recipe, seed, name, data, checkpoint, say)
-            if folder == store.RUNS:  # others get it, and their paths are not ours
-                finished = replace(finished, meta={k: v for k, v in finished.meta.items() if k != "path"})
-            if checkpoint and main:
-                finished.save(folder)
-                checkpoint.unlink(missing_ok=True)
-            return finished
+        with locked(lock, timeout=0) if record and main else contextlib.nullcontext():
+            if record and (found := lookup(recipe, seed, folder, here and here.about)):
+                finished, path = found
+                elsewhere = by_path and finished.meta.get("path", by_path["path"]) != by_path["path"]
+                same = f", with the same pictures in {finished.meta['path']}" if elsewhere else ""
+                say(f"{name}, seed {seed}: already recorded in {path}{same}")
+                return finished
+            data = here or read(True)
+            assert data is not None
+            checkpoint = None
+            if record:
+                _say_what_differs(recipe, seed, name, data, folder, say)
+                file = f"{identity(recipe, seed, data.about)}-v{TRAIN_VERSION}.safetensors"
+                checkpoint = CACHE / "checkpoints" / file
+            with full_memory_explained(recipe, checkpoint), process.group():
+                finished = make(recipe, seed, name, data, checkpoint, say)
+                if folder == store.RUNS:  # others get it, and their paths are not ours
+                    finished = replace(finished, meta={k: v for k, v in finished.meta.items() if k != "path"})
+                if checkpoint and main:
+                    finished.save(folder)
+                    checkpoint.unlink(missing_ok=True)
+                return finished
     except Timeout as error:
         raise Busy(f"{name}, seed {seed}: another process is making this run") from error
-    finally:
-        lock.release()
 
 
 def _say_what_differs(

@@ -5,13 +5,16 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
+from filelock import FileLock, Timeout
+
 from tricks import ROOT
-from tricks.data.files import write_atomic
+from tricks.data.files import write_atomic, write_error
 from tricks.recipe import Recipe, Transfer, changes
 
 RUNS = ROOT / "data" / "runs"  # of the course's studies: what lessons show
@@ -43,7 +46,6 @@ class Run(Generic[K]):
     def save(self, folder: Path | None = None) -> Path:
         """Write the record whole or not at all."""
         path = self.path(folder)
-        path.parent.mkdir(parents=True, exist_ok=True)
         values = {**asdict(self), "recipe": self.recipe.to_dict()}
         write_atomic(path, (json.dumps({**values, "digest": digest(values)}, indent=1) + "\n").encode())
         return path
@@ -62,6 +64,25 @@ def same_data(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     if one.get("data") and other.get("data"):
         return one["data"] == other["data"]
     return one.get("source") == other.get("source") and "path" not in one and "path" not in other
+
+
+@contextmanager
+def locked(path: Path, timeout: float = -1) -> Iterator[None]:
+    """Hold a lock file, which the system drops when this process dies.
+
+    `filelock.Timeout` after so many seconds, -1 for never; WriteError if there can be no such file.
+    """
+    lock = FileLock(path, timeout=timeout)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise
+    except OSError as error:
+        raise write_error(path, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def check_name(name: str) -> None:

@@ -7,15 +7,13 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from filelock import FileLock
-
 from tricks import ROOT
 from tricks.data.files import write_atomic
 from tricks.recipe import Recipe
 from tricks.records import store
 from tricks.records.frame import frame
 from tricks.records.statistics import compare, plus_minus, t95, value
-from tricks.records.store import RUNS, Run, find
+from tricks.records.store import RUNS, Run, find, locked
 from tricks.studies.studies import STUDIES, Study, recipe_of
 
 SUMMARY = RUNS / "summary.csv"
@@ -123,5 +121,5 @@ def _recorded(study: Study) -> dict[str, list[Run]]:
 
 def write_summary() -> None:
     """Bring `data/runs/summary.csv` up to date with the records."""
-    with FileLock(f"{SUMMARY}.lock"):
+    with locked(SUMMARY.with_name(f"{SUMMARY.name}.lock")):
         write_atomic(SUMMARY, summary_text().encode())

@@ -16,12 +16,12 @@ from tricks import precision, process
 from tricks.data.order import check, epoch_order, shares
 from tricks.data.scene import Scenes, SceneSet
 from tricks.data.scenes import load
-from tricks.data.stream import workers
+from tricks.data.stream import read_ahead, workers
 from tricks.parameters import decay_groups
 from tricks.process import Purpose
 from tricks.recipe import Transfer
 from tricks.records import store
-from tricks.records.make import describe, recorded_once, with_time_left
+from tricks.records.make import check_batch_norm, describe, recorded_once, with_time_left
 from tricks.records.store import Run
 from tricks.schedules import lr_at
 from tricks.state import Row, State, plain, seconds_in
@@ -54,7 +54,7 @@ def epochs(
     dtype = precision.amp_dtype(device)
     scaler = torch.amp.GradScaler(device.type, enabled=recipe.amp and dtype == torch.float16)
     groups = decay_groups(model, recipe.weight_decay, recipe.no_bias_decay)
-    optimizer = torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=True)
+    optimizer = torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
     check(len(scenes.train), batch_size=recipe.batch_size, augment="none", train=True, world=world)
     mine = shares(len(scenes.train), recipe.batch_size, train=True, rank=rank, world=world)
     state = State(model, None, optimizer, scaler, checkpoint)
@@ -91,7 +91,8 @@ def epochs(
 def batches(scenes: Scenes, order: list[list[int]]) -> Iterator[list[Any]]:
     """The scenes with these numbers, batch by batch; those on disk are read ahead by other processes."""
     readers = 0 if isinstance(scenes, list) else workers(process.world()[1])
-    return iter(DataLoader(scenes, batch_sampler=order, collate_fn=list, num_workers=readers))  # pyright: ignore[reportArgumentType]
+    loader = DataLoader(scenes, batch_sampler=order, collate_fn=list, num_workers=readers)  # pyright: ignore[reportArgumentType]
+    return read_ahead(loader)
 
 
 def evaluate(recipe: Transfer, parts: Parts) -> dict[str, Any]:
@@ -116,6 +117,7 @@ def prepare(
 
     The backbone's weights are read from data/, or trained there first (`make.weights_for`).
     """
+    process.check_bits(seed=seed)
     process.set_up()
     scenes = scenes or load(recipe, seed)
     backbone = backbone_for(recipe, seed, progress)
@@ -123,6 +125,7 @@ def prepare(
     with seeded(Purpose.HEAD, seed):
         model: nn.Module = TASKS[recipe.task].build(recipe, scenes.num_classes, backbone)
     model = model.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    check_batch_norm(backbone, recipe, process.world()[1])  # after the task has made it as it wants it
     if process.world()[1] > 1:
         model = DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
     return Parts(model, scenes)

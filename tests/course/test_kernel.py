@@ -1,0 +1,61 @@
+"""`python3` is the interpreter that serves the lessons, whatever kernels of that name there are."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+
+from tricks import ROOT
+from tricks.course.kernel import CourseKernels
+
+# what `./course lab` makes, up to the point where it would listen
+SERVER = """
+import json, runpy, sys
+from jupyterlab.labapp import LabApp
+options = runpy.run_path("course")["lab_options"]()
+app = LabApp.initialize_server(argv=[*options, "--no-browser", "--ServerApp.port=0", *sys.argv[1:]])
+spec = app.kernel_spec_manager.get_kernel_spec("python3")
+specs = {name: about["spec"]["argv"][0] for name, about in app.kernel_spec_manager.get_all_specs().items()}
+same = app.kernel_manager.kernel_spec_manager is app.kernel_spec_manager
+print(json.dumps([spec.argv[0], spec.display_name, specs, same]))
+"""
+
+
+@pytest.fixture
+def foreign(tmp_path):
+    """The variables under which Jupyter finds kernels of others first, one of them with a name of its own."""
+    homes = {"JUPYTER_PATH": tmp_path / "path", "JUPYTER_DATA_DIR": tmp_path / "data", "HOME": tmp_path / "home"}
+    folders = [homes["JUPYTER_PATH"], homes["JUPYTER_DATA_DIR"], homes["HOME"] / ".local" / "share" / "jupyter"]
+    for number, folder in enumerate(folders):
+        for name in ("python3", f"other{number}"):
+            path = folder / "kernels" / name
+            path.mkdir(parents=True)
+            about = {"argv": ["/no/such/python", "{connection_file}"], "display_name": "mine", "language": "python"}
+            (path / "kernel.json").write_text(json.dumps(about))
+    return {name: str(path) for name, path in homes.items()}
+
+
+@pytest.mark.parametrize("config", [[], ["--KernelSpecManager.allowed_kernelspecs=other0"]], ids=["plain", "allowed"])
+def test_the_lab_offers_the_courses_kernel_before_others_of_its_name(foreign, config):
+    environment = {**os.environ, **foreign, "PYTHONPATH": str(ROOT), "JUPYTER_PREFER_ENV_PATH": "0"}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", SERVER, *config], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    program, name, specs, same = json.loads(done.stdout)
+    assert program == sys.executable and name.startswith("Bag of Tricks") and same
+    assert specs["python3"] == sys.executable and specs["other0"] == "/no/such/python"  # others stay
+
+
+def test_other_kernels_are_found_as_before(foreign, monkeypatch):
+    for name, value in foreign.items():
+        monkeypatch.setenv(name, value)
+    assert KernelSpecManager().get_kernel_spec("python3").argv[0] == "/no/such/python"
+    kernels = CourseKernels()
+    assert kernels.get_kernel_spec("Python3").argv[0] == sys.executable
+    assert kernels.get_kernel_spec("other0").argv[0] == "/no/such/python"
+    with pytest.raises(NoSuchKernel):
+        kernels.get_kernel_spec("nothing")
