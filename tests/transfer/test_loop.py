@@ -76,7 +76,7 @@ def test_without_momentum_it_fine_tunes_and_resumes(tiny, drawn, tmp_path):
 
 
 def test_one_value_per_channel_is_refused(tiny, drawn):
-    recipe = replace(tiny, batch_size=1, image_size=8, backbone=replace(tiny.backbone, net="bottleneck14-pool"))
+    recipe = replace(tiny, batch_size=1, image_size=32, backbone=replace(tiny.backbone, net="bottleneck14-pool"))
     if tiny.task == "detection":
         with pytest.raises(ValueError, match="Transfer.batch_size = 1: must be 2 or more: batch norm needs 2 values"):
             prepare(recipe, 0, drawn)
