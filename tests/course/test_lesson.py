@@ -160,7 +160,7 @@ def test_show_around_has_only_the_lines_near_each_match(screen):
     show(lr_at, around="warmup_steps", context=0)
     file = (ROOT / "tricks" / "schedules.py").read_text(encoding="utf8").splitlines()
     lines = [line for line in excerpt(screen) if line != "..."]
-    assert len(lines) == 4 and all("warmup_steps" in line and f"    {line}" in file for line in lines)
+    assert len(lines) == 5 and all("warmup_steps" in line and f"    {line}" in file for line in lines)
     assert screen[0].data.startswith("`tricks/schedules.py`, `lr_at`, around `warmup_steps`\n\n")
 
 
@@ -468,7 +468,7 @@ def test_a_panel_that_cannot_export_says_so(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("TRICKS_FIGURES", str(tmp_path / "file"))
     panel = sliders(optimal_gap, eps=(0.001, 0.9))
-    assert exported(panel) is None and "cannot write the slide" in panel.message.value
+    assert exported(panel) is None and ".png was not written" in panel.message.value
 
 
 def test_an_exported_slide_has_its_settings_in_its_name_and_overwrites_no_other(own):
