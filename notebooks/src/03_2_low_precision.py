@@ -366,7 +366,7 @@ stalled()
 # %%
 show(precision.amp_dtype)
 show_loop("# mixed precision", context=1)
-show_loop("logits = model(x)", context=1)
+show_loop("logits = model(", context=1)
 show_loop("scaler.scale(loss)", context=2)
 
 # %% [markdown]

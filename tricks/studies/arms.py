@@ -168,6 +168,33 @@ LADDER_ARMS = UP | {
 LADDER_ARMS["ladder-kept"] = replace(UP["ladder-all"], zero_gamma=False, mixup_alpha=0.0)
 LADDER_ARMS["ladder-kept-resnet20"] = replace(LADDER_ARMS["ladder-kept"], teacher="resnet20")
 LADDER_COSINE = replace(UP["ladder-cosine"], zero_gamma=False)
+# What came after the bag, each trick alone on what the ladder kept, without its teacher. All of them, and the baseline,
+# are also judged by several views of each picture, so that those are nobody's own advantage.
+AFTER = replace(LADDER_ARMS["ladder-kept"], teacher="", test_views=True)
+MUON = {"optimizer": "muon", "muon_lr": 0.05}
+AFTER_ARMS = {
+    "after-baseline": replace(LADDER, test_views=True),
+    "after-bag": AFTER,
+    "after-whitening": replace(AFTER, whitening=True),
+    "after-bias": replace(AFTER, bias_lr=64.0),
+    "after-whitening-bias": replace(AFTER, whitening=True, bias_lr=64.0),
+    "after-dirac": replace(AFTER, dirac=True),
+    "after-muon": replace(AFTER, **MUON),
+    "after-linear": replace(AFTER, schedule="linear"),
+    "after-average": replace(AFTER, ema_decay=0.99),
+    "after-average-bn": replace(AFTER, ema_decay=0.99, ema_bn=True),
+    "after-flips": replace(AFTER, alternating_flip=True),
+    "after-cutmix": replace(AFTER, cutmix_alpha=1.0),
+    "after-trivial": replace(AFTER, trivial_augment=True),
+    "after-resizing": replace(AFTER, start_size=16),  # seven tenths of the multiply-adds
+    "after-resizing-11": replace(AFTER, start_size=16, epochs=11),  # as many as eight epochs of full pictures
+}
+# Those that need time, where they have it: the paper's 120 epochs on fewer pictures.
+FULL_AFTER = {
+    "full-cutmix": replace(FULL["smooth"], cutmix_alpha=1.0),
+    "full-trivial": replace(FULL["smooth"], trivial_augment=True),
+    "full-muon": replace(FULL["smooth"], **MUON),
+}
 THREE_NETS = {
     f"{name}-{row}": recipe
     for name, rows in (
@@ -254,6 +281,8 @@ ARMS: dict[str, Recipe] = {
     "tweaks-d-alone": replace(TWEAKS, tweak_d=True),
     # §7: everything stacked
     **LADDER_ARMS,
+    **AFTER_ARMS,
+    **FULL_AFTER,
     # Tables 2 to 7 at the paper's scale
     **PAPER_4,
     **PAPER_5,

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from tricks.recipe import Recipe, Transfer
 from tricks.records.store import Run, nearest_name, recorded
 from tricks.studies.arms import (
+    AFTER_ARMS,
     ARMS,
+    FULL_AFTER,
     FULL_ARMS,
     FULL_LEAVE_OUT,
     LADDER_ARMS,
@@ -104,6 +106,10 @@ STUDIES = {study.name: study for study in (
           "§3.1, §4, Tables 4 and 5", ("full-efficient", *FULL_LEAVE_OUT), "full-efficient", THREE),
     Study("ladder", "What does the whole stack bring with all images, and which of its tricks carry it?",
           "§7, Tables 1 and 6", tuple(LADDER_ARMS), "ladder-baseline", THREE),
+    Study("after", "What do tricks from after the paper add to what was kept of the bag, each alone?",
+          "after the paper", tuple(AFTER_ARMS), "after-bag", THREE),
+    Study("full_after", "Do CutMix, TrivialAugment and Muon pay where the network fits its training pictures?",
+          "after the paper", ("full-smooth", *FULL_AFTER), "full-smooth", THREE),
     Study("paper_large_batch", "What do the heuristics do at the paper's scale, at batches of 256 and 1,024?",
           "§3.1, §3.2, Table 4", tuple(PAPER_4), "paper-small", THREE),
     Study("paper_tweaks", "What do the tweaks B, C and D bring at the paper's scale?",
