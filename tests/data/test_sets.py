@@ -194,7 +194,7 @@ def test_a_broken_picture_is_named_and_nothing_is_cached(course, tmp_path, write
         tmp_path / "a.zip",
         pictures({"train/ant": 3, "train/dog": 3, "test/ant": 1, "test/dog": 1}) | {"train/dog/001.jpg": b"x"},
     )
-    with pytest.raises(DataError, match="1 of 6 pictures do not decode: train/dog/001.jpg"):
+    with pytest.raises(DataError, match="a, train set: 1 of 6 pictures do not decode: train/dog/001.jpg"):
         load(str(path))
     assert caches(course) == []
 

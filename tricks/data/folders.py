@@ -159,7 +159,7 @@ def write_pictures(file: Path, pictures: Sequence[Picture] | np.ndarray, side: i
             return error
 
     broken = []
-    bar = tqdm(total=len(pictures), desc=title, unit=" pictures")
+    bar = tqdm(total=len(pictures), desc=f"{title}, decoded once", unit=" pictures")
     with file.open("wb") as out, ThreadPoolExecutor() as pool, bar:
         # written through a file, not a memory map: on a full disk that is an error and not a crash
         shape = (len(pictures), side, side, 3)
@@ -179,6 +179,6 @@ def write_pictures(file: Path, pictures: Sequence[Picture] | np.ndarray, side: i
     if broken:
         more = f", and {len(broken) - 10} more" if len(broken) > 10 else ""
         raise DataError(
-            f"{len(broken)} of {len(pictures)} pictures do not decode: {', '.join(broken[:10])}{more}. "
+            f"{title}: {len(broken)} of {len(pictures)} pictures do not decode: {', '.join(broken[:10])}{more}. "
             "Repair or remove them; no picture is left out silently"
         )

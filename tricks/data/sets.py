@@ -328,7 +328,7 @@ def _cached(name: str, path: Path, side: int, read: Callable[[], Dataset]) -> Da
         found = read()
         _check_size(path, _decoded(found, side))
         for part, split in (("train", found.train), ("test", found.test)):
-            write_pictures(folder / f"{part}.npy", split.images, side, f"{name}, {part} set, decoded once")
+            write_pictures(folder / f"{part}.npy", split.images, side, f"{name}, {part} set")
             np.save(folder / f"{part}-labels.npy", split.labels)
         about = {"source": found.source, "classes": found.classes, "taken": found.taken}
         (folder / "set.json").write_text(json.dumps(about | {"fingerprint": _content(found)}))
