@@ -329,4 +329,4 @@ def test_pixels_of_the_right_size_are_written_as_decoded_pictures_are(tmp_path):
 
 def test_progress_is_shown(tmp_path, jpeg, capsys):
     write_pictures(tmp_path / "x.npy", [Picture("a", jpeg())] * 3, 16, "cifar10, train")
-    assert "cifar10, train: 100%" in capsys.readouterr().err
+    assert "cifar10, train, decoded once: 100%" in capsys.readouterr().err
