@@ -39,7 +39,7 @@ def broken(before):
 lab.figure.redraw = broken
 """
 SIZES = {"projector": (1280, 720), "zoomed": (853, 480)}  # px; the second is the first at 150 %
-SECTIONS = ("Missions", "Data", "Network", "Training", "Targets", "After the bag")
+SECTIONS = ("Missions", "Data", "Network", "Training", "Targets", "After")
 ERRORS = {"tweak B": "tweak B does not exist"}
 MOVE_NOTHING = {"training images", "seed", "measured on", "weight decay", "temperature T", "distill weight", "net"}
 MOVE_NOTHING |= {"tweak B", "tweak C", "tweak D", "zero γ", "no bias decay", "mixed precision", "linear scaling"}
@@ -161,7 +161,7 @@ def test_from_the_first_click_to_the_exported_slide(size, lab):
         for name in SECTIONS:
             section(panel, name)
             in_sight()
-            lab.page.screenshot(path=ARTIFACTS / f"lab_{size}_{name.replace(' ', '_')}.png")
+            lab.page.screenshot(path=ARTIFACTS / f"lab_{size}_{name}.png")
 
         section(panel, "Training")
         assert able(panel) == {"Train", "Reset", "All tricks", "Export slide", "Copy as code"}
@@ -187,6 +187,7 @@ def test_from_the_first_click_to_the_exported_slide(size, lab):
         status(bar, "Press Ctrl-C")
         code = panel.locator(".tricks-code textarea")
         assert code.evaluate(SEEN)
+        assert button(panel, "Copy as code").evaluate(SEEN)
         lab.page.keyboard.press("Control+c")
         assert lab.page.evaluate("navigator.clipboard.readText()") == code.input_value()
         lab.page.screenshot(path=ARTIFACTS / f"lab_{size}_copy.png")

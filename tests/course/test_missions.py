@@ -12,10 +12,11 @@ from tricks.studies.arms import ARMS
 MISSION = {mission.title: mission for mission in MISSIONS}
 # title: the change that it asks for, the change of accuracy that it asks for
 PAIRS = {
-    "Save a run that is too fast": ({"warmup_epochs": 1.0}, 3),
-    "Four times the batch": ({"linear_scaling": True}, 3),
+    "A run that is too fast": ({"warmup_epochs": 1.0}, 3),
+    "Four times the batch": ({"linear_scaling": True}, -3),
+    "Blocks that start as nothing": ({"zero_gamma": True}, -3),
+    "A first layer that is not learnt": ({"whitening": True}, 3),
     "Another optimiser": ({"optimizer": "muon", "muon_lr": 0.05}, 3),
-    "Too early for mixup": ({"mixup_alpha": 1.0}, -2),
 }
 
 

@@ -113,7 +113,7 @@ class Lab(Panel):
         gone = widgets.HTML(STYLE + GONE)
         gone.add_class("tricks-gone")
         row = box(*self.buttons.values(), widgets.HTML(COPY), kind="tricks-switches")
-        lines = [self.progress, self.status, self.message, self.goal]
+        lines = [self.status, self.progress, self.message, self.goal]
         bar = widgets.VBox([gone, row, self.asked, self.code, *lines])
         bar.add_class("tricks-bar")
         choice = [("none: a recipe of your own", None), *((mission.title, mission) for mission in MISSIONS)]

@@ -39,7 +39,7 @@ CONTROLS: dict[str, dict[str, Any]] = {  # section: field of Recipe, or seed: wh
         "temperature": (1.0, 40.0, 1.0),
         "distill_weight": (0.0, 2.0, 0.1),
     },
-    "After the bag": {
+    "After": {  # what came after the bag
         "optimizer": list(choices(Recipe, "optimizer")),
         "muon_lr": [0.005, 0.01, 0.02, 0.05, 0.1, 0.2],
         "bias_lr": [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0],
@@ -91,18 +91,19 @@ STYLE = """<style>
 .tricks-lab .tricks-line.jupyter-widgets-disconnected { display: none; }
 .tricks-lab .jupyter-widgets-disconnected::before, .tricks-lab.jupyter-widgets-disconnected::before { content: none; }
 .tricks-lab.jupyter-widgets-disconnected button { opacity: 0.6; pointer-events: none; }
-.tricks-lab .tricks-columns { display: flex; flex-flow: row wrap; gap: 4px 8px; overflow: visible; }
+.tricks-lab .tricks-columns { isolation: isolate; display: flex; flex-flow: row wrap; gap: 4px 8px; overflow: visible; }
 .tricks-lab .tricks-columns > * { min-width: 0; overflow: visible; }
-.tricks-lab .tricks-controls { flex: 1 1 345px; }
+.tricks-lab .tricks-controls { flex: 1 1 352px; }
 .tricks-lab .tricks-pictures { flex: 100 1 545px; }
 .tricks-lab .widget-tab { overflow: visible; }
 .tricks-lab .widget-tab > .widget-tab-contents { padding: 6px 4px; overflow: visible; }
 .tricks-lab .widget-tab > .lm-TabBar { overflow: visible; }
 .tricks-lab .widget-tab > .lm-TabBar .lm-TabBar-content { flex-wrap: wrap; }
-.tricks-lab .widget-tab > .lm-TabBar .lm-TabBar-tab { flex: 0 0 auto; min-width: 0; padding: 0 7px; }
+.tricks-lab .widget-tab > .lm-TabBar .lm-TabBar-tab { flex: 0 0 auto; min-width: 0; padding: 0 6px; }
 .tricks-lab .widget-tab > .lm-TabBar .lm-TabBar-tab:focus-visible { outline: 2px solid #0173b2; outline-offset: -2px; }
 .tricks-lab .tricks-section { display: flex; flex-flow: row wrap; gap: 0 16px; overflow: visible; }
 .tricks-lab .tricks-wide { flex: 1 1 290px; width: auto; max-width: 420px; margin: 2px 0; }
+.tricks-lab .tricks-switches .widget-html-content { line-height: normal; }
 .tricks-lab .tricks-switches { flex: 1 1 100%; display: flex; flex-flow: row wrap; overflow: visible; }
 .tricks-lab .mod-active { outline: 2px solid #0173b2; outline-offset: -2px; }
 .tricks-lab img { width: 100%; max-width: 800px; margin: 0; height: auto; flex: 0 0 auto; }
@@ -127,7 +128,7 @@ said.textContent = '';
 setTimeout(() => { said.textContent = ''; }, 10000);
 """
 # Only the browser can reach the clipboard, so this button is its own
-COPY = f"""<button class="jupyter-button widget-button" style="width: auto; margin: 2px" onclick="{html.escape(COPIED)}"
+COPY = f"""<button class="jupyter-button widget-button" style="width: auto; margin: 0" onclick="{html.escape(COPIED)}"
 title="Copy the Python that makes this recipe">Copy as code</button> <span role="status"></span>"""
 GONE = """<div class="tricks-error" role="alert">The kernel was restarted or has ended, and this lab with it. Run its
 cell again for a new one. Runs that were not saved are gone; saved ones are in data/own.</div>"""

@@ -94,18 +94,32 @@ def several_seeds(runs: Sequence[Run], seeds: int = 3) -> Found:
 SOON = {"train_images": 5_000, "epochs": 4}  # half a minute a run on two cores
 MISSIONS = (
     Mission(
-        "Save a run that is too fast",
-        "At a learning rate of 1 the first steps throw the network about; growing towards it saves the run (§3.1).",
-        "Train it as it is, then with some warm-up epochs.",
-        {**SOON, "lr": 1.0},
+        "A run that is too fast",
+        "A learning rate that is far too large does its harm in the first steps: growing towards it helps (§3.1).",
+        "Train it as it is, then with one or two warm-up epochs.",
+        {**SOON, "lr": 3.0},
         gain("warmup_epochs", 0.0, lambda epochs: epochs > 0, 3),
     ),
     Mission(
         "Four times the batch",
-        "Fewer steps are made up for by larger ones: with the batch, the learning rate grows (§3.1).",
+        "Linear scaling makes up for fewer steps (§3.1), as long as there are many: with 36 in all it does harm.",
         "Train it as it is, then with linear scaling.",
         {**SOON, "batch_size": 512},
-        gain("linear_scaling", False, bool, 3),
+        gain("linear_scaling", False, bool, -3),
+    ),
+    Mission(
+        "Blocks that start as nothing",
+        "Zero γ takes the residual blocks out of the first steps (§3.1). Where steps are few, that costs.",
+        "Train it as it is, then with zero γ.",
+        SOON,
+        gain("zero_gamma", False, bool, -3),
+    ),
+    Mission(
+        "A first layer that is not learnt",
+        "Whitened filters, computed from the pictures, are worth several epochs of learning (after the bag).",
+        "Train it as it is, then with whitening.",
+        SOON,
+        gain("whitening", False, bool, 3),
     ),
     Mission(
         "Another optimiser",
@@ -113,13 +127,6 @@ MISSIONS = (
         "Train it as it is, then with the optimizer muon at a rate of 0.05.",
         SOON,
         gain("optimizer", "sgd", lambda name: name == "muon", 3, also=("muon_lr",)),
-    ),
-    Mission(
-        "Too early for mixup",
-        "Mixup fights overfitting. In a few passes nothing is overfitted, so it costs accuracy (§5.4).",
-        "Train it as it is, then with a mixup α of 1 or more.",
-        SOON,
-        gain("mixup_alpha", 0.0, lambda alpha: alpha >= 1, -2),
     ),
     Mission(
         "What is luck?",
