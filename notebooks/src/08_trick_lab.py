@@ -55,9 +55,9 @@ lab
 # %% [markdown]
 # ## Missions
 #
-# The tab *Missions* has hypotheses of the paper, each with a recipe to start from and a criterion that looks at your
-# runs: a line under the buttons turns from *not yet* to *reached*. Half a minute a run on two cores. Write your guess
-# down first.
+# The tab *Missions* has hypotheses on the paper's tricks and on what came after, each with a recipe to start from and a
+# criterion that looks at your runs: a line under the buttons turns from *not yet* to *reached*. A run takes two cores
+# half a minute. Write your guess down first.
 
 # %% tags=["hide-input"]
 table([{"mission": m.title, "hypothesis": m.hypothesis, "to train": m.todo} for m in missions.MISSIONS])

@@ -70,6 +70,7 @@ LABELS = {
     "dirac": "Dirac start",
     "trivial_augment": "TrivialAugment",
 }
+NONE = {"train_images": "all", "start_size": "full"}  # what 0 is called
 FIELDS = [name for specs in CONTROLS.values() for name in specs]
 # A bar that stays in sight while the notebook scrolls, and below it two columns, or one where the panel is narrow.
 # A widget without a kernel gets the class jupyter-widgets-disconnected.
@@ -170,11 +171,8 @@ def field_control(name: str, spec: Any, value: Any) -> Any:
         widget.indent = False
     else:
         widget.add_class("tricks-wide")
-    if name == "train_images":
-        widget.options = [(f"{n:,}" if n else "all", n) for n in spec]
-        widget.value = value
-    if name == "start_size":
-        widget.options = [(str(n) if n else "full", n) for n in spec]
+    if name in NONE:
+        widget.options = [(f"{choice:,}" if choice else NONE[name], choice) for choice in widget.options]
         widget.value = value
     return widget
 
