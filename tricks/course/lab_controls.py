@@ -84,7 +84,8 @@ STYLE = """<style>
   background: var(--jp-layout-color0, white); border-bottom: 1px solid var(--jp-border-color2, #e0e0e0); }
 .tricks-lab .tricks-line { min-height: 22px; height: auto; margin: 0 2px; }
 .tricks-lab .tricks-line .widget-html-content, .tricks-lab .tricks-note .widget-html-content { line-height: 20px; }
-.tricks-lab .tricks-error { white-space: pre-wrap; word-break: normal; overflow-wrap: break-word; line-height: 20px;
+.tricks-lab .tricks-error { white-space: pre-wrap; }
+.tricks-lab .tricks-error, .tricks-lab .tricks-lost { word-break: normal; overflow-wrap: break-word; line-height: 20px;
   padding: 2px 8px; border-left: 4px solid #b3261e; background: #fdecea; color: #8b1a10; }
 .tricks-lab .tricks-reached { padding: 0 8px; border-left: 4px solid #1b6e3c; background: #e6f4ea; color: #14532d; }
 .tricks-lab .tricks-gone { display: none; }
@@ -120,7 +121,8 @@ COPIED = """
 const lab = this.closest('.tricks-lab'), box = lab.querySelector('.tricks-code'), area = box.querySelector('textarea');
 const said = this.parentElement.querySelector('[role=status]');
 const byHand = () => {
-  box.style.display = 'block'; area.focus(); area.select(); area.onblur = () => { box.style.display = 'none'; };
+  box.style.display = 'block'; area.focus(); area.select();
+  area.onblur = () => { box.style.display = 'none'; said.textContent = ''; };
   said.textContent = 'Press Ctrl-C (on a Mac Cmd-C) to copy the selected text.';
 };
 said.textContent = '';
@@ -131,7 +133,7 @@ setTimeout(() => { said.textContent = ''; }, 10000);
 # Only the browser can reach the clipboard, so this button is its own
 COPY = f"""<button class="jupyter-button widget-button" style="width: auto; margin: 0" onclick="{html.escape(COPIED)}"
 title="Copy the Python that makes this recipe">Copy as code</button> <span role="status"></span>"""
-GONE = """<div class="tricks-error" role="alert">The kernel was restarted or has ended, and this lab with it. Run its
+GONE = """<div class="tricks-lost" role="alert">The kernel was restarted or has ended, and this lab with it. Run its
 cell again for a new one. Runs that were not saved are gone; saved ones are in data/own.</div>"""
 
 

@@ -96,7 +96,7 @@ MISSIONS = (
     Mission(
         "A run that is too fast",
         "A learning rate that is far too large does its harm in the first steps: growing towards it helps (§3.1).",
-        "Train it as it is, then with one or two warm-up epochs.",
+        "Train it as it is, then with two warm-up epochs.",
         {**SOON, "lr": 3.0},
         gain("warmup_epochs", 0.0, lambda epochs: epochs > 0, 3),
     ),
