@@ -18,7 +18,7 @@ from dataclasses import replace
 
 from scipy.special import stdtrit
 
-from tricks.course import cost, lab_run
+from tricks.course import cost, lab_run, missions
 from tricks.course.lab import Lab
 from tricks.course.lesson import check, short, show, slide, table
 from tricks.plots.evidence import response
@@ -29,44 +29,63 @@ from tricks.studies.studies import arm, recipe_of
 # %% [markdown]
 # ## The lab
 #
-# On the left, everything that a recipe says. Above on the right, what it asks for: the learning rate of every step,
-# the target of one picture, a batch as the network gets it, and what the run costs. It moves while you drag. Below,
-# the runs: training loss and test accuracy after every epoch, on samples of 2,000 pictures; the diamond is the
-# accuracy on all test pictures after the last epoch, and the legend's number is that one. In grey, the recorded runs
-# of the nearest recipe that the course has studied.
+# The buttons, what they say, and below them two columns. On the left, everything that a recipe says, by section. On
+# the right, *What it asks for*: the learning rate of every step, the target of one picture, a batch as the network gets
+# it, and what the run costs; it moves while you drag. Behind it, *What came out*: training loss and test accuracy of
+# your runs after every epoch, on samples of 2,000 pictures; the diamond is the accuracy on all test pictures after the
+# last epoch, and the legend's number is that one. In grey, the recorded runs of the nearest recipe that the course has
+# studied.
 #
 # 1. Press **Train**. This is the baseline.
 # 2. Change *one* thing. Guess what it does, then press **Train** again. The legend says what differs from run 1.
 # 3. Go on until a recipe beats the baseline by more than luck could (the number is computed below). **All tricks**
 #    switches on what section 7 stacks, and is not bound to be the best at this budget.
-# 4. **Export slide** writes the picture into `figures/own/`, **Save runs** the records into `data/own/`, and **Copy as
-#    code** shows the Python that makes the recipe.
+# 4. **Save runs** asks which of them are to be kept in `data/own/`, **Export slide** writes the picture into
+#    `figures/own/`, and **Copy as code** copies the Python that makes the recipe.
 #
-# **Stop** ends a run within a batch, restarting the kernel at once.
+# **Stop** ends a run within a batch. When the kernel is restarted, the lab ends with it: run its cell again, and save
+# before what you want to keep. To see the same lab once more, with its runs, write `lab` into a new cell; running the
+# cell below again makes a new one. [What it looks like](../docs/images/trick_lab.png), if you read this page without a
+# kernel.
 
 # %%
 lab = Lab()
 lab
 
 # %% [markdown]
+# ## Missions
+#
+# The tab *Missions* has hypotheses on the paper's tricks and on what came after, each with a recipe to start from and a
+# criterion that looks at your runs: a line under the buttons turns from *not yet* to *reached*. A run takes two cores
+# half a minute. Write your guess down first.
+
+# %% tags=["hide-input"]
+table([{"mission": m.title, "hypothesis": m.hypothesis, "to train": m.todo} for m in missions.MISSIONS])
+
+# %% [markdown]
+# A mission that stays at *not yet* is a finding too: the criterion asks for several points, because two single runs
+# cannot tell less from luck.
+#
 # ## The same clicks as code
 #
-# What the buttons do, methods do. Two live runs, cut down so that they end soon: the baseline, and the same with the
-# three changes that belong together in section 5.1, a larger learning rate, the warm-up that it needs, and cosine
-# decay. They have one seed, so the first weights, the order of the pictures and the crops are the same in both.
+# What the buttons do, methods do; this is a second lab, so that yours stays as it is. Two live runs, cut down so that
+# they end soon: the baseline, and the same with the three changes that belong together in section 5.1, a larger
+# learning rate, the warm-up that it needs, and cosine decay. They have one seed, so the first weights, the order of
+# the pictures and the crops are the same in both.
 
 # %%
-small = short(lab.start, lab.start.dataset)
-lab.set(train_images=small.train_images, epochs=small.epochs)
-lab.train()
-lab.wait()
-lab.set(lr=0.4, warmup_epochs=small.epochs / 4, schedule="cosine")
-lab.train()
-lab.wait()
-lab.overlay
+clicks = Lab(lab.start.dataset)
+small = short(clicks.start, clicks.start.dataset)
+clicks.set(train_images=small.train_images, epochs=small.epochs)
+clicks.train()
+clicks.wait()
+clicks.set(lr=0.4, warmup_epochs=small.epochs / 4, schedule="cosine")
+clicks.train()
+clicks.wait()
+clicks.overlay
 
 # %%
-first, second = lab.runs
+first, second = clicks.runs
 print(f"live, one seed: {compare([second], [first])}")
 print(f"run 2 changes {changes(second.recipe, first.recipe)}")
 name, recorded = lab_run.nearest(second.recipe) or ("nothing", [])
@@ -81,7 +100,7 @@ if recorded:
 #
 # ## What a run costs
 #
-# The line under the upper picture is arithmetic. A training picture costs three passes through the network, one
+# The line under *What it asks for* is arithmetic. A training picture costs three passes through the network, one
 # forward and two backward; with a teacher, one more through that. Measured are 4,000 pictures after every epoch and
 # all test pictures at the end. Seconds are these multiply-adds divided by what this machine does in a second, which
 # is measured once, on a few steps of the baseline, and again by each run.

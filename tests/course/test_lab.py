@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from tricks.course import cost, lab, lab_run
-from tricks.course.lab import CONTROLS, Lab
+from tricks.course.lab import BUTTONS, Lab
+from tricks.course.lab_controls import CONTROLS, COPY, GONE, in_words
+from tricks.course.missions import MISSIONS
 from tricks.data.files import DataError
 from tricks.data.loader import DeviceLoader
 from tricks.data.sets import Dataset, Split
@@ -74,6 +76,15 @@ def run(panel, **values):
     return panel.runs[-1]
 
 
+def save(panel):
+    """Press Save runs, and in its question Save these: what was asked."""
+    panel.buttons["ask"].click()
+    (question,) = panel.asked.children
+    if panel.asked.layout.display != "none":
+        question.children[-1].children[0].click()
+    return question.children[1:-1]
+
+
 # What the controls say
 
 
@@ -125,7 +136,20 @@ CHANGES = {
     "teacher": (True, {"teacher": "resnet14"}),
     "temperature": (4.0, {"temperature": 4.0}),
     "distill_weight": (0.5, {"distill_weight": 0.5}),
+    "optimizer": ("muon", {"optimizer": "muon"}),
+    "muon_lr": (0.05, {"muon_lr": 0.05}),
+    "bias_lr": (64.0, {"bias_lr": 64.0}),
+    "ema_decay": (0.99, {"ema_decay": 0.99}),
+    "cutmix_alpha": (1.0, {"cutmix_alpha": 1.0}),
+    "start_size": (16, {"start_size": 16}),
+    "whitening": (True, {"whitening": True}),
+    "dirac": (True, {"dirac": True}),
+    "alternating_flip": (True, {"alternating_flip": True}),
+    "trivial_augment": (True, {"trivial_augment": True}),
 }
+
+
+UNLIKE = ("dataset", "tweak_b", "cutmix_alpha")  # no recipe has them with all others
 
 
 def test_every_control_has_a_test_and_a_label(panel):
@@ -134,8 +158,9 @@ def test_every_control_has_a_test_and_a_label(panel):
     assert all(control.description for control in panel.controls.values())
 
 
-def test_each_control_changes_its_field_and_nothing_else(panel):
-    panel.reset()
+def test_each_control_changes_its_field_and_nothing_else(panel, monkeypatch):
+    monkeypatch.setattr(lab, "load", of(50_000))
+    panel = Lab()
     for name, (value, expected) in CHANGES.items():
         panel.controls[name].value = value
         assert changes(panel.recipe, panel.start) == expected
@@ -144,7 +169,7 @@ def test_each_control_changes_its_field_and_nothing_else(panel):
 
 
 def test_reset_goes_back_to_the_baseline(panel):
-    panel.set(**{name: value for name, (value, _) in CHANGES.items() if name not in ("dataset", "tweak_b")}, seed=5)
+    panel.set(**{name: value for name, (value, _) in CHANGES.items() if name not in UNLIKE}, seed=5)
     assert len(changes(panel.recipe, panel.start)) > 15
     panel.buttons["reset"].click()
     assert (panel.recipe, panel.seed) == (panel.start, 0)
@@ -175,10 +200,7 @@ def test_all_tricks_is_the_stack_of_section_7_on_the_present_budget(panel):
 
 @pytest.mark.parametrize("values", [{}, {"schedule": "cosine", "weight_decay": 1e-5, "teacher": True, "seed": 4}])
 def test_the_code_makes_the_recipe(values, panel):
-    assert panel.code.layout.display == "none"
     panel.set(**values)
-    panel.buttons["copy"].click()
-    assert panel.code.layout.display == ""
     names = {}
     exec(panel.code.value, names)
     assert (names["recipe"], names["seed"]) == (panel.recipe, panel.seed)
@@ -187,26 +209,130 @@ def test_the_code_makes_the_recipe(values, panel):
 
 
 NONSENSE = [
-    ({"warmup_epochs": 3.0}, "warmup_epochs = 3.0: must be below epochs = 2"),
-    ({"tweak_b": True}, "tweak_b does not exist for &#x27;resnet8&#x27;"),
+    ({"warmup_epochs": 3.0}, "warm-up epochs = 3.0: must be below epochs = 2"),
+    ({"tweak_b": True}, "tweak B does not exist for &#x27;resnet8&#x27;"),
     ({"teacher": True, "net": "bottleneck14", "tweak_b": True}, "does not exist for &#x27;resnet14&#x27;"),
-    ({"net": "inception-small", "tweak_d": True}, "tweak_d does not exist for &#x27;inception-small&#x27;"),
+    ({"net": "inception-small", "tweak_d": True}, "tweak D does not exist for &#x27;inception-small&#x27;"),
     ({"net": "mobilenet-small", "zero_gamma": True}, "zero γ needs residual blocks, and MobileNet has none"),
-    ({"batch_size": 256}, "batch_size = 256 is more than the 160 training images"),
-    ({"train_images": 512}, "512 training images: made up has 160. Choose all"),
+    ({"mixup_alpha": 0.2, "cutmix_alpha": 1.0}, "CutMix α = 1.0: must be 0 with mixup α = 0.2"),
 ]
 
 
-def test_a_combination_that_makes_no_sense_is_a_message_and_no_traceback(panel):
+def test_a_combination_that_makes_no_sense_is_one_message_in_the_labels_words_and_cannot_be_trained(panel):
     good, start = panel.picture.value, {name: control.value for name, control in panel.controls.items()}
     for values, message in NONSENSE:
         panel.set(**values)
         assert message in panel.message.value and "Traceback" not in panel.message.value
-        assert panel.picture.value == good
-        panel.buttons["train"].click()
+        assert 'role="alert"' in panel.message.value and "Recipe" not in panel.message.value
+        assert panel.picture.value == good and panel.buttons["train"].disabled
+        assert "tricks-error" not in panel.status.value  # said once
+        panel.buttons["train"].click()  # as no reader can
         assert panel.runs == [] and panel._running is None and 'role="alert"' in panel.status.value
         panel.set(**start)
-        assert panel.message.value == "" and panel.picture.value == good
+        assert panel.message.value == "" and panel.picture.value == good and not panel.buttons["train"].disabled
+        assert "tricks-error" not in panel.status.value
+
+
+def test_reset_takes_an_error_away(panel):
+    panel.set(warmup_epochs=3.0)
+    panel.buttons["reset"].click()
+    assert panel.message.value == "" and "tricks-error" not in panel.status.value
+
+
+def test_an_error_is_said_in_the_words_of_the_labels():
+    said = in_words("Recipe.lr = 0: must be above 0. Raise batch_size, or image_size (lr is split)")
+    assert said == "learning rate = 0: must be above 0. Raise batch size, or image_size (lr is split)"
+
+
+def test_values_are_clamped_to_the_data_set_and_it_says_so(panel):
+    panel.set(train_images=512)
+    assert panel.recipe.train_images == 0 and panel.message.value == ""
+    assert "made up has 160 training images: all are taken" in panel.status.value
+    panel.set(batch_size=256)
+    assert panel.recipe.batch_size == 128 and "more than the 160 training images: it has 128" in panel.status.value
+    panel.set(split="validation", batch_size=1024)
+    assert panel.recipe.batch_size == 128  # of 144
+    panel.reset()
+    assert panel.recipe == panel.start
+
+
+def test_the_default_budget_becomes_all_of_a_smaller_set(panel, monkeypatch):
+    monkeypatch.setattr(lab, "load", of(50_000))
+    large = Lab()
+    assert large.recipe.train_images == 10_000
+    monkeypatch.setattr(lab, "load", of(9_469))
+    large.controls["dataset"].value = "imagenette"
+    wait_for(lambda: large._drawn == "imagenette" and large.message.value == "")
+    assert large.recipe.train_images == 0 and "9,469 training images: all are taken" in large.status.value
+
+
+def test_buttons_can_be_pressed_where_they_do_something(panel, monkeypatch):
+    def able():
+        return {name for name, button in panel.buttons.items() if not button.disabled}
+
+    always = {"reset", "all_tricks", "export"}
+    assert able() == {*always, "train"} and set(BUTTONS) == set(panel.buttons)
+    seen = []
+
+    def watched(*arguments, **options):
+        for row in epochs(*arguments, **options):
+            seen.append(able())
+            yield row
+
+    monkeypatch.setattr(lab_run, "epochs", watched)
+    run(panel)
+    assert seen == [{*always, "stop"}, {*always, "stop"}]
+    assert able() == {*always, "train", "ask", "clear"}
+    panel.buttons["clear"].click()
+    assert able() == {*always, "train"}
+
+
+def test_progress_does_not_overwrite_what_is_said(panel, monkeypatch):
+    lines = []
+
+    def watched(*arguments, **options):
+        for row in epochs(*arguments, **options):
+            panel.buttons["export"].click()
+            yield row
+            lines.append((panel.progress.value, panel.status.value))
+
+    monkeypatch.setattr(lab, "BETWEEN_LINES", 0.0)
+    monkeypatch.setattr(lab_run, "epochs", watched)
+    run(panel)
+    assert [("Epoch" in progress, "Saved 08_lab" in said) for progress, said in lines] == [(True, True)] * 2
+    assert "Epoch" not in panel.progress.value and "Done in" in panel.status.value
+
+
+# Missions
+
+
+def test_a_mission_sets_the_controls_to_its_start_and_none_goes_back(panel, monkeypatch):
+    monkeypatch.setattr(lab, "load", of(50_000))
+    panel = Lab()
+    for mission in MISSIONS:
+        panel.missions.value = mission
+        assert panel.recipe == replace(panel.start, **mission.start) and panel.message.value == ""
+        assert mission.hypothesis.split(",")[0] in panel.brief.value and f"{mission.title}: not yet" in panel.goal.value
+        panel.set(label_smoothing=0.2)
+        panel.buttons["reset"].click()
+        assert panel.recipe == replace(panel.start, **mission.start)
+    panel.begin(None)
+    assert panel.recipe == panel.start and (panel.goal.value, panel.brief.value) == ("", "")
+
+
+def test_a_mission_is_judged_by_the_runs_of_the_lab(panel):
+    mission = replace(MISSIONS[0], start={}, reached=lambda runs: (len(runs) == 2, f"lr = {len(runs)}"))
+    panel.mission = mission
+    panel.set(epochs=1)
+    run(panel)
+    assert "not yet. learning rate = 1" in panel.goal.value and "tricks-reached" not in panel.goal.value
+    run(panel)
+    assert ": reached. learning rate = 2" in panel.goal.value and "tricks-reached" in panel.goal.value
+
+
+def test_copying_and_a_lost_kernel_need_none():
+    assert "navigator.clipboard" in COPY and "Ctrl-C" in COPY and "<script" not in COPY
+    assert "restarted" in GONE and "Run its\ncell again" in GONE
 
 
 def test_a_callback_that_raises_shows_its_traceback_and_recovers(panel, monkeypatch):
@@ -234,16 +360,17 @@ def test_another_data_set_is_read_behind_the_controls(panel, monkeypatch):
     assert "No runs on shapes are recorded" in panel.grey.value
 
 
-def test_a_data_set_that_is_missing_is_a_message(panel, monkeypatch):
+def test_a_data_set_that_is_missing_is_a_message_and_its_control_goes_back(panel, monkeypatch):
     def missing(*_):
         raise DataError("imagenette is nowhere")
 
     monkeypatch.setattr(lab, "load", missing)
     panel.controls["dataset"].value = "imagenette"
     wait_for(lambda: "imagenette is nowhere" in panel.status.value)
-    panel.buttons["train"].click()
-    panel.wait()
-    assert "imagenette is nowhere" in panel.status.value and panel.runs == []
+    assert panel.controls["dataset"].value == "cifar10" and panel.message.value == ""
+    assert not panel.buttons["train"].disabled
+    panel.set(label_smoothing=0.1)
+    assert "nowhere" not in panel.status.value
 
 
 def wait_for(condition, seconds=20):
@@ -372,7 +499,7 @@ def test_a_run_like_a_stopped_one_is_a_run_of_its_own(panel, monkeypatch):
     again = run(panel)
     assert len(panel.runs) == len(panel.overlay.legends[0].get_texts()) - 1 == 2
     assert again.rows == stopped.rows and again.final
-    panel.buttons["save"].click()
+    save(panel)
     assert find(again.recipe, store.OWN_RUNS) == [again]
 
 
@@ -407,8 +534,9 @@ def count_batches(monkeypatch):
 def test_only_one_run_at_a_time_and_controls_move_meanwhile(panel):
     panel.set(epochs=30)
     panel.train()
-    panel.buttons["train"].click()
-    assert "A run is going on" in panel.status.value
+    assert panel.buttons["train"].disabled
+    with pytest.raises(ValueError, match="A run is going on"):
+        panel.train()
     panel.controls["label_smoothing"].value = 0.2
     assert panel._before().recipe.label_smoothing == 0.2
     panel.stop()
@@ -498,21 +626,38 @@ def test_nearest_is_the_arm_with_records_that_differs_in_the_fewest_fields(panel
 
 def test_save_writes_a_record_of_ones_own_that_is_found_and_only_once(panel, tmp_path):
     first, own = run(panel), tmp_path / "own"
-    panel.buttons["save"].click()
+    save(panel)
     assert find(first.recipe, own) == [first]
     path = first.path(own)
     assert path.name.startswith("lab-") and load_run(path) == first
     before = path.read_bytes()
     second = run(panel, seed=1)
-    panel.buttons["save"].click()
+    save(panel)
     assert path.read_bytes() == before and find(first.recipe, own) == [first, second]
-    assert "1 of 2 finished runs saved, the others are recorded already" in panel.status.value
+    assert "Saved 1 of 1 runs in data/own" in panel.status.value
 
 
 def test_of_two_equal_runs_the_first_is_saved(panel, tmp_path):
     first, _ = run(panel), run(panel)
-    panel.buttons["save"].click()
-    assert "1 of 2 finished runs saved" in panel.status.value and find(first.recipe, tmp_path / "own") == [first]
+    save(panel)
+    assert "Saved 1 of 2 runs in data/own, 1 recorded already" in panel.status.value
+    assert find(first.recipe, tmp_path / "own") == [first]
+
+
+def test_save_asks_which_runs_and_does_not_propose_one_that_diverged(panel, tmp_path, monkeypatch):
+    good, bad = run(panel), run(panel, lr=0.01)
+    panel.runs = [replace(good, final={**good.final, "accuracy": 70.0}), replace(bad, final={"accuracy": 10.05})]
+    panel.buttons["ask"].click()
+    (question,) = panel.asked.children
+    checks = question.children[1:-1]
+    assert [check.value for check in checks] == [True, False] and panel.asked.layout.display != "none"
+    assert "baseline" not in checks[1].description and "no better than guessing" in checks[1].description
+    question.children[-1].children[1].click()  # Cancel
+    assert panel.asked.layout.display == "none" and not store.OWN_RUNS.exists()
+    assert len(save(panel)) == 2
+    assert [run.recipe for run in store.load_all(tmp_path / "own")] == [good.recipe]
+    panel.buttons["ask"].click()
+    assert [check.description[0] for check in panel.asked.children[0].children[1:-1]] == ["2"]  # the other is recorded
 
 
 def test_a_run_on_other_data_is_not_compared_with_the_first(panel):
@@ -527,8 +672,8 @@ def test_what_is_saved_changes_nothing_that_the_course_shows(panel, monkeypatch,
     before = {path: path.read_bytes() for path in (tmp_path / "runs").rglob("*") if path.is_file()}
     grey = lab_run.nearest(panel.recipe)
     run(panel)
-    panel.buttons["save"].click()
-    assert "1 of 1 finished runs saved" in panel.status.value
+    save(panel)
+    assert "Saved 1 of 1 runs" in panel.status.value
     assert {path: path.read_bytes() for path in (tmp_path / "runs").rglob("*") if path.is_file()} == before
     assert lab_run.nearest(panel.recipe) == grey and grey[0] == "cosine"
 
@@ -536,15 +681,17 @@ def test_what_is_saved_changes_nothing_that_the_course_shows(panel, monkeypatch,
 def test_a_run_that_a_study_has_recorded_is_not_saved_again(panel, tmp_path):
     mine = run(panel)
     replace(mine, name="theirs").save()
-    panel.buttons["save"].click()
-    assert "0 of 1 finished runs saved" in panel.status.value and not (tmp_path / "own").exists()
+    panel.buttons["ask"].click()
+    assert "All finished runs are recorded already" in panel.status.value and not (tmp_path / "own").exists()
+    assert panel.asked.layout.display == "none"
 
 
 def test_an_unfinished_run_is_not_saved(panel, monkeypatch):
     stop_after_an_epoch(panel, monkeypatch)
     run(panel, epochs=30)
-    panel.buttons["save"].click()
-    assert "0 of 0 finished runs saved" in panel.status.value and not store.OWN_RUNS.exists()
+    assert panel.buttons["ask"].disabled
+    panel.save()
+    assert "Saved 0 of 0 runs" in panel.status.value and not store.OWN_RUNS.exists()
 
 
 def test_a_run_of_an_arms_recipe_has_the_arms_name(panel, monkeypatch):

@@ -9,7 +9,7 @@ import html
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,9 +18,23 @@ import torch
 from scipy.special import betaincinv
 
 from tricks.course import cost, lab_run
-from tricks.course.lab_run import Stopped, code, difference, nearest, result
+from tricks.course.lab_controls import (
+    CONTROLS,
+    COPY,
+    GONE,
+    STYLE,
+    TEACHER,
+    box,
+    field_control,
+    in_words,
+    line,
+    problem,
+    sections,
+)
+from tricks.course.lab_run import Stopped, code, difference, guesses, nearest, result
 from tricks.course.lesson import budget, duration, short
-from tricks.course.sliders import Panel, alarm, control, paint, saved, without_us
+from tricks.course.missions import MISSIONS, Mission
+from tricks.course.sliders import Panel, paint, saved, without_us
 from tricks.data.files import DataError
 from tricks.data.order import balanced_order, batch_count, check, hold_out
 from tricks.data.sets import Dataset, load
@@ -29,65 +43,34 @@ from tricks.mixup import mixup
 from tricks.plots.export import export_own
 from tricks.plots.lab import Before, before_training, overlay
 from tricks.plots.style import Figure
-from tricks.recipe import SPLITS, Recipe, changes, teacher_of
+from tricks.recipe import Recipe, changes, teacher_of
 from tricks.records import store
 from tricks.records.statistics import caption, plus_minus
 from tricks.records.store import Run, lookup
 from tricks.studies.arms import ARMS, STACK
 from tricks.targets import one_hot
 
-TEACHER = "resnet14"  # of the recorded runs
 SIDES = {"imagenette": 64}  # px; 32 for other sets
-CONTROLS: dict[str, dict[str, Any]] = {  # heading: field of Recipe, or seed: what `sliders.control` makes of it
-    "Data and budget": {
-        "dataset": ["cifar10", "imagenette", "shapes"],
-        "train_images": [512, 1_000, 2_000, 5_000, 10_000, 20_000, 0],
-        "epochs": (1, 40),
-        "seed": (0, 9),
-        "split": list(SPLITS),
-    },
-    "Network": {
-        "net": ["resnet8", "resnet14", "resnet20", "bottleneck14", "bottleneck14-pool"]
-        + ["inception-small", "mobilenet-small"],
-        **dict.fromkeys(("tweak_b", "tweak_c", "tweak_d", "zero_gamma"), False),
-    },
-    "Optimisation": {
-        "lr": (0.01, 3.0),
-        "batch_size": [16, 32, 64, 128, 256, 512, 1024],
-        "warmup_epochs": (0.0, 5.0, 0.25),
-        "schedule": ["step", "cosine"],
-        "first_decay": (0.1, 0.9, 0.05),
-        "weight_decay": [0.0, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2],
-        **dict.fromkeys(("linear_scaling", "no_bias_decay", "amp"), False),
-    },
-    "Targets": {
-        "label_smoothing": (0.0, 0.5, 0.01),
-        "mixup_alpha": (0.0, 2.0, 0.05),
-        "teacher": False,
-        "temperature": (1.0, 40.0, 1.0),
-        "distill_weight": (0.0, 2.0, 0.1),
-    },
-}
-LABELS = {"train_images": "training images", "split": "measured on", "teacher": f"teacher ({TEACHER})"}
 BUTTONS = {  # method: what its button is called
     "train": "Train",
     "stop": "Stop",
-    "reset": "Reset to baseline",
+    "reset": "Reset",
     "all_tricks": "All tricks",
-    "save": "Save runs",
+    "ask": "Save runs",
     "export": "Export slide",
     "clear": "Clear runs",
-    "copy": "Copy as code",
 }
+BEFORE, AFTER = range(2)  # the pictures, by tab
 BETWEEN_LINES = 0.5  # seconds, of the status
 FAILURES = (ValueError, OSError, FloatingPointError, MemoryError, DataError)  # their message is for the reader
 
 
 class Lab(Panel):
-    """Controls on the left; on the right what the recipe asks for, buttons, and the runs over recorded ones in grey.
+    """Buttons and what they say above, controls by section, what the recipe asks for, and the runs over recorded ones.
 
     `dataset` is a name or a path, as for `load`. What buttons do, methods do: `set(lr=0.4)`, `train()`, `wait()`.
-    `runs` are those that were trained; one that did not get to its end has an empty `final`.
+    `runs` are those that were trained; one that did not get to its end has an empty `final`. `code.value` is the Python
+    that makes the recipe.
     """
 
     def __init__(self, dataset: str = "auto") -> None:
@@ -99,57 +82,55 @@ class Lab(Panel):
         self._reading: set[str] = set()
         self._speed = cost.speed()
         self.runs: list[Run] = []
+        self.mission: Mission | None = None
         loaded = load(dataset, SIDES.get(dataset, 32))
         name = loaded.name if dataset == "auto" else dataset
         self.start = _fitting(replace(ARMS["baseline"], dataset=name, image_size=SIDES.get(name, 32)), loaded)
         self._sets: dict[str, Dataset] = {name: loaded}
-        controls: dict[str, Any] = {}
-        left: list[Any] = []
-        for heading, specs in CONTROLS.items():
-            part = {name: self._control(name, spec) for name, spec in specs.items()}
-            switches = [part[name] for name, spec in specs.items() if spec is False and name != "teacher"]
-            others = [widget for widget in part.values() if widget not in switches]
-            left += [widgets.HTML(f"<b>{heading}</b>"), *others, *([_row(switches)] if switches else [])]
-            controls |= part
+        specs = {name: spec for part in CONTROLS.values() for name, spec in part.items()}
+        controls = {name: field_control(name, spec, getattr(self.start, name, 0)) for name, spec in specs.items()}
         super().__init__(before_training, self._before, controls)
-        self.cost, self.status, self.grey = widgets.HTML(), widgets.HTML(), widgets.HTML()
-        self.result = widgets.Image(format="png", layout=_fixed(800, 420))
-        self.picture.layout = _fixed(800, 290)
-        self.result_words = widgets.HTML(layout=self.words.layout)
-        self.code = widgets.Textarea(layout={"width": "98%", "height": "240px", "display": "none"})
-        self.buttons = {name: self._button(getattr(self, name), label) for name, label in BUTTONS.items()}
-        above = [self.picture, self.words, self.cost, self.message, _row(self.buttons.values()), self.status]
-        below = [self.result, self.result_words, self.grey, self.code]
-        right = widgets.VBox([*above, *below], layout={"flex": "1 1 0", "min_width": "500px"})
-        self.children = [widgets.HBox([widgets.VBox(left, layout={"width": "330px", "flex": "0 0 auto"}), right])]
-        self.add_class("tricks-lab")
+        self.cost, self.grey = line("tricks-note"), line("tricks-note")
+        self.progress, self.status, self.goal = line(), line(), line("tricks-note")
+        self.result, self.result_words = widgets.Image(format="png"), widgets.HTML(layout=self.words.layout)
+        self.picture.layout = widgets.Layout()  # the style's: as high as it is wide
+        self.picture.add_class("tricks-before")
+        self.result.add_class("tricks-after")
+        self.code = widgets.Textarea(layout={"display": "none"})
+        self.code.add_class("tricks-code")
+        self.asked = box(kind="tricks-ask")
+        self.asked.layout.display = "none"
+        self.buttons = {name: _button(label, self._press, getattr(self, name)) for name, label in BUTTONS.items()}
+        self.message.add_class("tricks-note")
+        self._lay_out()
         how = "Train the baseline, change one thing, train again: the curves are laid over each other."
         self._tell(loaded.note or how)
         self._follow(None)
         self._show()
 
-    def _control(self, name: str, spec: Any) -> Any:
-        """The control of a field, where the start recipe has it."""
-        value, switch = getattr(self.start, name, 0), spec is False
-        if name == "dataset" and value not in spec:
-            spec = [*spec, value]
-        widget: Any = control(name, bool(value) if switch else spec, value)
-        widget.description = LABELS.get(name, widget.description)
-        buttons = {"button_width": "auto"} if hasattr(widget.style, "button_width") else {}
-        widget.style = {"description_width": "112px", **buttons}
-        widget.layout = {"width": "auto", "margin": "2px 12px 2px 2px"} if switch else {"width": "320px"}
-        if switch:
-            widget.indent = False
-        if name == "train_images":
-            widget.options = [(f"{n:,}" if n else "all", n) for n in spec]
-            widget.value = value
-        return widget
-
-    def _button(self, action: Callable[[], None], label: str) -> Any:
-        button = widgets.Button(description=label, tooltip=action.__doc__, layout={"width": "auto"})
-        button.button_style = "primary" if label == "Train" else ""
-        button.on_click(lambda _: self._safely(action))
-        return button
+    def _lay_out(self) -> None:
+        """Put everything into its place: the bar, the controls' tabs, the pictures' tabs."""
+        gone = widgets.HTML(STYLE + GONE)
+        gone.add_class("tricks-gone")
+        row = box(*self.buttons.values(), widgets.HTML(COPY), kind="tricks-switches")
+        lines = [self.status, self.progress, self.message, self.goal]
+        bar = widgets.VBox([gone, row, self.asked, self.code, *lines])
+        bar.add_class("tricks-bar")
+        choice = [("none: a recipe of your own", None), *((mission.title, mission) for mission in MISSIONS)]
+        self.missions = widgets.ToggleButtons(options=choice, tooltips=["", *(m.hypothesis for m in MISSIONS)])
+        self.missions.style.button_width = "auto"
+        self.missions.observe(lambda change: self._press(lambda: self.begin(change["new"])), "value")
+        self.brief = line("tricks-note")
+        first = widgets.VBox([self.missions, self.brief])
+        titles = ["Missions", *CONTROLS]
+        left = widgets.Tab([first, *sections(self.controls)], titles=titles, selected_index=titles.index("Training"))
+        left.add_class("tricks-controls")
+        before = widgets.VBox([self.picture, self.words, self.cost])
+        after = widgets.VBox([self.result, self.result_words, self.grey])
+        self.pictures = widgets.Tab([before, after], titles=["What it asks for", "What came out"])
+        self.pictures.add_class("tricks-pictures")
+        self.children = [bar, box(left, self.pictures, kind="tricks-columns")]
+        self.add_class("tricks-lab")
 
     # Before training
 
@@ -175,11 +156,24 @@ class Lab(Panel):
                     self.controls[name].value = bool(value) if name == "teacher" else value
             finally:
                 self._setting = False
-            self._follow(None)
+            self._follow("all of them")
 
     def reset(self) -> None:
-        """Set all controls to the baseline."""
-        self.set(**{name: getattr(self.start, name, 0) for name in self.controls})
+        """Set all controls to the baseline, or to where the mission starts."""
+        start = replace(self.start, **(self.mission.start if self.mission else {}))
+        self.set(**{name: getattr(start, name, 0) for name in self.controls})
+
+    def begin(self, mission: Mission | None) -> None:
+        """Choose one of `MISSIONS`, or none, and set the controls to where it starts."""
+        with self._lock:
+            if self.missions.value is not mission:
+                self.missions.value = mission  # which comes back here
+                return
+            self.mission = mission
+            what = mission and f"<b>Hypothesis.</b> {html.escape(mission.hypothesis)}<br>{html.escape(mission.todo)}"
+            self.brief.value = what or ""
+            self.reset()
+            self._judge()
 
     def all_tricks(self) -> None:
         """Add all that section 7 stacks on its baseline; data, budget and network stay."""
@@ -187,45 +181,79 @@ class Lab(Panel):
         warmup = min(tricks["warmup_epochs"], self.values["epochs"] / 4)
         self.set(**{**tricks, "warmup_epochs": warmup})
 
-    def copy(self) -> None:
-        """Show or hide the Python that makes this recipe, to be copied."""
-        self.code.layout.display = "" if self.code.layout.display == "none" else "none"
-
     def _follow(self, change: Any) -> None:
         with self._lock:
             if self._setting:
                 return
             try:
-                recipe = self.recipe
-                if (name := recipe.dataset) not in self._sets:
-                    self.message.value = f"<p>Reading {html.escape(name)}; fetched first if it is not here …</p>"
+                name = self.values["dataset"]
+                if name not in self._sets:
+                    self.message.value = f"<div>Reading {html.escape(name)}; fetched first if it is not here …</div>"
                     if name not in self._reading:
                         self._reading.add(name)
+                        recipe = replace(self.start, dataset=name, image_size=SIDES.get(name, 32))
                         threading.Thread(target=self._safely, args=(lambda: self._read(recipe),), daemon=True).start()
                     return
+                clamped = self._clamp(self._sets[name])
+                recipe = self.recipe
                 self.cost.value = f"<div>{self._cost(recipe)}</div>"
+                self._fits(name)
+                self.code.value = code(recipe, self.seed)
+                super()._follow(change)
             except ValueError as error:  # a combination that makes no sense
-                self.message.value = alarm(str(error))
+                self.message.value = problem(f"This cannot be trained: {in_words(str(error))}")
                 return
-            self.code.value = code(recipe, self.seed)
-            super()._follow(change)
+            finally:
+                self._enable()
+            if clamped or "tricks-error" in self.status.value:  # which no longer holds
+                self._tell(clamped)
+            if change and not self._running:  # the reader's, not that of a data set or a speed
+                self.pictures.selected_index = BEFORE
+
+    def _clamp(self, dataset: Dataset) -> str:
+        """Bring the number of pictures, and the batch, within what the data set has. Says what was changed."""
+        have = len(dataset.train.labels)
+        if self.values["split"] == "validation":
+            have -= hold_out(have)
+        said, images = "", self.controls["train_images"]
+        before, self._setting = self._setting, True
+        try:
+            if images.value > have:
+                images.value, said = 0, f"{dataset.source} has {have:,} training images: all are taken. "
+            batch, least = self.controls["batch_size"], min(images.value or have, have)
+            smaller = [size for size in CONTROLS["Training"]["batch_size"] if size <= least]
+            if batch.value > least and smaller:
+                batch.value = max(smaller)
+                said += f"A batch cannot have more than the {least:,} training images: it has {batch.value}."
+        finally:
+            self._setting = before
+        return said
 
     def _read(self, recipe: Recipe) -> Dataset:
-        """The data set; when it was not there yet, the picture follows."""
-        if recipe.dataset not in self._sets:
+        """The data set; when it was not there yet, the picture follows. If it cannot be read, its control goes back."""
+        name = recipe.dataset
+        if name not in self._sets:
             try:
-                self._sets[recipe.dataset] = load(recipe.dataset, recipe.image_size)
+                self._sets[name] = load(name, recipe.image_size)
+            except Exception:
+                if self.values["dataset"] == name:
+                    self.controls["dataset"].value = self._drawn
+                raise
             finally:
-                self._reading.discard(recipe.dataset)
+                self._reading.discard(name)
             self._follow(None)
-        return self._sets[recipe.dataset]
+        return self._sets[name]
+
+    def _fits(self, name: str) -> None:
+        """ValueError for a set that is streamed."""
+        if self._sets[name].train.images.ndim == 1:
+            raise ValueError(f"{name} does not fit in memory: the lab is for smaller sets. ./course train takes it")
 
     def _draw(self, figure: Figure | None = None) -> Figure:
         name = self.values["dataset"]
         if name != self._drawn:  # other classes: a new figure, with pictures of its own
+            self._fits(name)
             train = self._sets[name].train
-            if train.images.ndim == 1:
-                raise ValueError(f"{name} does not fit in memory: the lab is for smaller sets. ./course train takes it")
             chosen = balanced_order(train.labels)[:12]
             self._sample = torch.from_numpy(train.images[chosen]).float(), torch.from_numpy(train.labels[chosen])
             self._drawn, figure = name, None
@@ -282,6 +310,8 @@ class Lab(Panel):
             name = next((name for name, arm in ARMS.items() if arm == recipe), "lab")
             self._running = Run(name, recipe, self.seed, [], {})
             self._stop.clear()
+            self.pictures.selected_index = AFTER
+            self._tell("")
             self._show()
             self._thread = threading.Thread(target=self._train, args=(self._running,), name="trick-lab", daemon=True)
             self._thread.start()
@@ -307,7 +337,7 @@ class Lab(Panel):
                 return
             told, spent = now, now - started
             left = spent * (1 - share) / share if share > 0.02 else self._work(run.recipe) / self._speed
-            self._tell(f"{what}, about {duration(left)} left" if share else what)
+            self._report(f"{what}, about {duration(left)} left" if share else what)
 
         def keep(now: Run) -> None:
             nonlocal run
@@ -317,7 +347,7 @@ class Lab(Panel):
                 self._show()
 
         try:
-            self._tell("Reading the data")
+            self._report("Reading the data")
             dataset = self._read(run.recipe)
             keep(lab_run.train(run, dataset, report, keep))
             seconds = run.meta["seconds"]
@@ -326,24 +356,62 @@ class Lab(Panel):
         except Stopped:
             alert, ending = False, f"Stopped. {len(run.rows)} of {run.recipe.epochs} epochs are kept."
         except Exception as error:
-            kept = f"The run failed; {len(run.rows)} of {run.recipe.epochs} epochs are kept. {error}"
+            kept = f"The run failed; {len(run.rows)} of {run.recipe.epochs} epochs are kept. {in_words(str(error))}"
             ending = kept if isinstance(error, FAILURES) else without_us(error)
         with self._lock:
             self._running = None
+            self._report("")
             self._show()
             self._follow(None)  # the prediction is a better one now
+            self._judge()
             self._tell(ending, alert)
 
     # What came out
 
-    def save(self) -> None:
-        """Keep the finished runs as records in data/own, as `./course train` does."""
+    def ask(self) -> None:
+        """Ask which runs are to be saved as records in data/own, and save those."""
         with self._lock:
-            finished = [run for run in self.runs if run.final]
-            own = store.OWN_RUNS
-            names = [run.save(own).name for run in finished if not lookup(run.recipe, run.seed, own, run.meta)]
-            saying = f"{len(names)} of {len(finished)} finished runs saved, the others are recorded already. "
-            self._tell(saying + " ".join(names))
+            finished = {label: run for label, run in self._labelled().items() if run.final}
+            new = {label: run for label, run in finished.items() if not self._is_recorded(run)}
+            if not new:
+                self._tell("All finished runs are recorded already.")
+                return
+            chosen = {}
+            for label, run in new.items():
+                doubtful = guesses(run, len(self._sets[run.recipe.dataset].classes))
+                text = " ".join(label.split()) + (" (no better than guessing: it diverged?)" if doubtful else "")
+                wide = {"width": "98%", "margin": "0px"}
+                chosen[widgets.Checkbox(value=not doubtful, description=text, indent=False, layout=wide)] = run
+
+            def these() -> None:
+                self.asked.layout.display = "none"
+                self.save([run for check, run in chosen.items() if check.value])
+
+            recorded = len(finished) - len(new)
+            above = f"Which runs are to be kept in data/own? {f'{recorded} are recorded already.' if recorded else ''}"
+            row = box(
+                _button("Save these", self._press, these),
+                _button("Cancel", self._press, self._forget),
+                kind="tricks-switches",
+            )
+            self.asked.children = [widgets.VBox([widgets.HTML(above), *chosen, row], layout={"width": "100%"})]
+            self.asked.layout.display = ""
+
+    def _forget(self) -> None:
+        """Close the question which runs are to be saved."""
+        self.asked.layout.display = "none"
+
+    def _is_recorded(self, run: Run) -> bool:
+        return bool(lookup(run.recipe, run.seed, store.OWN_RUNS, run.meta))
+
+    def save(self, runs: Sequence[Run] | None = None) -> None:
+        """Keep these runs, or all finished ones, as records in data/own, as `./course train` does."""
+        with self._lock:
+            runs = [run for run in (self.runs if runs is None else runs) if run.final]
+            names = [run.save(store.OWN_RUNS).name for run in runs if not self._is_recorded(run)]
+            known = len(runs) - len(names)
+            saying = f"Saved {len(names)} of {len(runs)} runs in data/own"
+            self._tell(f"{saying}{f', {known} recorded already' if known else ''}. {' '.join(names)}")
 
     def clear(self) -> None:
         """Take the runs out of the picture. What was saved stays saved."""
@@ -373,7 +441,7 @@ class Lab(Panel):
             if run.seed != (0 if run is first else first.seed):
                 what += f", seed = {run.seed}"
             text = f"{number}  {what}: {result(run, first, going=run is self._running)}"
-            labels[textwrap.fill(text, 100, subsequent_indent="     ")] = run
+            labels[textwrap.fill(text, 88, subsequent_indent="     ")] = run
         return labels
 
     def _show(self) -> None:
@@ -401,17 +469,48 @@ class Lab(Panel):
             self.overlay = overlay(self._labelled(), grey, recipe.epochs, caption=below)
             paint(self.overlay, self.result, self.result_words)
             self.grey.value = f"<div>{html.escape(words)}</div>"
+            self._enable()
+
+    def _judge(self) -> None:
+        """Say whether the mission is reached."""
+        if not self.mission:
+            self.goal.value = ""
+            return
+        reached, words = self.mission.reached(self.runs)
+        text = html.escape(f"{self.mission.title}: {'reached' if reached else 'not yet'}. {in_words(words)}")
+        look = ' class="tricks-reached"' if reached else ""
+        self.goal.value = f'<div role="status"{look}>{text}</div>'
+
+    def _enable(self) -> None:
+        """Buttons can be pressed where they do something."""
+        able = {
+            "train": not self._running and not self.message.value,
+            "stop": bool(self._running),
+            "ask": any(run.final for run in self.runs),
+            "clear": any(run is not self._running for run in self.runs),
+        }
+        for name, yes in able.items():
+            self.buttons[name].disabled = not yes
+
+    def _report(self, text: str) -> None:
+        """How far the run is: a line of its own, which no message shares."""
+        self.progress.value = f"<div>{html.escape(text)}</div>"
 
     def _tell(self, text: str, alert: bool = False) -> None:
         with self._lock:
-            self.status.value = alarm(text) if alert else f'<div role="status">{html.escape(text)}</div>'
+            self.status.value = problem(text) if alert else f'<div role="status">{html.escape(text)}</div>'
+
+    def _press(self, action: Callable[[], Any]) -> None:
+        """What a button does: what was said before no longer matters."""
+        self._tell("")
+        self._safely(action)
 
     def _safely(self, action: Callable[[], Any]) -> None:
         """Do it, and show an error: ipywidgets would drop it silently."""
         try:
             action()
         except Exception as error:
-            self._tell(str(error) if isinstance(error, FAILURES) else without_us(error), alert=True)
+            self._tell(in_words(str(error)) if isinstance(error, FAILURES) else without_us(error), alert=True)
 
 
 def _fitting(recipe: Recipe, dataset: Dataset) -> Recipe:
@@ -419,16 +518,13 @@ def _fitting(recipe: Recipe, dataset: Dataset) -> Recipe:
     if budget() == "smoke":
         recipe = short(recipe, recipe.dataset)
     have = len(dataset.train.labels)
-    batches = [b for b in CONTROLS["Optimisation"]["batch_size"] if b <= min(recipe.batch_size, have // 4)]
+    batches = [b for b in CONTROLS["Training"]["batch_size"] if b <= min(recipe.batch_size, have // 4)]
     few = recipe.train_images > have
     return replace(recipe, train_images=0 if few else recipe.train_images, batch_size=max([16, *batches]))
 
 
-def _fixed(width: int, height: int) -> dict[str, str]:
-    """A layout of fixed height: while the browser swaps pictures, nothing below may jump."""
-    fit = {"object_fit": "contain", "object_position": "left top", "flex": "0 0 auto"}
-    return {"width": "100%", "max_width": f"{width}px", "height": f"{height}px", **fit}
-
-
-def _row(boxes: Iterable[Any]) -> widgets.HBox:
-    return widgets.HBox(list(boxes), layout={"flex_flow": "row wrap"})
+def _button(label: str, press: Callable[[Callable[[], None]], None], action: Callable[[], None]) -> Any:
+    button = widgets.Button(description=label, tooltip=action.__doc__, layout={"width": "auto"})
+    button.button_style = "primary" if label == "Train" else ""
+    button.on_click(lambda _: press(action))
+    return button

@@ -90,6 +90,11 @@ def result(run: Run, first: Run, going: bool) -> str:
     return f"{run.accuracy:.2f} %, {signed(compare([run], [first]).mean)} points"
 
 
+def guesses(run: Run, classes: int) -> bool:
+    """Whether a finished run names classes hardly better than at random, as one does whose training diverged."""
+    return run.accuracy < 150 / classes
+
+
 def nearest(recipe: Recipe) -> tuple[str, list[Run]] | None:
     """The arm with records on the same data that differs in the fewest fields, and its runs; None if there is none."""
     arms = {name: arm for name, arm in ARMS.items() if arm.dataset == recipe.dataset}

@@ -36,13 +36,13 @@ def before_training(before: Before) -> Figure:
     (line,) = left.plot([], [], color=COLOURS[0], animated=True, clip_on=False)
     places = range(len(before.classes))
     bars = middle.barh(places, [0.0] * len(places), color=COLOURS[1], animated=True)
-    numbers = [middle.text(0, place, "", va="center", fontsize=8, animated=True) for place in places]
+    numbers = [middle.text(0, place, "", va="center", fontsize=10.5, animated=True) for place in places]
     batch = right.imshow(np.zeros((3, 4, 3)), extent=(0, 4, 3, 0), interpolation="nearest", animated=True)
     for ax, title in ((left, "Learning rate"), (middle, "Target of one picture"), (right, "A batch")):
         ax.set_title(f"{title}\n", fontsize=11)  # the second line is the heading's
     left.set(xlabel="share of the run, %", ylabel="learning rate", xlim=(0, 100), ylim=(0, 1))
     middle.set(xlabel="probability", xlim=(0, 1.2), xticks=(0, 0.5, 1), ylim=(len(places) - 0.4, -0.6))
-    middle.set_yticks(places, [short(name) for name in before.classes], fontsize=8)
+    middle.set_yticks(places, [short(name) for name in before.classes], fontsize=10.5)
     middle.grid(axis="y", visible=False)
     right.set(xlabel="twelve pictures", xticks=(), yticks=())
     right.set_anchor("N")
@@ -106,7 +106,7 @@ def overlay(
             ax.set(yticks=())
     if right.lines:
         handles, labels = right.get_legend_handles_labels()
-        fig.legend(handles, labels, loc="outside upper left", ncols=1, fontsize=9.5)
+        fig.legend(handles, labels, loc="outside upper left", ncols=1, fontsize=10.5)
     return fig
 
 
