@@ -591,6 +591,15 @@ def test_a_saved_panel_has_its_picture_beside_the_widget():
     assert metadata["goal"] == "Goal: a <b> of 5"
 
 
+def test_the_first_move_after_a_panel_was_shown_draws_only_what_moves():
+    panel = sliders(optimal_gap, eps=(0.001, 0.9))
+    panel._repr_mimebundle_()
+    background = panel.figure._background
+    panel.controls["eps"].value = 0.4
+    assert panel.figure._background is background
+    assert panel.picture.value == optimal_gap(0.4).png(100, small=False)
+
+
 # Live runs
 
 

@@ -127,6 +127,7 @@ class Panel(widgets.VBox):
 
     def _repr_mimebundle_(self, *args: Any, **kwargs: Any) -> Any:
         still, metadata = self.figure._repr_mimebundle_()
+        self.figure.picture(SCREEN_DPI)  # the still one was finer: without this, the first move would draw everything
         still["text/plain"] = alternative(self.figure, self.said)
         if self.goal:
             metadata["goal"] = f"Goal: {self.goal.text}"  # for `publish`, which has no widget to show it
