@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import ipywidgets as widgets
-from traitlets import TraitError
 
 from tricks.plots.export import export_own
 from tricks.plots.style import SCREEN_DPI, Figure
@@ -74,7 +73,7 @@ class Panel(widgets.VBox):
     @property
     def said(self) -> str:
         """Where the controls stand, in words."""
-        return ", ".join(f"{NAMES.get(key, key)} = {text_of(value)}" for key, value in self.values.items())
+        return ", ".join(f"{label(name)} = {text_of(value)}" for name, value in self.values.items())
 
     def _try(self, goal: Goal) -> None:
         """Move the controls to the goal's solution and back. ValueError if one of the two is wrong."""
@@ -84,13 +83,10 @@ class Panel(widgets.VBox):
         try:
             for name, value in goal.solution.items():
                 self.controls[name].value = value
-            there = self.values == {**start, **goal.solution} and goal.reached(**self.values)
-        except (KeyError, TraitError):  # no such control, or no such choice
-            there = False
-        if not there:
-            raise ValueError(
-                f"goal {goal.text!r}: its solution {goal.solution} sets {self.said}, which does not reach it"
-            )
+        except Exception as error:  # no such control, or one without this choice
+            raise ValueError(f"goal {goal.text!r}: its solution {goal.solution} cannot be set: {error}") from error
+        if self.values != {**start, **goal.solution} or not goal.reached(**self.values):
+            raise ValueError(f"goal {goal.text!r}: its solution {goal.solution} sets {self.said}: not reached")
         for name, value in start.items():
             self.controls[name].value = value
 
@@ -119,7 +115,7 @@ class Panel(widgets.VBox):
     def _export(self, button: Any) -> None:
         try:
             plot = getattr(self.plot, "func", self.plot)  # of a functools.partial
-            takeaway = f"{plot.__name__}: {self.said}".replace("_", " ").strip()
+            takeaway = f"{label(plot.__name__)}: {self.said}".strip()
             paths = export_own(self.figure, plot.__name__, self.values, takeaway=takeaway)
             self.message.value = html.escape(saved(paths))
         except OSError as error:
@@ -162,6 +158,11 @@ def verdict(goal: str, reached: bool) -> str:
     return state.format(html.escape(goal))
 
 
+def label(name: str) -> str:
+    """What a control is called."""
+    return NAMES.get(name, name.replace("_", " "))
+
+
 def text_of(value: Any) -> str:
     """A value for people: a number to four digits."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
@@ -189,8 +190,8 @@ def control(name: str, spec: Any, default: Any) -> Any:
     """The widget for one control, or the widget that `spec` is already. ValueError if it describes none."""
     if isinstance(spec, widgets.Widget):
         return spec
-    label = NAMES.get(name, name.replace("_", " "))
-    look: dict[str, Any] = {"description": label, "tooltip": label, "style": {"description_width": "120px"}}
+    words = label(name)
+    look: dict[str, Any] = {"description": words, "tooltip": words, "style": {"description_width": "120px"}}
     if isinstance(spec, bool):
         return widgets.Checkbox(value=spec, **look)
     if isinstance(spec, list) and spec:
@@ -202,7 +203,7 @@ def control(name: str, spec: Any, default: Any) -> Any:
     if not (isinstance(spec, tuple) and len(spec) in (2, 3) and spec[0] < spec[1]):
         raise ValueError(f"control {name} = {spec!r}: give (low, high), (low, high, step), a list of choices or a bool")
     low, high, *step = spec
-    look |= {"tooltip": f"{label}: {low} to {high}"}
+    look |= {"tooltip": f"{words}: {low} to {high}"}
     whole = all(isinstance(value, int) for value in spec)
     inside = isinstance(default, (int, float)) and low <= default <= high
     if not step and low > 0 and high / low >= 100:
