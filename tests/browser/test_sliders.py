@@ -69,7 +69,7 @@ MISFITS = """panel => {
     const [shown, natural] = [box.width / box.height, picture.naturalWidth / picture.naturalHeight];
     claim(Math.abs(shown / natural - 1) <= 0.02, `the picture is ${shown} wide to high, not ${natural}`);
     claim(box.height <= notebook.clientHeight, `the picture is ${box.height} px high of ${notebook.clientHeight}`);
-    claim(box.height >= 158, `the picture is ${box.height} px high`);
+    claim(box.height >= Math.min(158, 0.98 * panel.clientWidth / natural), `the picture is ${box.height} px high`);
     const height = panel.getBoundingClientRect().height, few = panel.querySelectorAll('.tricks-control').length <= 4;
     claim(!few || height <= notebook.clientHeight, `the panel is ${height} px high of ${notebook.clientHeight}`);
     for (let node = panel; node !== notebook.parentElement; node = node.parentElement)
