@@ -172,6 +172,10 @@ def publish(notebook: nbformat.NotebookNode) -> str:
             data = output.get("data", {})
             if data.pop(WIDGET, None) is not None and "image/png" not in data:
                 output.data = {"text/plain": "Interactive: run this cell in JupyterLab."}
+        for output in list(outputs(cell)):
+            if goal := output.get("metadata", {}).pop("goal", ""):  # of a panel, whose still picture says nothing of it
+                text = nbformat.v4.new_output("display_data", {"text/markdown": goal, "text/plain": goal})
+                cell.outputs.insert(cell.outputs.index(output) + 1, text)
     if found := faults(notebook):
         raise BuildError("\n".join(found))
     return nbformat.writes(notebook) + "\n"

@@ -221,7 +221,7 @@ for net in ("resnet50", "bottleneck14-pool"):
 #
 # One layer that averages k×k positions with stride s, on a 12×12 input whose edges are joined so that it has no
 # border. On the left, tweak D's 2×2 with stride 2. Look for two rules: when are positions left out, and when is the
-# reading even?
+# reading even? D's windows do not overlap. Must they not?
 
 # %%
 def layer_reading(kernel, stride):
@@ -237,7 +237,14 @@ def beside_pooling(kernel=3, stride=2):
     return {"D's pooling: 2×2, stride 2": layer_reading(2, 2), f"{kernel}×{kernel}, stride {stride}": chosen}
 
 
-sliders(coverage, beside_pooling, kernel=(1, 7), stride=(1, 4))
+def overlaps_evenly(kernel, stride):
+    return kernel > stride > 1 and layer_reading(kernel, stride).unique().numel() == 1
+
+
+sliders(
+    coverage, beside_pooling, kernel=(1, 7), stride=(1, 4), reached=overlaps_evenly, solution={"kernel": 4},
+    goal="Windows that overlap, a stride of 2 or more, and every position counts the same.",
+)
 
 # %% [markdown]
 # Four settings in one picture. The last is how vision transformers cut a picture into patches:

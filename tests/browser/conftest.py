@@ -15,6 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,21 @@ class Lab:
         self.page.wait_for_timeout(200)  # the message follows the picture
         self.page.wait_for_function(IDLE, timeout=60_000)
         return self.page.evaluate("() => window.kernelErrors") + self.problems
+
+    @contextmanager
+    def window(self, width: int, height: int) -> Iterator[None]:
+        """A window of another size, in px."""
+        self.page.set_viewport_size({"width": width, "height": height})
+        try:
+            self.page.wait_for_timeout(200)  # for a new layout
+            yield
+        finally:
+            self.page.set_viewport_size(WINDOW)
+
+    def seen(self, name: str) -> None:
+        """What the window shows, into artifacts/."""
+        ARTIFACTS.mkdir(exist_ok=True)
+        self.page.screenshot(path=ARTIFACTS / f"{name}.png")
 
     def screenshot(self, name: str, part: Any = None) -> None:
         """A part of the open notebook, or all of it, as far as a window can be tall, into artifacts/."""

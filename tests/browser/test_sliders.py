@@ -3,18 +3,21 @@
 The Trick Lab, lesson 08, is in test_trick_lab.py.
 """
 
+import re
+import statistics
 import sys
 import time
 
 import build_notebooks as tool
 import nbformat
 import pytest
-from playwright.sync_api import ElementHandle, Locator
+from playwright.sync_api import ElementHandle, Locator, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 TRICK_LAB = tool.NOTEBOOKS / "src" / "08_trick_lab.py"
 LESSONS = [path for path in tool.sources([]) if path != TRICK_LAB]
 SECONDS_FOR_A_PICTURE = 15
+SLOWEST = 1.0  # seconds from key to picture, of a panel's median: on two idle cores it is below 0.25
 
 # The picture itself, not its address and not the page around it
 PIXELS = """async img => {
@@ -58,6 +61,38 @@ CONTRASTS = """outputs => {
     }
     return texts;
 }"""
+# What of a panel does not fit the window, or has no name, with the numbers
+MISFITS = """panel => {
+    const notebook = panel.closest('.jp-WindowedPanel-outer'), picture = panel.querySelector('img');
+    const room = notebook.getBoundingClientRect(), box = picture.getBoundingClientRect(), wrong = [];
+    const claim = (right, what) => right || wrong.push(`${innerWidth} × ${innerHeight}: ${what}`);
+    const [shown, natural] = [box.width / box.height, picture.naturalWidth / picture.naturalHeight];
+    claim(Math.abs(shown / natural - 1) <= 0.02, `the picture is ${shown} wide to high, not ${natural}`);
+    claim(box.height <= notebook.clientHeight, `the picture is ${box.height} px high of ${notebook.clientHeight}`);
+    claim(box.height >= Math.min(158, 0.98 * panel.clientWidth / natural), `the picture is ${box.height} px high`);
+    const height = panel.getBoundingClientRect().height, few = panel.querySelectorAll('.tricks-control').length <= 4;
+    claim(!few || height <= notebook.clientHeight, `the panel is ${height} px high of ${notebook.clientHeight}`);
+    for (let node = panel; node !== notebook.parentElement; node = node.parentElement)
+        claim(node.scrollWidth <= node.clientWidth + 1 || getComputedStyle(node).overflowX === 'visible',
+            `${node.className} scrolls sideways: ${node.scrollWidth} in ${node.clientWidth} px`);
+    claim(box.right <= room.right, 'the picture is wider than the notebook');
+    for (const readout of panel.querySelectorAll('.widget-readout')) {
+        const at = readout.getBoundingClientRect();
+        claim(at.left >= room.left && at.right <= room.right, `${readout.textContent} is outside the window`);
+        claim(readout.scrollWidth <= readout.clientWidth, `${readout.textContent} is cut`);
+    }
+    for (const handle of panel.querySelectorAll('[role=slider]')) {
+        const row = handle.closest('.widget-hslider');
+        const [name, value] = ['.widget-label', '.widget-readout'].map(part => row.querySelector(part).textContent);
+        claim(name && handle.ariaLabel === name, `${name} is called ${handle.ariaLabel}`);
+        claim(value && handle.ariaValueText === value, `${value} is spoken ${handle.ariaValueText}`);
+    }
+    const words = panel.querySelector('.tricks-words').textContent;
+    claim(words.startsWith('Plot. ') && picture.alt === words, `the picture's alt text is ${picture.alt}`);
+    return wrong;
+}"""
+SIZES = ((1440, 900), (1280, 720), (853, 480))  # px; the last is 1280 × 720 at a zoom of 150 %
+NARROW = (640, 480)  # less than 480 are the panel's, and one control stands in a row
 CHANGED = """([img, old]) => img.src !== old && img.complete && img.naturalWidth > 0"""
 
 IMPORTS = """
@@ -68,6 +103,10 @@ from tricks.plots.schedules import schedule
 from tricks.plots.smoothing import optimal_gap
 from tricks.course.lesson import sliders
 from tricks.recipe import BASELINE
+"""
+GOAL = """
+sliders(optimal_gap, eps=(0.001, 0.9), K=(2, 1000), goal="As many classes as there are.",
+        reached=lambda eps, K: K == 1000, solution={"K": 1000})
 """
 WORKING = """
 def recipes(lr=0.1, warmup_epochs=1.0, epochs=12, shape="step", double=False):
@@ -171,6 +210,16 @@ def press(panel: Locator, row: Locator, picture: ElementHandle, seconds: list[fl
     return ["the picture does not change"]
 
 
+def misfits(lab, panel: Locator) -> list[str]:
+    """What is wrong with a panel's shape or names in windows of several sizes."""
+    wrong = []
+    for width, height in (*SIZES, NARROW):
+        with lab.window(width, height):
+            panel.scroll_into_view_if_needed()
+            wrong += panel.evaluate(MISFITS)
+    return wrong
+
+
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("source", LESSONS, ids=lambda path: path.stem)
 def test_a_lesson_runs_and_every_slider_moves_its_picture(source, lab, latencies):
@@ -178,7 +227,11 @@ def test_a_lesson_runs_and_every_slider_moves_its_picture(source, lab, latencies
     panels = lab.page.locator(".tricks-panel").all()
     assert bool(panels) == ("sliders(" in source.read_text(encoding="utf8"))
     for i, panel in enumerate(panels):
-        assert exercise(panel, latencies.setdefault(f"{source.stem}, panel {i}", [])) == []
+        goal = panel.locator(".tricks-goal").inner_text()
+        assert goal == "" or goal.endswith("Not yet.")
+        seconds = latencies.setdefault(f"{source.stem}, panel {i}", [])
+        assert exercise(panel, seconds) + misfits(lab, panel) == []
+        assert statistics.median(seconds) < SLOWEST
         lab.screenshot(f"{source.stem}_panel_{i}", panel)
     lab.screenshot(source.stem)
     assert lab.errors() == []
@@ -194,6 +247,44 @@ def test_every_kind_of_control_works_and_a_slide_is_exported(lab, latencies):
     panel.get_by_role("button", name="Export slide").click()
     panel.get_by_text("Saved schedule-lr_").wait_for(timeout=60_000)
     assert lab.errors() == []
+
+
+@pytest.mark.parametrize("width, height", SIZES)
+def test_a_panel_keeps_its_shape_and_says_its_goal_and_values(width, height, lab, latencies):
+    lab.run(notebook(IMPORTS, GOAL, WORKING), "goal")
+    first, second = lab.page.locator(".tricks-panel").all()
+    assert misfits(lab, first) + misfits(lab, second) == []
+    with lab.window(width, height):
+        assert exercise(first, latencies.setdefault(f"a goal, {width} × {height}", [])) == []
+        eps, classes = (first.get_by_role("slider", name=name, exact=True) for name in ("ε", "classes K"))
+        goal = first.get_by_role("status")
+        expect(goal).to_have_text("Goal: As many classes as there are. Not yet.")
+        assert eps.get_attribute("aria-valuetext") == "0.12"  # a list's value after its fifth move, not its place in it
+        colour = goal.locator("p").evaluate("p => getComputedStyle(p).backgroundColor")
+        lab.seen(f"goal_{width}_not_yet")
+        classes.press("End")
+        expect(goal).to_have_text("Goal: As many classes as there are. ✓ Reached.")
+        expect(classes).to_have_attribute("aria-valuetext", "1000")
+        words = re.compile(r"^Plot\. Target.*Drawn for ε = 0\.12, classes K = 1000$")
+        expect(first.get_by_role("img")).to_have_attribute("alt", words)
+        assert goal.locator("p").evaluate("p => getComputedStyle(p).backgroundColor") != colour
+        contrasts = goal.evaluate_all(CONTRASTS)
+        assert len(contrasts) == 2 and min(contrasts)[0] >= 4.5
+        lab.seen(f"goal_{width}_reached")
+        second.scroll_into_view_if_needed()
+        group = second.get_by_role("group", name="shape")
+        expect(group.get_by_role("button", pressed=True)).to_have_text("step")
+        lab.seen(f"five_controls_{width}")
+    assert lab.errors() == []
+
+
+def test_a_squeezed_panel_would_be_noticed(lab):
+    lab.run(notebook(IMPORTS, GOAL), "squeezed")
+    panel = lab.page.locator(".tricks-panel")
+    panel.locator("img").evaluate("img => { img.style.width = '300px'; img.style.height = '450px'; }")
+    panel.locator(".widget-readout").first.evaluate("node => { node.style.width = node.style.minWidth = '5px'; }")
+    found = " ".join(misfits(lab, panel))
+    assert "wide to high" in found and "0.1 is cut" in found
 
 
 def test_in_the_dark_theme_words_can_be_read_and_pictures_stay_as_they_are(lab):

@@ -402,7 +402,7 @@ def test_a_panel_draws_what_its_controls_say():
     panel.controls["K"].value = 5
     assert panel.figure is figure  # redrawn, not built anew
     assert panel.picture.value == optimal_gap(0.4, 5).png(100, small=False) != first
-    assert (panel.picture.layout.width, panel.picture.layout.height) == ("800px", "450px")
+    assert (panel.picture.width, panel.picture.height) == ("800", "450")  # as much as there is room for
 
 
 def test_a_panel_may_compute_a_plots_data_from_its_controls():
@@ -432,6 +432,75 @@ def test_an_error_in_a_panels_first_drawing_is_the_cells_own():
         sliders(styled(lambda a=7: line(a)), a=(1, 10))
 
 
+def test_a_panels_picture_has_words_for_those_who_hear_it_with_the_values_in_them():
+    panel = sliders(optimal_gap, eps=(0.001, 0.9), K=(2, 1000))
+    words = f"{optimal_gap().alt}. Drawn for ε = 0.1, classes K = 10"
+    assert html.unescape(panel.words.value).endswith(f">{words}</p>")
+    assert panel._repr_mimebundle_()[0]["text/plain"] == words
+    panel.controls["eps"].value = 0.4
+    assert "Drawn for ε = 0.4, classes K = 10<" in panel.words.value
+    panel = sliders(styled(lambda at_start=True: line(5, at_start)), at_start=False)
+    assert panel.words.value.endswith("Drawn for at start = False</p>")
+
+
+# Goals
+
+
+FIND_FIVE = {"goal": "a <b> of 5", "reached": lambda a, steep: a == 5 and steep, "solution": {"a": 5, "steep": True}}
+
+
+def test_a_goal_says_in_words_whether_it_is_reached():
+    panel = sliders(line, a=(1, 10), steep=False, **FIND_FIVE)
+    assert panel.values == {"a": 2, "steep": False}
+    not_yet = "<p>Goal: a &lt;b&gt; of 5 <b>Not yet.</b></p>"
+    assert panel.verdict.value == not_yet
+    panel.controls["a"].value = 5
+    assert panel.verdict.value == not_yet
+    panel.controls["steep"].value = True
+    assert panel.verdict.value == '<p class="tricks-reached">Goal: a &lt;b&gt; of 5 <b>✓ Reached.</b></p>'
+    panel.controls["a"].value = 4
+    assert panel.verdict.value == not_yet
+
+
+def test_a_panel_without_a_goal_has_an_empty_line():
+    assert sliders(line, a=(1, 10)).verdict.value == ""
+
+
+@pytest.mark.parametrize(
+    "changed, message",
+    [
+        ({"reached": lambda a, steep: a == 2}, "is reached where the controls start: a = 2, steep = False"),
+        (
+            {"reached": lambda a, steep: False},
+            "its solution {'a': 5, 'steep': True} sets a = 5, steep = True: not reached",
+        ),
+        ({"solution": {"a": 50, "steep": True}}, "its solution {'a': 50, 'steep': True} sets a = 10, "),
+        ({"solution": {"b": 5}}, "its solution {'b': 5} cannot be set: 'b'"),
+        ({"solution": None}, "solution = None: give all three or none"),
+        ({"reached": None}, "reached = None, .*: give all three or none"),
+        ({"goal": ""}, "goal = '', .*: give all three or none"),
+    ],
+)
+def test_a_goal_that_cannot_be_reached_or_is_no_goal_is_refused(changed, message):
+    with pytest.raises(ValueError, match=message):
+        sliders(line, a=(1, 10), steep=False, **{**FIND_FIVE, **changed})
+
+
+def test_a_choice_that_a_control_does_not_have_is_no_solution():
+    goal = {**FIND_FIVE, "reached": lambda a, steep: a == 4, "solution": {"a": 4}}
+    with pytest.raises(ValueError, match="its solution {'a': 4} cannot be set: Invalid selection"):
+        sliders(line, a=[1, 2, 3], steep=False, **goal)
+
+
+def test_an_error_in_a_goal_shows_as_any_other():
+    goal = {"goal": "g", "reached": lambda a: 1 / (a - 5) == 1, "solution": {"a": 6}}
+    panel = sliders(line, a=(1, 10), **goal)
+    panel.controls["a"].value = 5
+    assert "ZeroDivisionError" in panel.message.value
+    panel.controls["a"].value = 6
+    assert panel.message.value == "" and "Reached" in panel.verdict.value
+
+
 @pytest.fixture
 def own(tmp_path, monkeypatch):
     """Where a reader's own slides go."""
@@ -443,7 +512,7 @@ def exported(panel, **values):
     """Move the controls and press the button: the name of the file that it names, without its suffix."""
     for name, value in values.items():
         panel.controls[name].value = value
-    next(child for child in panel.children if isinstance(child, ipywidgets.Button)).click()
+    panel.button.click()
     found = re.fullmatch(r"Saved ([\w-]+)\.png, \.svg and \.pdf in (.+)", panel.message.value)
     return found and found[1]
 
@@ -519,7 +588,18 @@ def test_a_saved_panel_has_its_picture_beside_the_widget():
     assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == panel.model_id
     assert data["image/png"] == optimal_gap()._repr_mimebundle_()[0]["image/png"]
     assert data["text/plain"].startswith("Plot. Target")
-    assert metadata["image/png"] == {"width": 800, "height": 450}
+    assert metadata == {"image/png": {"width": 800, "height": 450}}
+    metadata = sliders(line, a=(1, 10), steep=False, **FIND_FIVE)._repr_mimebundle_()[1]
+    assert metadata["goal"] == "Goal: a <b> of 5"
+
+
+def test_the_first_move_after_a_panel_was_shown_draws_only_what_moves():
+    panel = sliders(optimal_gap, eps=(0.001, 0.9))
+    panel._repr_mimebundle_()
+    background = panel.figure._background
+    panel.controls["eps"].value = 0.4
+    assert panel.figure._background is background
+    assert panel.picture.value == optimal_gap(0.4).png(100, small=False)
 
 
 # Live runs

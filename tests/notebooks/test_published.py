@@ -238,6 +238,16 @@ def test_widgets_leave_their_picture_or_a_line_of_text():
     assert second.data == {"text/plain": "Interactive: run this cell in JupyterLab."}
 
 
+def test_a_goal_stands_beside_its_panels_still_picture():
+    data = {"image/png": "iVBO", "text/plain": "Plot.", tool.WIDGET: {}}
+    panel = new_output("execute_result", data, execution_count=1, metadata={"goal": "Goal: find it.", "image/png": {}})
+    after = printed("printed")
+    outputs = nbformat.reads(tool.publish(executed(panel, after)), as_version=4).cells[0].outputs
+    assert [output.output_type for output in outputs] == ["execute_result", "display_data", "stream"]
+    assert outputs[0].metadata == {"image/png": {}}
+    assert outputs[1].data == {"text/markdown": "Goal: find it.", "text/plain": "Goal: find it."}
+
+
 def test_a_solution_that_does_not_pass_its_check_is_named():
     notebook = executed(
         printed("[exact] a\n[not yet] b: put\n[close] c\n"), printed("[different] d: at 1\nan [exact] e\n")

@@ -61,6 +61,11 @@ def test_optimal_gap_draws_the_target_and_the_gap():
     assert any(line.get_xydata().tolist() == [[0.2, theoretical_gap(0.2, 5)]] for line in right.lines)
 
 
+def test_a_gap_that_rounds_to_zero_has_no_sign():
+    texts = {text.get_text() for text in smoothing.optimal_gap(0.9, 10).axes[1].texts}
+    assert "0.00" in texts and "−0.00" not in texts
+
+
 @pytest.mark.parametrize("temperature", [1.0, 4.0, 20.0])
 def test_soft_targets_are_the_softmax_at_the_temperature(temperature):
     fig = distillation.soft_targets(*TAUGHT, 7.0)

@@ -22,7 +22,7 @@ import numpy as np
 from IPython.display import Markdown, display
 
 from tricks import ROOT
-from tricks.course.sliders import Panel, text_of
+from tricks.course.sliders import Goal, Panel, text_of
 from tricks.data.scene import SceneSet
 from tricks.data.sets import Dataset, load
 from tricks.plots.evidence import LABELS, against_paper, progress
@@ -288,13 +288,30 @@ def predict(question: str, low: float, high: float, step: float = 0.1, unit: str
 # Pictures
 
 
-def sliders(plot: Callable[..., Figure], data: Callable[..., Any] | None = None, /, **controls: Any) -> Panel:
+def sliders(
+    plot: Callable[..., Figure],
+    data: Callable[..., Any] | None = None,
+    /,
+    *,
+    goal: str = "",
+    reached: Callable[..., bool] | None = None,
+    solution: Mapping[str, Any] | None = None,
+    **controls: Any,
+) -> Panel:
     """A panel of controls above a plot: of `plot(**values)`, or of `plot(data(**values))`.
 
     A control is (low, high) or (low, high, step), whole numbers or not; a list of choices; or True/False. A range
     over a factor of 100 or more moves in equal ratios. Controls start at the function's default where it has one.
     The plot's `redraw`, if it has one, takes the same arguments later (see `tricks.plots.style`).
+
+    With a `goal`, a line under the picture says whether it is reached: `reached(**values)`, asked after every move.
+    `solution` is a setting of some of the controls that reaches it, so that no lesson asks for what cannot be found:
+    ValueError where it does not, or where the goal is reached at the start.
     """
+    if goal and reached and solution:
+        return Panel(plot, data, controls, Goal(goal, reached, solution))
+    if goal or reached or solution:
+        raise ValueError(f"goal = {goal!r}, reached = {reached!r}, solution = {solution!r}: give all three or none")
     return Panel(plot, data, controls)
 
 

@@ -48,6 +48,6 @@ def optimal_gap(eps: float = 0.1, K: int = 10) -> Figure:
         curve.set_data(grid, [theoretical_gap(e, K) for e in grid])
         height = min(gap, 16.5)
         point.set_data([eps], [height])
-        value.set(position=(min(eps + 0.03, 0.8), height + 0.5), text=f"{gap:.2f}".replace("-", "−") if eps else "∞")
+        value.set(position=(min(eps + 0.03, 0.8), height + 0.5), text=f"{gap:z.2f}".replace("-", "−") if eps else "∞")
 
     return with_redraw(fig, redraw, eps, K)

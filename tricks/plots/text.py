@@ -68,7 +68,9 @@ def spoken(text: str) -> str:
     """What matplotlib draws for a text, in letters: without the marks of mathematics and of `verbatim`."""
     parts = re.split(r"(?<!\\)\$", text)
     if len(parts) % 2:  # as for matplotlib, an odd dollar sign begins nothing
-        parts[1::2] = (re.sub("[{}]", "", part) for part in parts[1::2])
+        for i, part in enumerate(parts[1::2]):
+            part = re.sub(r"\\hat{(\w)}", r"\1 hat", part).replace(r"\lambda", "λ")
+            parts[2 * i + 1] = re.sub("[{}]", "", part)
         text = "".join(parts)
     return text.replace(r"\$", "$")
 
