@@ -33,7 +33,7 @@ from tricks import ROOT, metrics, precision, process, schedules, train
 from tricks.course.lesson import budget, check, live_run, predict, show, show_loop, slide, sliders, table
 from tricks.data.sets import find, load
 from tricks.plots import evidence, preprocessing, style
-from tricks.plots.schedules import schedule
+from tricks.plots import schedules as schedule_plots
 from tricks.recipe import BASELINE, changes
 from tricks.records.statistics import caption, t_interval
 from tricks.studies.studies import arm, recipe_of
@@ -147,14 +147,14 @@ def both(lr=0.1, warmup_epochs=1.0):
     return {"step decay (§2.1)": step, "cosine decay (§5.1)": replace(step, schedule="cosine")}
 
 
-sliders(schedule, both, lr=(0.01, 0.5), warmup_epochs=(0.0, 6.0, 0.5))
+sliders(schedule_plots.schedule, both, lr=(0.01, 0.5), warmup_epochs=(0.0, 6.0, 0.5))
 
 # %% [markdown]
 # The cosine starts where the warm-up ends and is squeezed into what is left. The steps stay at their epochs. Warm-ups
 # of 0, 1 and 4 epochs, as a still picture:
 
 # %%
-schedule({f"cosine, warm-up {m} epochs": replace(cosine, warmup_epochs=m) for m in (0, 1, 4)})
+schedule_plots.schedule({f"cosine, warm-up {m} epochs": replace(cosine, warmup_epochs=m) for m in (0, 1, 4)})
 
 # %% [markdown]
 # ## Live

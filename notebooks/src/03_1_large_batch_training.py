@@ -28,7 +28,7 @@ from tricks import augment, parameters, process, schedules
 from tricks.course.lesson import budget, check, live_run, load_data, predict, show, show_loop, slide, sliders, table
 from tricks.data.order import balanced_order
 from tricks.plots import evidence, large_batch
-from tricks.plots.schedules import schedule
+from tricks.plots import schedules as schedule_plots
 from tricks.recipe import BASELINE
 from tricks.records import make, paper, statistics
 from tricks.studies.studies import arm, recipe_of, study
@@ -222,12 +222,13 @@ def two_schedules(batch_size=512, warmup_epochs=2.0):
     return {"linear scaling": replace(recipe, warmup_epochs=0.0), "linear scaling + warm-up": recipe}
 
 
-sliders(schedule, two_schedules, batch_size=[64, 128, 256, 512, 1024, 2048], warmup_epochs=(0.0, 4.0, 0.5))
+batch_sizes = [64, 128, 256, 512, 1024, 2048]
+sliders(schedule_plots.schedule, two_schedules, batch_size=batch_sizes, warmup_epochs=(0.0, 4.0, 0.5))
 
 # %%
 settings = {"b = 64": recipe_of("small"), "b = 64, warm-up 2 epochs": recipe_of("small-warmup"),
             "b = 512": recipe_of("large"), "b = 512, warm-up 2 epochs": recipe_of("large-warmup")}
-schedule(settings)
+schedule_plots.schedule(settings)
 
 # %% [markdown]
 # ### The first steps, with and without

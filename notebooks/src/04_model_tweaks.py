@@ -38,8 +38,7 @@ from tricks.models.resnet import (
     multiply_adds,
     parameter_count,
 )
-from tricks.plots import evidence, preprocessing
-from tricks.plots.tweaks import accuracy_cost, coverage, part_costs, receptive_field
+from tricks.plots import evidence, preprocessing, tweaks
 from tricks.records import make, paper
 from tricks.records.statistics import caption, compare, plus_minus
 from tricks.studies.studies import arm, recipe_of, study
@@ -159,7 +158,7 @@ COLUMNS = {"plain": "plain", "B and C": "B", "D": "D"}  # what stands above them
 maps = {f"{name}, {path}": reading(tweak, path) for path in PATHS for name, tweak in COLUMNS.items()}
 for label, weights in maps.items():
     print(f"{label:<16} {100 * (weights == 0).double().mean():3.0f} % of the input never read")
-coverage(maps, columns=3)
+tweaks.coverage(maps, columns=3)
 
 # %% [markdown]
 # Read it row by row. *Path A*: plain loses three quarters in its first 1×1. B gives the stride to a 3×3, which reads
@@ -175,14 +174,14 @@ def beside_plain(tweak="D", path="both"):
     return {f"plain, {path}": reading("plain", path), f"{tweak}, {path}": reading(tweak, path)}
 
 
-sliders(coverage, beside_plain, tweak=["B", "C", "D", "D alone"], path=list(PATHS))
+sliders(tweaks.coverage, beside_plain, tweak=["B", "C", "D", "D alone"], path=list(PATHS))
 
 # %% [markdown]
 # The still picture above has the other settings. One that it lacks is *D alone*: the block reads everything, but
 # three quarters of it only through the shortcut.
 
 # %%
-coverage({f"D alone, {path}": reading("D alone", path) for path in PATHS})
+tweaks.coverage({f"D alone, {path}": reading("D alone", path) for path in PATHS})
 
 # %% [markdown]
 # ### Work that nobody uses
@@ -237,14 +236,14 @@ def beside_pooling(kernel=3, stride=2):
     return {"D's pooling: 2×2, stride 2": layer_reading(2, 2), f"{kernel}×{kernel}, stride {stride}": chosen}
 
 
-sliders(coverage, beside_pooling, kernel=(1, 7), stride=(1, 4))
+sliders(tweaks.coverage, beside_pooling, kernel=(1, 7), stride=(1, 4))
 
 # %% [markdown]
 # Four settings in one picture. The last is how vision transformers cut a picture into patches:
 
 # %%
 four = {f"{k}×{k}, stride {s}": layer_reading(k, s) for k, s in ((1, 2), (3, 2), (7, 2), (4, 4))}
-coverage(four, columns=2)
+tweaks.coverage(four, columns=2)
 
 # %% [markdown]
 # Positions are left out if the kernel is smaller than the stride. The reading is even if the stride divides the
@@ -302,7 +301,7 @@ def profile(layers, channels=3, side=65):
     return (columns / columns.sum())[read[0] : read[-1] + 1].tolist()
 
 
-receptive_field({name: profile(stem_of(name)[:-1]) for name in STEMS})  # without the max pooling
+tweaks.receptive_field({name: profile(stem_of(name)[:-1]) for name in STEMS})  # without the max pooling
 
 # %% [markdown]
 # The three layers of tweak C read 11×11 pixels. The inner columns count more than the outer ones, and the odd ones,
@@ -335,7 +334,7 @@ table([
     for (row, printed), (costs, count) in zip(paper.table("5").items(), counted.values(), strict=True)
 ])
 print(f"paper, Table 1, for ResNet-50: {paper.table('1')['ResNet-50']['FLOPs']} G")
-part_costs({tweak: costs for tweak, (costs, _) in counted.items()})
+tweaks.part_costs({tweak: costs for tweak, (costs, _) in counted.items()})
 
 # %% [markdown]
 # The numbers on the bars are what a tweak adds there, in millions. B costs the same in stages 2, 3 and 4: its first
@@ -448,7 +447,7 @@ table_5 = {tweak: ([paper.table("5")[row]["FLOPs"]], [paper.table("5")[row]["top
 accuracies = {tweak: [run.accuracy for run in runs] for tweak, runs in ARMS.items()}
 arithmetic = {tweak: ([sum(small[tweak][0].values()) / 1e6], values) for tweak, values in accuracies.items()}
 durations = {tweak: (milliseconds(ARMS[tweak]), values) for tweak, values in accuracies.items()}
-fig = accuracy_cost(
+fig = tweaks.accuracy_cost(
     {
         "paper: ImageNet": ("multiply-adds, G", table_5),
         "ours: arithmetic": ("multiply-adds, M", arithmetic),
