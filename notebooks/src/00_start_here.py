@@ -30,7 +30,8 @@ from IPython.display import display
 from scipy.special import stdtrit
 
 from tricks import ROOT, metrics, precision, process, schedules, train
-from tricks.course.lesson import budget, check, live_run, predict, show, show_loop, slide, sliders, table
+from tricks.course.lesson import budget, live_run, show, show_loop, slide, sliders, table
+from tricks.course.questions import check, predict
 from tricks.data.sets import find, load
 from tricks.plots import evidence, preprocessing, style
 from tricks.plots import schedules as schedule_plots

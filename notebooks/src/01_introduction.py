@@ -25,7 +25,8 @@ from IPython.display import display
 from scipy.special import chdtri, stdtrit
 
 from tricks import ROOT, recipe
-from tricks.course.lesson import check, live_run, load_data, predict, show, slide, sliders, table, verdicts
+from tricks.course.lesson import live_run, load_data, show, slide, sliders, table, verdicts
+from tricks.course.questions import check, predict
 from tricks.models import resnet
 from tricks.plots import evidence, ladder, style
 from tricks.records import paper

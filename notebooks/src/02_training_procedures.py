@@ -25,7 +25,8 @@ import torch
 from PIL import Image
 
 from tricks import augment, parameters, schedules
-from tricks.course.lesson import check, live_run, load_data, predict, show, show_loop, slide, sliders, table
+from tricks.course.lesson import live_run, load_data, show, show_loop, slide, sliders, table
+from tricks.course.questions import check, predict
 from tricks.data import archive, folders, sets
 from tricks.models import resnet
 from tricks.plots import evidence, preprocessing, style

@@ -25,7 +25,8 @@ from IPython.display import Markdown, display
 from torch.nn.functional import avg_pool2d, cross_entropy
 
 from tricks import augment, parameters, process, schedules
-from tricks.course.lesson import budget, check, live_run, load_data, predict, show, show_loop, slide, sliders, table
+from tricks.course.lesson import budget, live_run, load_data, show, show_loop, slide, sliders, table
+from tricks.course.questions import check, predict
 from tricks.data.order import balanced_order
 from tricks.plots import evidence, large_batch
 from tricks.plots import schedules as schedule_plots

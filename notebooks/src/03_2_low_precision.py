@@ -29,7 +29,8 @@ from IPython.display import display
 from torch.nn import BatchNorm2d, Conv2d, Linear
 
 from tricks import ROOT, precision, process
-from tricks.course.lesson import budget, check, live_run, load_data, predict, show, show_loop, slide, sliders, table
+from tricks.course.lesson import budget, live_run, load_data, show, show_loop, slide, sliders, table
+from tricks.course.questions import check, predict
 from tricks.plots import evidence, style
 from tricks.plots.precision import gradient_histogram, lost_updates, number_lines, speeds
 from tricks.records import paper, statistics

@@ -27,7 +27,8 @@ from torch import nn
 from torch.nn.functional import avg_pool2d, pad
 
 from tricks import parameters, recipe
-from tricks.course.lesson import check, live_run, load_data, predict, show, slide, sliders, table
+from tricks.course.lesson import live_run, load_data, show, slide, sliders, table
+from tricks.course.questions import check, predict
 from tricks.models.resnet import (
     NETS,
     Bottleneck,

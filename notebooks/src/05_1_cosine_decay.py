@@ -26,19 +26,8 @@ from IPython.display import display
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from tricks import schedules, train
-from tricks.course.lesson import (
-    check,
-    live,
-    live_run,
-    load_data,
-    predict,
-    show,
-    show_loop,
-    slide,
-    sliders,
-    table,
-    verdicts,
-)
+from tricks.course.lesson import live, live_run, load_data, show, show_loop, slide, sliders, table, verdicts
+from tricks.course.questions import check, predict
 from tricks.plots import evidence, style
 from tricks.plots.schedules import bowl_rates, distance_and_noise, leads, schedule
 from tricks.recipe import BASELINE

@@ -23,7 +23,8 @@ from IPython.display import display
 from torch.nn.functional import cross_entropy
 
 from tricks import label_smoothing, metrics, targets, train
-from tricks.course.lesson import check, live_run, load_data, predict, show, show_loop, slide, sliders, table
+from tricks.course.lesson import live_run, load_data, show, show_loop, slide, sliders, table
+from tricks.course.questions import check, predict
 from tricks.plots.evidence import against_paper, gap_histogram, reliability, response
 from tricks.plots.smoothing import optimal_gap
 from tricks.records import paper

@@ -23,10 +23,11 @@ import torch.nn.functional as F
 from IPython.display import clear_output, display
 
 from tricks import distillation, label_smoothing, metrics, recipe, targets, train
-from tricks.course.lesson import check, live_run, load_data, predict, short, show, show_loop, slide, sliders, table
+from tricks.course.lesson import live_run, load_data, short, show, show_loop, slide, sliders, table
+from tricks.course.questions import check, predict
 from tricks.models import resnet
-from tricks.plots import evidence, style
 from tricks.plots import distillation as distillation_plots
+from tricks.plots import evidence, style
 from tricks.records import make, paper
 from tricks.records.statistics import caption, compare, plus_minus, t_interval, value
 from tricks.studies.studies import arm, recipe_of

@@ -27,7 +27,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from tricks import augment, label_smoothing, metrics, mixup, train
-from tricks.course.lesson import check, live_run, load_data, predict, show, show_loop, slide, sliders, table
+from tricks.course.lesson import live_run, load_data, show, show_loop, slide, sliders, table
+from tricks.course.questions import check, predict
 from tricks.plots import evidence
 from tricks.plots import mixup as mixup_plots
 from tricks.records import paper

@@ -29,7 +29,8 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import box_iou
 
 from tricks import metrics, recipe
-from tricks.course.lesson import check, compare_steps, fine_tune, load_scenes, predict, show, slide, sliders, table
+from tricks.course.lesson import compare_steps, fine_tune, load_scenes, show, slide, sliders, table
+from tricks.course.questions import check, predict
 from tricks.models.resnet import parameter_count
 from tricks.plots import detection as detection_plots
 from tricks.plots import evidence, segmentation

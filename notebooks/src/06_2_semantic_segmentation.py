@@ -28,7 +28,8 @@ from torch import nn
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_jaccard_index
 
 from tricks import metrics, recipe
-from tricks.course.lesson import check, compare_steps, fine_tune, load_scenes, predict, show, slide, sliders, table
+from tricks.course.lesson import compare_steps, fine_tune, load_scenes, show, slide, sliders, table
+from tricks.course.questions import check, predict
 from tricks.models.resnet import NETS, ResNet, multiply_adds, parameter_count
 from tricks.plots import evidence
 from tricks.plots import segmentation as segmentation_plots

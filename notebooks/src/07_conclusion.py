@@ -26,7 +26,8 @@ from IPython.display import display
 
 from tricks import recipe, train
 from tricks.course import cost
-from tricks.course.lesson import check, live_run, load_data, predict, show, show_loop, slide, sliders, table
+from tricks.course.lesson import live_run, load_data, show, show_loop, slide, sliders, table
+from tricks.course.questions import check, predict
 from tricks.plots.ladder import explorer, ladder, measures, worth
 from tricks.records import make, paper, statistics
 from tricks.studies.arms import ARMS, PILOTS, STACK

@@ -75,7 +75,8 @@ SOURCE = """\
 import sys
 
 from tricks.plots.smoothing import optimal_gap
-from tricks.course.lesson import check, live, predict, sliders
+from tricks.course.lesson import live, sliders
+from tricks.course.questions import check, predict
 
 sliders(optimal_gap, eps=(0.001, 0.9), K=(2, 1000))
 
