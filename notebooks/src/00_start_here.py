@@ -78,7 +78,7 @@ preprocessing.images_grid(dataset.train.images[first], dataset.classes, columns=
 # | **Slider** | move the trick's knob; the picture follows. For readers without a kernel, still pictures come next |
 # | **Evidence** | recorded runs over several seeds, with an interval, beside the paper's number |
 # | **Live** | train a small run yourself; it is labelled and never mixed with the records |
-# | **Exercises** | write a line or two; a `check` says *not yet*, *different*, *close* or *exact* |
+# | **Exercises** | write a line or two; a `check` says *not yet*, *different* or *correct* |
 #
 # This lesson goes through them once, with a single trick: the learning rate falls along a cosine instead of in steps
 # (§5.1).
@@ -289,7 +289,7 @@ display(repeated_studies(2), repeated_studies(20))
 #
 # **1.** Warm-up raises the learning rate linearly over the first m steps: step i of m has i · η / m, with i counted
 # from 1 (§3.1). Ours counts `step` from 0. Put your answer in place of the dots, and run the cell. The library is the
-# answer key, and `check` never stops a lesson: it says *not yet*, *different* and where, *close* or *exact*.
+# answer key, and `check` never stops a lesson: it says *not yet*, *different* and where, or *correct*.
 
 
 # %%

@@ -80,7 +80,12 @@ def load_scenes(recipe: Transfer) -> SceneSet:
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Show a list of dictionaries as a table; numbers to four digits, a missing value empty.
+    """Show a list of dictionaries as a table, as `tabled` has it."""
+    display(tabled(rows))
+
+
+def tabled(rows: Sequence[Mapping[str, Any]]) -> Markdown:
+    """A list of dictionaries as a table; numbers to four digits, a missing value empty.
 
     Cells may hold links; all other marks of Markdown and HTML are shown as they are.
     """
@@ -88,7 +93,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> None:
     numeric = [all(isinstance(row.get(key, 0), (int, float)) for row in rows) for key in columns]
     rule = ["---:" if right else "---" for right in numeric]
     head, *body = (map(_cell, line) for line in (columns, *([row.get(key, "") for key in columns] for row in rows)))
-    display(Markdown("\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *body))))
+    return Markdown("\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *body)))
 
 
 def _cell(value: Any) -> str:
