@@ -133,7 +133,7 @@ def test_a_hint_is_folded_away_and_gone_once_the_answer_is_correct(screen):
     for yours in (..., 2, 1):
         check("<x>", yours, 1, hint="think of <b>")
     for shown in screen[:2]:
-        assert "<details><summary>Hint</summary>think of &lt;b&gt;</details>" in shown["text/html"]
+        assert "<details><summary>Hint</summary><div>think of &lt;b&gt;</div></details>" in shown["text/html"]
         assert "think" not in shown["text/plain"]
     assert "think" not in screen[2]["text/html"]
     assert all("&lt;x&gt;" in shown["text/html"] and "<x>" in shown["text/plain"] for shown in screen)

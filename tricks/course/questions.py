@@ -60,7 +60,7 @@ def check(name: str, yours: Any, theirs: Any, inputs: Iterable[Any] | None = Non
     mark, colours = MARKS[verdict]
     head = f"{mark} {name}: {verdict}"
     rest = "" if not detail else f" ({detail})" if verdict == "correct" else f", {detail}"
-    more = f"<details><summary>Hint</summary>{html.escape(hint)}</details>" if hint and verdict != "correct" else ""
+    more = f"<details><summary>Hint</summary><div>{html.escape(hint)}</div></details>" if hint and verdict != "correct" else ""
     box = _box(colours, f"<b>{html.escape(head)}</b>{html.escape(rest)}{more}")
     display({"text/html": box, "text/plain": head + rest}, raw=True)
 
