@@ -322,7 +322,7 @@ quiz("At the end of training the loss with ε = 0.1 is higher than the loss with
 })
 quiz("Does label smoothing make a network calibrated?", {
     "Yes, that is what it is for": (
-        False, "It lowers confidence by about as much wherever confidence was: look at ε = 0.4 in the diagram above."),
+        False, "It lowers confidence, whether that was honest or not: look at ε = 0.4 in the diagram above."),
     "No, it raises confidence, because its targets can be reached": (
         False, "The other way round: the gap that can be reached is finite, and a smaller gap is less confidence."),
     "It lowers confidence, and that helps a network that was too sure": (

@@ -69,7 +69,8 @@ def screen(monkeypatch):
 
 
 def test_importing_notebook_loads_neither_torch_nor_pyplot():
-    code = "import sys, tricks.course.lesson; print('torch' in sys.modules, 'matplotlib.pyplot' in sys.modules)"
+    modules = "sys, tricks.course.lesson, tricks.course.questions"
+    code = f"import {modules}; print('torch' in sys.modules, 'matplotlib.pyplot' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.split() == ["False", "False"]
 

@@ -60,9 +60,10 @@ def check(name: str, yours: Any, theirs: Any, inputs: Iterable[Any] | None = Non
     mark, colours = MARKS[verdict]
     head = f"{mark} {name}: {verdict}"
     rest = "" if not detail else f" ({detail})" if verdict == "correct" else f", {detail}"
-    more = f"<details><summary>Hint</summary><div>{html.escape(hint)}</div></details>" if hint and verdict != "correct" else ""
-    box = _box(colours, f"<b>{html.escape(head)}</b>{html.escape(rest)}{more}")
-    display({"text/html": box, "text/plain": head + rest}, raw=True)
+    said = f"<b>{html.escape(head)}</b>{html.escape(rest)}"
+    if hint and verdict != "correct":
+        said += f"<details><summary>Hint</summary><div>{html.escape(hint)}</div></details>"
+    display({"text/html": _box(colours, said), "text/plain": head + rest}, raw=True)
 
 
 def _verdict(yours: Any, theirs: Any, inputs: Iterable[Any] | None) -> tuple[str, str]:
@@ -226,9 +227,8 @@ QUIZ_STYLE = """<style>
 # Guesses
 
 YOU = "your guess"
-GUESSES: dict[
-    str, dict[str, float]
-] = {}  # question -> whose -> guess: kept until the kernel ends, cells run again or not
+# question -> whose -> guess: kept until the kernel ends, however often the cells run
+GUESSES: dict[str, dict[str, float]] = {}
 
 
 def predict(question: str, low: float, high: float, step: float = 0.1, unit: str = "points") -> "Guess":
@@ -252,13 +252,13 @@ class Guess:
         self._veiled: list[Veiled] = []
         ends = {"min": low, "max": high, "step": step}
         start = self.guesses.get(YOU, round((low + high) / 2 / step) * step)
-        look: dict[str, Any] = {
-            "readout_format": f"+.{self.digits}f",
-            "layout": {"width": "100%", "max_width": "560px"},
-        }
+        # sent when it is done: of a button, which cannot wait, a busy kernel would hear before the rest of a move
+        look: dict[str, Any] = {"readout_format": f"+.{self.digits}f", "continuous_update": False}
+        look["layout"] = {"width": "100%", "max_width": "560px"}
         self._slider = widgets.FloatSlider(value=start, description=YOU, tooltip=question, **ends, **look)
         self._slider.observe(self._moved, "value")
-        self._name = widgets.Text(description="name", placeholder="if you like", layout={"width": "240px"})
+        said: dict[str, Any] = {"continuous_update": False, "layout": {"width": "240px"}}
+        self._name = widgets.Text(description="name", placeholder="if you like", **said)
         self._number = widgets.BoundedFloatText(value=start, description="guess", layout={"width": "180px"}, **ends)
         add, drop = widgets.Button(description="Add"), widgets.Button(description="Take back the last")
         add.on_click(self._add)
