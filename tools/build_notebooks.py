@@ -7,10 +7,11 @@ times and no paths of this machine.
 How an exercise is written. A line `# solution` inside a function, or at the end of a cell, starts one: what follows, up
 to the end of that block, is kept in `solutions/` and becomes `...  # your code` in the lesson. A cell tagged `solution`
 (`# %% tags=["solution"]`) is only in `solutions/`. `check` says "not yet" to `...`, so both notebooks run to the end;
-in `solutions/` each check has to say exact or close.
+in `solutions/` each check has to say correct.
 
-How a cell is folded. Tagged `hide-input` (`# %% tags=["hide-input"]`) it is collapsed, its output is not: imports, and
-bookkeeping that is not the lesson.
+How a cell is folded. Tagged `hide-input` (`# %% tags=["hide-input"]`) it is collapsed, its output is not: imports,
+bookkeeping that is not the lesson, and the code of a quiz, which has the answers. Tagged `hide-output` its output is
+collapsed until the cell is run: what a guess is about, which the saved notebook has in sight.
 
     python tools/build_notebooks.py [NAME ...] [--jobs N]     build; NAME is the start of a lesson's name, such as 05_2
     python tools/build_notebooks.py --check                   compare sources with built notebooks, execute nothing
@@ -60,7 +61,8 @@ METADATA = {
 
 
 SHOW = {"show": shown, "show_loop": shown_loop}  # call in a lesson: what gives the text that it displays
-FOLDED = {"source_hidden": True}  # what JupyterLab knows as a collapsed cell; `hide-input` is MyST-NB's word for it
+# MyST-NB's words for what is collapsed, and JupyterLab's
+FOLDED = {"hide-input": "source_hidden", "hide-output": "outputs_hidden"}
 
 
 class BuildError(Exception):
@@ -87,8 +89,9 @@ def parse(text: str, solutions: bool) -> nbformat.NotebookNode:
 
 
 def metadata(tags: list[str]) -> dict[str, Any]:
-    """A cell's metadata: its tags, and that it is folded if one of them is `hide-input`."""
-    return {**({"tags": tags} if tags else {}), **({"jupyter": FOLDED} if "hide-input" in tags else {})}
+    """A cell's metadata: its tags, and which of its parts these fold."""
+    folded = {part: True for tag, part in FOLDED.items() if tag in tags}
+    return {**({"tags": tags} if tags else {}), **({"jupyter": folded} if folded else {})}
 
 
 def blanked(code: str) -> str:
@@ -170,7 +173,7 @@ def publish(notebook: nbformat.NotebookNode) -> str:
             if output.output_type == "execute_result":
                 output.execution_count = count
             data = output.get("data", {})
-            if data.pop(WIDGET, None) is not None and "image/png" not in data:
+            if data.pop(WIDGET, None) is not None and data.keys() <= {"text/plain"}:
                 output.data = {"text/plain": "Interactive: run this cell in JupyterLab."}
         for output in list(outputs(cell)):
             if goal := output.get("metadata", {}).pop("goal", ""):  # of a panel, whose still picture says nothing of it
@@ -218,14 +221,13 @@ def _line_with(part: str, text: str) -> str:
 
 
 def unsolved(notebook: nbformat.NotebookNode) -> list[str]:
-    """The checks that say neither exact nor close, one line each."""
-    lines = [
-        (i, line)
+    """The checks that do not say correct, one line each."""
+    said = [
+        (i, output.get("data", {}).get("text/plain", ""))
         for i, cell in enumerate(notebook.cells)
         for output in outputs(cell)
-        for line in str(output.get("text", "")).splitlines()
     ]
-    return [f"cell {i}: {line}" for i, line in lines if re.match(r"\[(not yet|different)\] ", line)]
+    return [f"cell {i}: {text}" for i, text in said if re.match("[✗○] ", text)]
 
 
 @cache

@@ -30,10 +30,11 @@ from IPython.display import display
 from scipy.special import stdtrit
 
 from tricks import ROOT, metrics, precision, process, schedules, train
-from tricks.course.lesson import budget, check, live_run, predict, show, show_loop, slide, sliders, table
+from tricks.course.lesson import budget, live_run, show, show_loop, slide, sliders, table
+from tricks.course.questions import check, predict
 from tricks.data.sets import find, load
 from tricks.plots import evidence, preprocessing, style
-from tricks.plots.schedules import schedule
+from tricks.plots import schedules as schedule_plots
 from tricks.recipe import BASELINE, changes
 from tricks.records.statistics import caption, t_interval
 from tricks.studies.studies import arm, recipe_of
@@ -77,7 +78,7 @@ preprocessing.images_grid(dataset.train.images[first], dataset.classes, columns=
 # | **Slider** | move the trick's knob; the picture follows. For readers without a kernel, still pictures come next |
 # | **Evidence** | recorded runs over several seeds, with an interval, beside the paper's number |
 # | **Live** | train a small run yourself; it is labelled and never mixed with the records |
-# | **Exercises** | write a line or two; a `check` says *not yet*, *different*, *close* or *exact* |
+# | **Exercises** | write a line or two; a `check` says *not yet*, *different* or *correct* |
 #
 # This lesson goes through them once, with a single trick: the learning rate falls along a cosine instead of in steps
 # (§5.1).
@@ -147,14 +148,14 @@ def both(lr=0.1, warmup_epochs=1.0):
     return {"step decay (§2.1)": step, "cosine decay (§5.1)": replace(step, schedule="cosine")}
 
 
-sliders(schedule, both, lr=(0.01, 0.5), warmup_epochs=(0.0, 6.0, 0.5))
+sliders(schedule_plots.schedule, both, lr=(0.01, 0.5), warmup_epochs=(0.0, 6.0, 0.5))
 
 # %% [markdown]
 # The cosine starts where the warm-up ends and is squeezed into what is left. The steps stay at their epochs. Warm-ups
 # of 0, 1 and 4 epochs, as a still picture:
 
 # %%
-schedule({f"cosine, warm-up {m} epochs": replace(cosine, warmup_epochs=m) for m in (0, 1, 4)})
+schedule_plots.schedule({f"cosine, warm-up {m} epochs": replace(cosine, warmup_epochs=m) for m in (0, 1, 4)})
 
 # %% [markdown]
 # ## Live
@@ -288,7 +289,7 @@ display(repeated_studies(2), repeated_studies(20))
 #
 # **1.** Warm-up raises the learning rate linearly over the first m steps: step i of m has i · η / m, with i counted
 # from 1 (§3.1). Ours counts `step` from 0. Put your answer in place of the dots, and run the cell. The library is the
-# answer key, and `check` never stops a lesson: it says *not yet*, *different* and where, *close* or *exact*.
+# answer key, and `check` never stops a lesson: it says *not yet*, *different* and where, or *correct*.
 
 
 # %%

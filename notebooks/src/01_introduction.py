@@ -25,10 +25,10 @@ from IPython.display import display
 from scipy.special import chdtri, stdtrit
 
 from tricks import ROOT, recipe
-from tricks.course.lesson import check, live_run, load_data, predict, show, slide, sliders, table, verdicts
+from tricks.course.lesson import live_run, load_data, show, slide, sliders, table, verdicts
+from tricks.course.questions import check, predict
 from tricks.models import resnet
-from tricks.plots import evidence, style
-from tricks.plots.ladder import ladder, seeds_needed, two_orders
+from tricks.plots import evidence, ladder, style
 from tricks.records import paper
 from tricks.records.statistics import (
     WORDS,
@@ -68,7 +68,8 @@ RUNGS = {  # label: table, row, column
 theirs = {label: paper.table(name)[row][column] for label, (name, row, column) in RUNGS.items()}
 assert theirs["+ FP16"] == paper.table("5")["ResNet-50"]["top1"]  # Table 5 starts where Table 4 ends,
 assert theirs["+ tweak D"] == paper.table("6")["Efficient"]["ResNet-50-D_top1"]  # and Table 6 where Table 5 ends
-ladder({"paper, ImageNet": theirs}, caption=f"{paper.SOURCE}, Tables 2, 4, 5 and 6, ResNet-50. One run for each rung")
+tables = f"{paper.SOURCE}, Tables 2, 4, 5 and 6, ResNet-50. One run for each rung"
+ladder.ladder({"paper, ImageNet": theirs}, caption=tables)
 
 # %% [markdown]
 # Two rungs go down. A larger batch costs accuracy, which warm-up and zero γ win back; no bias decay costs some again.
@@ -164,14 +165,14 @@ assert interaction == -len(A & B) == (both - none) - (only_a - none) - (only_b -
 
 # %%
 names = ("distillation", "mixup")
-sliders(partial(two_orders, 0.36, 0.84, names=names), interaction=(-1.0, 1.0))
+sliders(partial(ladder.two_orders, 0.36, 0.84, names=names), interaction=(-1.0, 1.0))
 
 # %% [markdown]
 # Two more settings as still pictures: a large overlap, and two tricks that need each other. The mean over both orders
 # depends on no order, and adds up to the whole.
 
 # %%
-display(*(two_orders(0.36, 0.84, interaction, names=names) for interaction in (-0.6, 0.6)))
+display(*(ladder.two_orders(0.36, 0.84, interaction, names=names) for interaction in (-0.6, 0.6)))
 
 # %% [markdown]
 # The names and gains in the picture are the paper's. Table 6 has smoothing, smoothing with distillation, smoothing
@@ -319,7 +320,8 @@ for effect in (0.2, 0.4, 0.8, 1.6):
 # When does a single pair of runs, which is what most tables show, have the wrong sign?
 
 # %%
-sliders(partial(seeds_needed, sd=round(sd, 2), effect=0.4), sd=(0.05, 2.0, 0.05), effect=(0.0, 2.0, 0.05), n=(2, 40))
+needed = partial(ladder.seeds_needed, sd=round(sd, 2), effect=0.4)
+sliders(needed, sd=(0.05, 2.0, 0.05), effect=(0.0, 2.0, 0.05), n=(2, 40))
 
 # %% [markdown]
 # Two more settings as still pictures: our spread and a difference of one point; and the spread of two rows in the
@@ -327,8 +329,9 @@ sliders(partial(seeds_needed, sd=round(sd, 2), effect=0.4), sd=(0.05, 2.0, 0.05)
 
 # %%
 theirs_sd = math.hypot(*(paper.table("6 (CVPR)")[row]["ResNet-50-D_top1_std"] for row in PAIRS["label smoothing"]))
-display(seeds_needed(sd, 1.0, 5, caption=f"s = {sd:.2f}, of our records; d = 1"))
-display(seeds_needed(theirs_sd, 0.4, 5, caption=f"s = {theirs_sd:.2f}, Table 6 of the CVPR 2019 version; d = 0.4"))
+display(ladder.seeds_needed(sd, 1.0, 5, caption=f"s = {sd:.2f}, of our records; d = 1"))
+theirs_caption = f"s = {theirs_sd:.2f}, Table 6 of the CVPR 2019 version; d = 0.4"
+display(ladder.seeds_needed(theirs_sd, 0.4, 5, caption=theirs_caption))
 
 # %% [markdown]
 # ## Our own first comparison
@@ -408,7 +411,7 @@ SECTION_5 = {  # rung: of the paper's ladder, our arm
 climb = same_seeds({rung: arm(name) for rung, (_, name) in SECTION_5.items()})
 panels = {"paper": {rung: theirs[label] for rung, (label, _) in SECTION_5.items()}, "ours": climb}
 everything = [run for runs in climb.values() for run in runs]
-fig = ladder(panels, caption=caption(everything))
+fig = ladder.ladder(panels, caption=caption(everything))
 rung = list(climb)[-1]
 takeaway = (f"From the baseline to {rung.removeprefix('+ ')}: {compare(climb[rung], climb['baseline'])}; "
             f"paper {theirs[SECTION_5[rung][0]] - own:+.2f}")

@@ -25,11 +25,11 @@ import torch
 from PIL import Image
 
 from tricks import augment, parameters, schedules
-from tricks.course.lesson import check, live_run, load_data, predict, show, show_loop, slide, sliders, table
+from tricks.course.lesson import live_run, load_data, show, show_loop, slide, sliders, table
+from tricks.course.questions import check, predict
 from tricks.data import archive, folders, sets
 from tricks.models import resnet
-from tricks.plots import evidence, preprocessing
-from tricks.plots.style import COLOURS, GREY, LIGHT, canvas, styled
+from tricks.plots import evidence, preprocessing, style
 from tricks.records import paper, statistics
 from tricks.studies.studies import arm, recipe_of
 
@@ -51,15 +51,16 @@ REFINEMENTS = {  # row of Table 6: the row that it adds to
 }
 
 
-@styled
+@style.styled
 def two_teams(networks):
-    fig, ax = canvas(height=3.0, caption=f"{paper.SOURCE}, Tables 2 and 6: top-1 on ImageNet, one run each")
+    fig, ax = style.canvas(height=3.0, caption=f"{paper.SOURCE}, Tables 2 and 6: top-1 on ImageNet, one run each")
     for place, (name, column) in enumerate(networks.items()):
         ours, published = (paper.table("2")[name][f"{who}_top1"] for who in ("baseline", "reference"))
         changes = [paper.delta("6", row, before, column) for row, before in REFINEMENTS.items()]
         first = place == 0  # one entry in the legend
-        ax.barh(place, abs(ours - published), 0.5, color=COLOURS[0], label="two teams, one network" if first else "")
-        ax.plot(np.abs(changes), [place] * 4, "o", color=COLOURS[1], label="one refinement" if first else "")
+        label = "two teams, one network" if first else ""
+        ax.barh(place, abs(ours - published), 0.5, color=style.COLOURS[0], label=label)
+        ax.plot(np.abs(changes), [place] * 4, "o", color=style.COLOURS[1], label="one refinement" if first else "")
         print(f"{name:<13} paper − published {ours - published:+.2f} points", end=", ")
         print(f"largest refinement {max(changes, key=abs):+.2f}")
     ax.set(xlabel="difference, points of accuracy", yticks=range(len(networks)), yticklabels=networks, ylim=(2.6, -0.6))
@@ -344,15 +345,15 @@ sliders(partial(preprocessing.contour_paths, loss, **axes), race, lr=(0.01, 1.3)
 # overshoots and comes back. The numbers are how far each path's last point is above the bottom of the valley:
 
 # %%
-@styled
+@style.styled
 def three_ways(settings):
     caption = f"computed · linear regression on {n} cars, 40 steps from one start, seed 0"
-    fig, panels = canvas(len(settings), height=3.6, sharey=True, caption=caption)
+    fig, panels = style.canvas(len(settings), height=3.6, sharey=True, caption=caption)
     w1, w2 = np.meshgrid(np.linspace(-3, 3, 80), np.linspace(-3, 2, 80))
     levels = np.quantile(loss(w1, w2), np.linspace(0, 1, 12) ** 1.5)
     lowest = loss(*torch.linalg.lstsq(cars, price[:, None]).solution[:, 0].numpy())
     for ax, (lr, momentum) in zip(panels, settings, strict=True):
-        ax.contour(w1, w2, loss(w1, w2), levels=levels, colors=LIGHT, linewidths=0.6)
+        ax.contour(w1, w2, loss(w1, w2), levels=levels, colors=style.LIGHT, linewidths=0.6)
         for label, path in race(lr, momentum).items():
             above = loss(*path[-1].numpy()) - lowest
             ax.plot(*path.T, "o-", markersize=2.5, linewidth=1.2, label=f"{label}: {above:.3f}")
@@ -395,9 +396,9 @@ print(f"a = {a:.4f}. With channels alone {channels_only:.4f}: {channels_only**2 
 # sizes are equal, Xavier's a makes the product exactly 1. Twenty layers show what other choices do:
 
 # %%
-@styled
+@style.styled
 def through_depth(settings, layers=20, width=256):
-    fig, ax = canvas()
+    fig, ax = style.canvas()
     for label, (scale, relu) in settings.items():
         stream = torch.Generator().manual_seed(0)
         x = torch.randn(512, width, generator=stream)
@@ -451,14 +452,15 @@ assert math.isclose(w.item(), decayed(0, 0.01)[1000])
 # goes to 0.
 
 # %%
-@styled
+@style.styled
 def decay_picture():
-    fig, (left, right) = canvas(2, height=3.6, sharey=True)
+    fig, (left, right) = style.canvas(2, height=3.6, sharey=True)
     for decay in (0.0001, 0.001, 0.01):
         left.plot(decayed(0, decay), label=f"λ = {decay:g}")
     for h in (0.1, 0.01, 0.001):
         right.plot(decayed(h, 0.01), label=f"h = {h}")
-        right.axhline(h / (h + 0.01), color=GREY, linestyle=":", linewidth=1.5, label="" if h > 0.001 else "h/(h + λ)")
+        label = "" if h > 0.001 else "h/(h + λ)"
+        right.axhline(h / (h + 0.01), color=style.GREY, linestyle=":", linewidth=1.5, label=label)
     left.set(title="No gradient: w shrinks for ever", xlabel="step, at η = 0.1", ylabel="weight w", ylim=(-0.03, 1.03))
     right.set(title="Data want w = 1, λ = 0.01", xlabel="step, at η = 0.1")
     left.legend(loc="lower right", bbox_to_anchor=(1, 0.1))
@@ -490,14 +492,14 @@ slope = Fraction(sum(a * p for a, p in zip(ages, prices, strict=True)), sum(a * 
 without, with_bias = [slope * a for a in ages], [30 - 3 * a for a in ages]
 
 
-@styled
+@style.styled
 def two_lines():
-    fig, ax = canvas(height=3.2)
+    fig, ax = style.canvas(height=3.2)
     for colour, label, fit in (1, f"no bias: {slope} · age", without), (0, "with a bias: 30 − 3 · age", with_bias):
         errors = [p - f for p, f in zip(prices, fit, strict=True)]
         print(f"{label:<26} errors", *errors, f"  mean of their squares {Fraction(sum(e * e for e in errors), 4)}")
-        ax.plot(ages, [float(f) for f in fit], color=COLOURS[colour], label=label)
-    ax.plot(ages, prices, "o", color=GREY, markersize=9, label="the four cars")
+        ax.plot(ages, [float(f) for f in fit], color=style.COLOURS[colour], label=label)
+    ax.plot(ages, prices, "o", color=style.GREY, markersize=9, label="the four cars")
     ax.set(xlabel="age, years", ylabel="price, thousands", xticks=ages, ylim=(-1, 34))
     fig.legend(loc="outside right upper")
     return fig
@@ -517,9 +519,9 @@ two_lines()
 # cars again, 8 a step and 8 steps an epoch, without momentum, from η = 0.3; the mean over 200 runs:
 
 # %%
-@styled
+@style.styled
 def stairs(peak, total=8 * 120, runs=200):
-    fig, (left, right) = canvas(2, height=3.6)
+    fig, (left, right) = style.canvas(2, height=3.6)
     lowest = loss(*torch.linalg.lstsq(cars, price[:, None]).solution[:, 0].numpy())
     plans = {"constant": [peak] * total, "paper's": [schedules.step_lr(step, total, peak) for step in range(total)]}
     for label, rates in plans.items():

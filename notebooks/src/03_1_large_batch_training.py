@@ -25,10 +25,11 @@ from IPython.display import Markdown, display
 from torch.nn.functional import avg_pool2d, cross_entropy
 
 from tricks import augment, parameters, process, schedules
-from tricks.course.lesson import budget, check, live_run, load_data, predict, show, show_loop, slide, sliders, table
+from tricks.course.lesson import budget, live_run, load_data, show, show_loop, slide, sliders, table, tabled
+from tricks.course.questions import check, predict, quiz
 from tricks.data.order import balanced_order
 from tricks.plots import evidence, large_batch
-from tricks.plots.schedules import schedule
+from tricks.plots import schedules as schedule_plots
 from tricks.recipe import BASELINE
 from tricks.records import make, paper, statistics
 from tricks.studies.studies import arm, recipe_of, study
@@ -50,7 +51,8 @@ evidence.curves({"64 a step": small, "512 a step": unscaled}, caption=statistics
 # ### Before you go on: predict
 #
 # Linear scaling multiplies the learning rate by 8, like the batch. Where does 512 a step end then, relative to the 64 a
-# step of the picture? In the paper the batch grows from 256 to 1024. Set the slider and leave it there.
+# step of the picture? In the paper the batch grows from 256 to 1024. Set the slider. The answer comes when you press
+# *Reveal*, near the end.
 
 # %%
 rows_4 = paper.table("4")
@@ -222,12 +224,13 @@ def two_schedules(batch_size=512, warmup_epochs=2.0):
     return {"linear scaling": replace(recipe, warmup_epochs=0.0), "linear scaling + warm-up": recipe}
 
 
-sliders(schedule, two_schedules, batch_size=[64, 128, 256, 512, 1024, 2048], warmup_epochs=(0.0, 4.0, 0.5))
+batch_sizes = [64, 128, 256, 512, 1024, 2048]
+sliders(schedule_plots.schedule, two_schedules, batch_size=batch_sizes, warmup_epochs=(0.0, 4.0, 0.5))
 
 # %%
 settings = {"b = 64": recipe_of("small"), "b = 64, warm-up 2 epochs": recipe_of("small-warmup"),
             "b = 512": recipe_of("large"), "b = 512, warm-up 2 epochs": recipe_of("large-warmup")}
-schedule(settings)
+schedule_plots.schedule(settings)
 
 # %% [markdown]
 # ### The first steps, with and without
@@ -455,63 +458,73 @@ show(make.model_for, around="# zero γ", context=2)
 # Table 4 of the paper adds the heuristics one by one, at 256 pictures a step and at 1024. Ours is the same ladder at
 # 64 and at 512. The learning rate at 64 was chosen on held-out training pictures; at 512 it is 8 times that, without a
 # search of its own. All runs have the same number of epochs, so those at 512 have an eighth of the steps.
+#
+# First the step that you predicted:
 
-# %%
+# %% tags=["hide-output"]
+large = arm("large")
+scaled = statistics.compare(large, small)
+about = statistics.caption(small + large)
+guess.reveal(scaled, paper.resnet_50(theirs), label="64 → 512,\nlinear scaling", caption=about)
+
+# %% [markdown]
+# All rows of the table:
+
+# %% tags=["hide-output"]
 LADDER = {"Linear scaling": "", "+ LR warmup": "-warmup", "+ Zero gamma": "-zero", "+ No bias decay": "-no-bias"}
 OURS = {b: {row: arm(f"{name}{suffix}") for row, suffix in LADDER.items()}
         for b, name in ((64, "small"), (512, "large"))}
 everything = [run for arms in OURS.values() for runs in arms.values() for run in runs]
 
-table([{"each row adds to the one above": row,
-        **{f"paper, b = {b}": f"{rows_4[row][f'BS{b}_top1']:.2f}" for b in (256, 1024)},
-        **{f"ours, b = {b}": statistics.plus_minus([run.accuracy for run in arms[row]]) for b, arms in OURS.items()}}
-       for row in LADDER])
+guess.veil(tabled([
+    {"each row adds to the one above": row,
+     **{f"paper, b = {b}": f"{rows_4[row][f'BS{b}_top1']:.2f}" for b in (256, 1024)},
+     **{f"ours, b = {b}": statistics.plus_minus([run.accuracy for run in arms[row]]) for b, arms in OURS.items()}}
+    for row in LADDER]))
 print("test accuracy, %; ours with the 95 % interval of the mean over seeds")
 print("\nhow the learning rate at b = 64 was chosen, one seed each:")
 for name in study("pilot_large_batch").arms:
     print(f"   {recipe_of(name).lr:<5} {arm(name)[0].accuracy:.2f} % of the held-out pictures")
 
-# %%
-large = OURS[512]["Linear scaling"]
+# %% tags=["hide-output"]
 shown = {"b = 64": small, "b = 512, learning rate unscaled": unscaled,
          "b = 512, scaled": large, "b = 512, scaled, warm-up": OURS[512]["+ LR warmup"]}
-evidence.curves(shown, caption=statistics.caption([run for runs in shown.values() for run in runs], curve=True))
+of_shown = statistics.caption([run for runs in shown.values() for run in runs], curve=True)
+guess.veil(evidence.curves(shown, caption=of_shown))
 
 # %% [markdown]
 # Each step of the ladder as a paired difference, in points of top-1 accuracy. Where we have 64 → 512, the paper has
 # 256 → 1024, so the first verdict compares a sign, not a size. The paper's ± is what two runs of one recipe may be
 # apart there (lesson 01): a step that is smaller has no sign that ours could share.
 
-# %%
-scaled = statistics.compare(large, OURS[64]["Linear scaling"])
+# %% tags=["hide-output"]
 pairs = {"64 → 512, linear scaling": (scaled, paper.resnet_50(theirs))}
 names = list(LADDER)
 for b, paper_b in ((512, 1024), (64, 256)):
     for before, row in zip(names, names[1:], strict=False):
         step = paper.effect("4", row, before, f"BS{paper_b}_top1")
         pairs[f"{row}, b = {b}"] = (statistics.compare(OURS[b][row], OURS[b][before]), step)
-table([{"": name, "paper": f"{step}", "ours": f"{ours}", "verdict": ours.against(step)}
-       for name, (ours, step) in pairs.items()])
+judged = tabled([{"": name, "paper": f"{step}", "ours": f"{ours}", "verdict": ours.against(step)}
+                 for name, (ours, step) in pairs.items()])
 fig = evidence.against_paper(pairs, caption=statistics.caption(everything))
 words = [ours.against(step).word for ours, step in pairs.values()]
 takeaway = (f"Large batch and its heuristics, {len(words)} steps. Ours against the paper's: "
             + ", ".join(f"{words.count(each)} {each}" for each in statistics.WORDS if each in words))
 slide(fig, "03_1_heuristics_against_paper", takeaway=takeaway, runs=everything)
-fig
+guess.veil(judged, fig)
 
-# %%
-print("at b = 512, against the learning rate of b = 64:")
-print(f"   scaled:               {statistics.compare(large, unscaled)}")
-print(f"   scaled, with warm-up: {statistics.compare(OURS[512]['+ LR warmup'], unscaled)}")
-print("at b = 512 with all four, against linear scaling alone at b = 64:")
-print(f"   {statistics.compare(OURS[512]['+ No bias decay'], small)}")
+# %% tags=["hide-output"]
+guess.veil(f"""at b = 512, against the learning rate of b = 64:
+   scaled:               {statistics.compare(large, unscaled)}
+   scaled, with warm-up: {statistics.compare(OURS[512]['+ LR warmup'], unscaled)}
+at b = 512 with all four, against linear scaling alone at b = 64:
+   {statistics.compare(OURS[512]['+ No bias decay'], small)}""")
 print("what decay alone would leave of a weight by the end of a run:")
 for b, recipe in {64: recipe_of("small"), 512: recipe_of("large")}.items():
     per_epoch = recipe.train_images // b
     rates = [schedules.lr_at(recipe, step, per_epoch) for step in range(recipe.epochs * per_epoch)]
     way = sum(rates) / (1 - recipe.momentum)
     print(f"   b = {b}: {np.exp(-recipe.weight_decay * way):.0%}")
-guess.reveal(pairs["64 → 512, linear scaling"][0])
 
 # %% [markdown]
 # Where the paper's column and ours disagree, look first at the number of steps in the table of part 2. The paper's runs
@@ -578,6 +591,35 @@ print(f"root mean square of the last γ of each block at the end: {gammas}")
 # - *"Warm-up lasts 5 epochs."* It lasts m steps, and 5 epochs are a different m at every batch size and data set.
 # - *"Linear scaling is a law."* It is an argument about a gradient that stands still. The cosines of part 1 say when.
 #
+# ## Quiz
+
+# %% tags=["hide-input"]
+quiz("The last γ of a residual block is 0. What has a gradient in the very first step?", {
+    "Nothing in the block or before it: a zero stops back-propagation": (
+        False, "The shortcut passes the gradient on to everything before the block, and γ itself has one, Σ d·x̂."),
+    "That γ, and everything outside path A": (
+        True, "∂L/∂γ = Σ d·x̂ has no γ in it. Only path A below that batch norm has to wait, for one step."),
+    "Everything, as it has with γ = 1": (
+        False, "What lies before that batch norm in path A gets its gradient times γ, which is 0 in the first step."),
+})
+quiz("Which γ does the trick set to 0?", {
+    "That of every batch norm": (
+        False, "Then the stem would put out the same for every picture, and no block could tell two pictures apart."),
+    "That of the batch norm in the shortcut": (
+        False, "Then path A would be alone. The block is to start as its shortcut: path A is switched off."),
+    "That of the batch norm that ends each residual block": (
+        True, "The block starts as its shortcut. Without residual blocks, as in MobileNet, there is no such γ."),
+})
+quiz("No bias decay: what does it spare, and what did that do in Table 4?", {
+    "Biases, γ and β; it helped at both batch sizes": (
+        False, "What it spares is right. But look at the paper's own table: at 1024 the row with it is lower."),
+    "Biases, γ and β; next to nothing at 256, and at 1024 the row with it is lower": (
+        True, "Each row is one run, so neither difference says much. It is part of the setting, not its reason."),
+    "Only biases, as its name says": (
+        False, "γ and β of every batch norm are spared too, and in our network they are nearly all of what is spared."),
+})
+
+# %% [markdown]
 # ## Exercises
 #
 # **1.** Linear scaling and warm-up in one function: the learning rate of step `step`, counted from 0, for 0.1 at 256
@@ -595,7 +637,8 @@ def library_rate(step, batch_size, m):
     return schedules.warmup(step, m, peak) if step < m else peak
 
 
-check("learning rate", rate, library_rate, [(0, 256, 5), (4, 1024, 5), (5, 1024, 5), (312, 64, 100)])
+check("learning rate", rate, library_rate, [(0, 256, 5), (4, 1024, 5), (5, 1024, 5), (312, 64, 100)],
+      hint="Step 0 has one part in m of the peak already, step m − 1 all of it, and no step more than that.")
 
 # %% [markdown]
 # **2.** Back-propagation through out = γ·x̂ + β, all of shape (N, C) except γ and β of shape (C,). Given d = ∂L/∂out,
@@ -613,7 +656,8 @@ def autograd(d, x_hat, gamma):
 
 
 d, x_hat = torch.randn(2, 6, 3, generator=torch.Generator().manual_seed(3))
-check("gradients", through_gamma, autograd, [(d, x_hat, torch.zeros(3)), (d, x_hat, torch.tensor([1.0, 0.0, -2.0]))])
+check("gradients", through_gamma, autograd, [(d, x_hat, torch.zeros(3)), (d, x_hat, torch.tensor([1.0, 0.0, -2.0]))],
+      hint="γ is shared by all N rows, so its gradient is a sum over them. x̂ has a row of its own for each.")
 
 # %% [markdown]
 # **3.** V(b) = V(1)/b. A colleague measures ‖g‖², averaged over batches, at two batch sizes: its mean is ‖G‖² + V(b).
@@ -631,7 +675,8 @@ def solved(b_1, mean_1, b_2, mean_2):
     return v_1, signal
 
 
-check("noise and signal", separate, solved, [(8, 35.0, 256, 1.9), (64, 5.0, 512, 1.5), (1, 300.0, 2, 151.0)])
+check("noise and signal", separate, solved, [(8, 35.0, 256, 1.9), (64, 5.0, 512, 1.5), (1, 300.0, 2, 151.0)],
+      hint="Subtract the two means: ‖G‖² goes, and V(1) · (1/b₁ − 1/b₂) is left.")
 
 # %% [markdown]
 # ## Summary

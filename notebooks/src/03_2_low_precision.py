@@ -29,10 +29,10 @@ from IPython.display import display
 from torch.nn import BatchNorm2d, Conv2d, Linear
 
 from tricks import ROOT, precision, process
-from tricks.course.lesson import budget, check, live_run, load_data, predict, show, show_loop, slide, sliders, table
-from tricks.plots.evidence import against_paper, curves
+from tricks.course.lesson import budget, live_run, load_data, show, show_loop, slide, sliders, table
+from tricks.course.questions import check, predict
+from tricks.plots import evidence, style
 from tricks.plots.precision import gradient_histogram, lost_updates, number_lines, speeds
-from tricks.plots.style import COLOURS, GREY, canvas, styled
 from tricks.records import paper, statistics
 from tricks.studies.studies import arm, recipe_of
 from tricks.targets import one_hot, soft_cross_entropy
@@ -214,10 +214,10 @@ def error(scale, dtype):
     return value if math.isfinite(value) else math.nan
 
 
-@styled
+@style.styled
 def cost_of_rounding(exponents):
-    fig, ax = canvas(height=4.0, caption=f"gradients of all weights · {batch_caption}")
-    for form, colour, marker in (precision.BF16, COLOURS[1], "s"), (precision.FP16, COLOURS[0], "o"):
+    fig, ax = style.canvas(height=4.0, caption=f"gradients of all weights · {batch_caption}")
+    for form, colour, marker in (precision.BF16, style.COLOURS[1], "s"), (precision.FP16, style.COLOURS[0], "o"):
         errors = [100 * error(2.0**k, DTYPES[form]) for k in exponents]
         ax.semilogy(exponents, errors, f"{marker}-", color=colour, label=form.name)
         print(f"{form.name}: smallest error {min(filter(math.isfinite, errors)):.2g} %")
@@ -336,10 +336,11 @@ display(*(lost_updates(**some, lr=lr, caption=f"every 8th weight · {batch_capti
 # weight*. It stops when its copy is the number of the format that is nearest to ⅓.
 
 # %%
-@styled
+@style.styled
 def stalled(lr=0.01, steps=2000):
-    fig, ax = canvas(height=4.0)
-    for form, colour in (precision.FP32, GREY), (precision.FP16, COLOURS[0]), (precision.BF16, COLOURS[1]):
+    fig, ax = style.canvas(height=4.0)
+    colours = style.GREY, *style.COLOURS
+    for form, colour in zip((precision.FP32, precision.FP16, precision.BF16), colours, strict=False):
         for kept in dict.fromkeys((DTYPES[form], torch.float32)):
             w, path = torch.ones((), dtype=kept), []
             for _ in range(steps):
@@ -400,12 +401,12 @@ table([{"what": what, "format": str(kind).removeprefix("torch.")} for what, kind
 
 # %%
 full, mixed = arm("cosine"), arm("cosine-amp")
-curves({"fp32": full, "mixed precision": mixed}, caption=statistics.caption(full + mixed, curve=True))
+evidence.curves({"fp32": full, "mixed precision": mixed}, caption=statistics.caption(full + mixed, curve=True))
 
 # %%
 ours = statistics.compare(mixed, full)
 against = {f"paper: batch size {batch}": (ours, points) for batch, points in theirs.items()}
-fig = against_paper(against, caption=statistics.caption(full + mixed))
+fig = evidence.against_paper(against, caption=statistics.caption(full + mixed))
 numbers = " and ".join(f"{points.delta:+.2f}" for points in theirs.values())
 takeaway = f"Mixed precision − fp32: {ours}; paper {numbers}"
 slide(fig, "03_2_accuracy_in_mixed_precision", takeaway=takeaway, runs=full + mixed)
@@ -465,10 +466,10 @@ print(statistics.caption([run for runs in GPU.values() for run in runs]))
 # the heuristics of section 3.1. The speed-up is the quotient of the two times per epoch:
 
 # %% tags=["hide-input"]
-@styled
+@style.styled
 def table_3():
-    fig, ax = canvas(height=4.2, caption=f"{paper.SOURCE}, Table 3: ImageNet, eight V100 GPUs, one run each")
-    for (name, row), colour in zip(paper.table("3").items(), COLOURS, strict=False):
+    fig, ax = style.canvas(height=4.2, caption=f"{paper.SOURCE}, Table 3: ImageNet, eight V100 GPUs, one run each")
+    for (name, row), colour in zip(paper.table("3").items(), style.COLOURS, strict=False):
         (slow, before), (fast, after) = (
             (row[f"{setting}_time_per_epoch"], row[f"{setting}_top1"]) for setting in ("baseline", "efficient")
         )

@@ -27,7 +27,8 @@ from torch import nn
 from torch.nn.functional import avg_pool2d, pad
 
 from tricks import parameters, recipe
-from tricks.course.lesson import check, live_run, load_data, predict, show, slide, sliders, table
+from tricks.course.lesson import live_run, load_data, show, slide, sliders, table
+from tricks.course.questions import check, predict
 from tricks.models.resnet import (
     NETS,
     Bottleneck,
@@ -38,8 +39,7 @@ from tricks.models.resnet import (
     multiply_adds,
     parameter_count,
 )
-from tricks.plots import evidence, preprocessing
-from tricks.plots.tweaks import accuracy_cost, coverage, part_costs, receptive_field
+from tricks.plots import evidence, preprocessing, tweaks
 from tricks.records import make, paper
 from tricks.records.statistics import caption, compare, plus_minus
 from tricks.studies.studies import arm, recipe_of, study
@@ -159,7 +159,7 @@ COLUMNS = {"plain": "plain", "B and C": "B", "D": "D"}  # what stands above them
 maps = {f"{name}, {path}": reading(tweak, path) for path in PATHS for name, tweak in COLUMNS.items()}
 for label, weights in maps.items():
     print(f"{label:<16} {100 * (weights == 0).double().mean():3.0f} % of the input never read")
-coverage(maps, columns=3)
+tweaks.coverage(maps, columns=3)
 
 # %% [markdown]
 # Read it row by row. *Path A*: plain loses three quarters in its first 1×1. B gives the stride to a 3×3, which reads
@@ -175,14 +175,14 @@ def beside_plain(tweak="D", path="both"):
     return {f"plain, {path}": reading("plain", path), f"{tweak}, {path}": reading(tweak, path)}
 
 
-sliders(coverage, beside_plain, tweak=["B", "C", "D", "D alone"], path=list(PATHS))
+sliders(tweaks.coverage, beside_plain, tweak=["B", "C", "D", "D alone"], path=list(PATHS))
 
 # %% [markdown]
 # The still picture above has the other settings. One that it lacks is *D alone*: the block reads everything, but
 # three quarters of it only through the shortcut.
 
 # %%
-coverage({f"D alone, {path}": reading("D alone", path) for path in PATHS})
+tweaks.coverage({f"D alone, {path}": reading("D alone", path) for path in PATHS})
 
 # %% [markdown]
 # ### Work that nobody uses
@@ -242,7 +242,7 @@ def overlaps_evenly(kernel, stride):
 
 
 sliders(
-    coverage, beside_pooling, kernel=(1, 7), stride=(1, 4), reached=overlaps_evenly, solution={"kernel": 4},
+    tweaks.coverage, beside_pooling, kernel=(1, 7), stride=(1, 4), reached=overlaps_evenly, solution={"kernel": 4},
     goal="Windows that overlap, a stride of 2 or more, and every position counts the same.",
 )
 
@@ -251,7 +251,7 @@ sliders(
 
 # %%
 four = {f"{k}×{k}, stride {s}": layer_reading(k, s) for k, s in ((1, 2), (3, 2), (7, 2), (4, 4))}
-coverage(four, columns=2)
+tweaks.coverage(four, columns=2)
 
 # %% [markdown]
 # Positions are left out if the kernel is smaller than the stride. The reading is even if the stride divides the
@@ -309,7 +309,7 @@ def profile(layers, channels=3, side=65):
     return (columns / columns.sum())[read[0] : read[-1] + 1].tolist()
 
 
-receptive_field({name: profile(stem_of(name)[:-1]) for name in STEMS})  # without the max pooling
+tweaks.receptive_field({name: profile(stem_of(name)[:-1]) for name in STEMS})  # without the max pooling
 
 # %% [markdown]
 # The three layers of tweak C read 11×11 pixels. The inner columns count more than the outer ones, and the odd ones,
@@ -342,7 +342,7 @@ table([
     for (row, printed), (costs, count) in zip(paper.table("5").items(), counted.values(), strict=True)
 ])
 print(f"paper, Table 1, for ResNet-50: {paper.table('1')['ResNet-50']['FLOPs']} G")
-part_costs({tweak: costs for tweak, (costs, _) in counted.items()})
+tweaks.part_costs({tweak: costs for tweak, (costs, _) in counted.items()})
 
 # %% [markdown]
 # The numbers on the bars are what a tweak adds there, in millions. B costs the same in stages 2, 3 and 4: its first
@@ -455,7 +455,7 @@ table_5 = {tweak: ([paper.table("5")[row]["FLOPs"]], [paper.table("5")[row]["top
 accuracies = {tweak: [run.accuracy for run in runs] for tweak, runs in ARMS.items()}
 arithmetic = {tweak: ([sum(small[tweak][0].values()) / 1e6], values) for tweak, values in accuracies.items()}
 durations = {tweak: (milliseconds(ARMS[tweak]), values) for tweak, values in accuracies.items()}
-fig = accuracy_cost(
+fig = tweaks.accuracy_cost(
     {
         "paper: ImageNet": ("multiply-adds, G", table_5),
         "ours: arithmetic": ("multiply-adds, M", arithmetic),

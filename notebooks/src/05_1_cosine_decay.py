@@ -26,22 +26,10 @@ from IPython.display import display
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from tricks import schedules, train
-from tricks.course.lesson import (
-    check,
-    live,
-    live_run,
-    load_data,
-    predict,
-    show,
-    show_loop,
-    slide,
-    sliders,
-    table,
-    verdicts,
-)
-from tricks.plots.evidence import against_paper, curves
+from tricks.course.lesson import live, live_run, load_data, show, show_loop, slide, sliders, table, verdicts
+from tricks.course.questions import check, predict
+from tricks.plots import evidence, style
 from tricks.plots.schedules import bowl_rates, distance_and_noise, leads, schedule
-from tricks.plots.style import COLOURS, GREY, canvas, styled
 from tricks.recipe import BASELINE
 from tricks.records import make, paper, statistics
 from tricks.studies.studies import arm, recipe_of, study
@@ -59,12 +47,12 @@ xs, steps_3b = paper.curve("3b", "step")
 _, cosines_3b = paper.curve("3b", "cosine")
 
 
-@styled
+@style.styled
 def the_problem(drops=(30, 60, 90)):
-    fig, ax = canvas(height=3.4, caption=f"{paper.SOURCE}, Fig. 3b, step decay, ImageNet")
+    fig, ax = style.canvas(height=3.4, caption=f"{paper.SOURCE}, Fig. 3b, step decay, ImageNet")
     ax.plot(xs, [100 * y for y in steps_3b])
     for epoch in drops:
-        ax.axvline(epoch, color=GREY, linestyle="--", linewidth=1)
+        ax.axvline(epoch, color=style.GREY, linestyle="--", linewidth=1)
         change = 100 * (steps_3b[epoch] - steps_3b[epoch - 1])
         ax.text(epoch + 1, 30, f"{change:+.1f} points".replace("-", "−"))
     ax.set(xlabel="epoch", ylabel="validation accuracy, %", xlim=(0, 120))
@@ -187,11 +175,11 @@ def rates_at(warm, kind, times, per_epoch=1251):  # 1,281,167 images in batches 
     return np.array([schedules.lr_at(setting(warm, kind), round(t * per_epoch), per_epoch) for t in times])
 
 
-@styled
+@style.styled
 def figure_3a():
-    fig, axes = canvas(2, caption=f"dots: {paper.SOURCE}, Fig. 3a; lines: lr_at")
+    fig, axes = style.canvas(2, caption=f"dots: {paper.SOURCE}, Fig. 3a; lines: lr_at")
     for ax, times in zip(axes, (np.arange(0, 120, 0.2), np.arange(0, 9, 0.02)), strict=True):
-        for kind, colour in zip(("step", "cosine"), COLOURS, strict=False):
+        for kind, colour in zip(("step", "cosine"), style.COLOURS, strict=False):
             x, y = (np.array(values)[: math.ceil(times[-1])] for values in paper.curve("3a", kind))
             ax.plot(x, y, "o", color=colour, markersize=5, alpha=0.4, label=f"paper, {kind}")
             for warm, line in ((5, "-"), (4, ":")):
@@ -229,11 +217,11 @@ for warm in (5, 4):
 # constant: the exact expectation (lines), the mean of 2,000 simulated runs (dots) and the floors (dashed).
 
 # %%
-@styled
+@style.styled
 def floors(rates, a=1.0, sigma=0.3, steps=160, runs=2_000):
-    fig, ax = canvas(height=3.8, caption=f"½ a w² with a = {a:g}, σ = {sigma}, start at loss 1")
+    fig, ax = style.canvas(height=3.8, caption=f"½ a w² with a = {a:g}, σ = {sigma}, start at loss 1")
     rng = np.random.default_rng(0)
-    for lr, colour in zip(rates, COLOURS, strict=False):
+    for lr, colour in zip(rates, style.COLOURS, strict=False):
         w, means = np.full(runs, math.sqrt(2 / a)), [1.0]
         for _ in range(steps):
             w = w - lr * (a * w + sigma * rng.standard_normal(runs))
@@ -305,7 +293,7 @@ early, half, cosine = arm("efficient-early"), arm("efficient"), arm("cosine")
 runs = early + half + cosine
 theirs_3b = {EARLY: (xs, [100 * y for y in steps_3b]), COS: (xs, [100 * y for y in cosines_3b])}
 caption_3b = f"paper: Fig. 3b, ImageNet, peak 0.4 in both. Ours: {statistics.caption(runs, curve=True)}"
-fig = curves({EARLY: early, COS: cosine, HALF: half}, paper=theirs_3b, caption=caption_3b)
+fig = evidence.curves({EARLY: early, COS: cosine, HALF: half}, paper=theirs_3b, caption=caption_3b)
 takeaway = f"Cosine − {EARLY}: {statistics.compare(cosine, early)}; paper {theirs}"
 slide(fig, "05_1_step_and_cosine", takeaway=takeaway, runs=runs)
 fig
@@ -348,7 +336,7 @@ table([{"stopped after": f"{epoch} of {length} epochs",
 long_step, long_cosine = arm("full-efficient"), arm("full-cosine")
 long_runs = long_step + long_cosine
 long_caption = f"paper: Fig. 3b, ImageNet. Ours: {statistics.caption(long_runs, curve=True)}"
-fig = curves({EARLY: long_step, COS: long_cosine}, paper=theirs_3b, caption=long_caption)
+fig = evidence.curves({EARLY: long_step, COS: long_cosine}, paper=theirs_3b, caption=long_caption)
 last_3b = f"paper, Fig. 3b's last epoch {ahead_3b[-1]:+.2f}, Table 6 {theirs}"
 takeaway = f"120 epochs, cosine − step: {statistics.compare(long_cosine, long_step)}; {last_3b}"
 slide(fig, "05_1_figure_3b_with_120_epochs", takeaway=takeaway, runs=long_runs)
@@ -375,7 +363,7 @@ print(f"   {last_3b}; verdict: {statistics.compare(long_cosine, long_step).again
 # %%
 ours = statistics.compare(cosine, half)
 results = {f"cosine − {EARLY}": (statistics.compare(cosine, early), theirs), f"cosine − {HALF}": (ours, theirs)}
-against_paper(results, caption=statistics.caption(runs))
+evidence.against_paper(results, caption=statistics.caption(runs))
 
 # %%
 arxiv = paper.delta("6", "+ cosine decay", "Efficient", "ResNet-50-D_top1")

@@ -23,8 +23,9 @@ from IPython.display import display
 from torch.nn.functional import cross_entropy
 
 from tricks import label_smoothing, metrics, targets, train
-from tricks.course.lesson import check, live_run, load_data, predict, show, show_loop, slide, sliders, table
-from tricks.plots.evidence import against_paper, gap_histogram, reliability, response
+from tricks.course.lesson import live_run, load_data, show, show_loop, slide, sliders, table
+from tricks.course.questions import check, predict, quiz
+from tricks.plots.evidence import gap_histogram, reliability, response
 from tricks.plots.smoothing import optimal_gap
 from tricks.records import paper
 from tricks.records.statistics import caption, compare, overconfidence, plus_minus, t_interval, value
@@ -55,7 +56,7 @@ reliability({"one-hot": one_hot_runs}, caption=caption(one_hot_runs))
 # ### Before you go on: predict
 #
 # What ε = 0.1 adds to ResNet-50-D on ImageNet is printed below. By how much will it change the test accuracy of our
-# small network on CIFAR-10? Set the slider and leave it there. The answer comes with an interval.
+# small network on CIFAR-10? Set the slider. The answer comes with an interval, further down, when you press *Reveal*.
 
 # %%
 theirs = paper.effect("6", "+ label smoothing", "+ cosine decay", "ResNet-50-D_top1")
@@ -190,8 +191,7 @@ reliability(three, caption=caption(ARMS[0.0] + ARMS[0.1] + ARMS[0.4]))
 # %%
 show(overconfidence)
 table([
-    {"ε": eps, "accuracy, %": plus_minus([run.accuracy for run in runs]),
-     "confidence − accuracy, points": plus_minus([overconfidence(run) for run in runs], 1),
+    {"ε": eps, "confidence − accuracy, points": plus_minus([overconfidence(run) for run in runs], 1),
      "ECE": plus_minus([run.final["ece"] for run in runs], 3),
      "NLL, nats": plus_minus([run.final["nll"] for run in runs], 3)}
     for eps, runs in ARMS.items()
@@ -207,34 +207,38 @@ for metric, unit in (("ece", ""), ("nll", "nats")):
 # ECE and NLL can grow. With ε = 0.4 the target itself says 0.6 for pictures that leave no doubt.
 #
 # ## Accuracy
+#
+# How far off is your guess? The difference of ε = 0.1 to one-hot targets, ours beside the paper's:
 
-# %%
+# %% tags=["hide-output"]
+ours = compare(ARMS[0.1], ARMS[0.0])
+guess.reveal(ours, theirs, label="label smoothing, ε = 0.1", caption=caption(ARMS[0.0] + ARMS[0.1]))
+
+# %% [markdown]
+# The other ε, and the paper's other networks:
+
+# %% tags=["hide-output"]
 accuracies = [[run.accuracy for run in runs] for runs in ARMS.values()]
 fig = response(list(ARMS), accuracies, "smoothing ε", "test accuracy, %", caption=caption(everything))
-takeaway = f"Label smoothing, ε = 0.1: {compare(ARMS[0.1], ARMS[0.0])}; paper {theirs}"
+takeaway = f"Label smoothing, ε = 0.1: {ours}; paper {theirs}"
 slide(fig, "05_2_accuracy_against_smoothing", takeaway=takeaway, runs=everything)
-fig
-
-# %%
-ours = compare(ARMS[0.1], ARMS[0.0])
-display(against_paper({"label smoothing, ε = 0.1": (ours, theirs)}, caption=caption(ARMS[0.0] + ARMS[0.1])))
-print(f"paper, ResNet-50-D on ImageNet, 120 epochs, means of the CVPR version: {theirs} points")
+lines = [f"paper, ResNet-50-D on ImageNet, 120 epochs, means of the CVPR version: {theirs} points"]
 for other in ("Inception-V3", "MobileNet"):
-    print(f"paper, {other}: {paper.delta('6', '+ label smoothing', '+ cosine decay', f'{other}_top1'):+.2f} points")
-for eps in (0.05, 0.1, 0.2, 0.4):
-    print(f"ours, ε = {eps}: {compare(ARMS[eps], ARMS[0.0])}")
-print(f"verdict for ε = 0.1: {ours.against(theirs)}")
-guess.reveal(ours)
+    delta = paper.delta("6", "+ label smoothing", "+ cosine decay", f"{other}_top1")
+    lines.append(f"paper, {other}: {delta:+.2f} points")
+lines += [f"ours, ε = {eps}: {compare(ARMS[eps], ARMS[0.0])}" for eps in (0.05, 0.1, 0.2, 0.4)]
+guess.veil(fig, "\n".join(lines))
 
 # %% [markdown]
 # Does ε = 0 leave anything to cure? A network that has learnt its training pictures by heart is overconfident on new
 # ones; one that has not is about as right as it thinks:
 
-# %%
-print("last epoch, on samples of 2,000 pictures")
+# %% tags=["hide-output"]
+lines = ["last epoch, on samples of 2,000 pictures"]
 for eps, runs in ARMS.items():
     fitted, new = (t_interval([run.rows[-1][f"{part}_accuracy"] for run in runs])[0] for part in ("train", "test"))
-    print(f"ε = {eps:<5} training {fitted:.1f} %, test {new:.1f} %, gap {fitted - new:.1f} points")
+    lines.append(f"ε = {eps:<5} training {fitted:.1f} %, test {new:.1f} %, gap {fitted - new:.1f} points")
+guess.veil("\n".join(lines))
 
 # %% [markdown]
 # When the paper's column and ours disagree, think of this first: our networks have seen few pictures few times (the
@@ -300,6 +304,37 @@ table([{"class": dataset.classes[k], "smoothed target": f"{target[k]:.3f}", "mea
 # - *"A lower training loss means a better fit."* The smoothed loss cannot go below the target's own entropy. Training
 #   losses of different ε are not comparable; test NLL is.
 #
+# ## Quiz
+
+# %% tags=["hide-input"]
+quiz("K = 10 and ε = 0.1, as in eq. 4. What is in the target of one picture?", {
+    "0.9 for the right class, 0.1 for each other one": (
+        False, "Then the row sums to 1.8. A target is a distribution: the nine wrong classes share ε."),
+    "0.91 for the right class, 0.01 for each other one": (
+        False, "That is PyTorch's convention, ε/K for every class, the right one too. The paper's 0.1 is 0.111 there."),
+    "0.9 for the right class, 0.011 for each other one": (
+        True, "1 − ε, and ε/(K−1) for each of the nine others, so that the row sums to 1."),
+    "0.9 for the right class, most of the rest for the classes that look like it": (
+        False, "Smoothing knows nothing of similarity: to the target of a cat, dog and lorry are the same."),
+})
+quiz("At the end of training the loss with ε = 0.1 is higher than the loss with one-hot targets. What does that say?", {
+    "Nothing yet: the two losses have different lowest values": (
+        True, "At ε = 0 the lowest loss is 0, else it is the target's entropy. Compare the NLL of test pictures."),
+    "The network with ε = 0.1 fits its training pictures worse": (
+        False, "It may have reached its lowest loss, which is the target's entropy and not 0. Exercise 3 computes it."),
+    "The network with ε = 0.1 is less sure": (
+        False, "It is, but the loss does not say so: another target moves the loss of the very same softmax."),
+})
+quiz("Does label smoothing make a network calibrated?", {
+    "Yes, that is what it is for": (
+        False, "It lowers confidence, whether that was honest or not: look at ε = 0.4 in the diagram above."),
+    "No, it raises confidence, because its targets can be reached": (
+        False, "The other way round: the gap that can be reached is finite, and a smaller gap is less confidence."),
+    "It lowers confidence, and that helps a network that was too sure": (
+        True, "It does not know how sure the network was. One that was honest is made underconfident."),
+})
+
+# %% [markdown]
 # ## Exercises
 #
 # **1.** Which `label_smoothing` of PyTorch's is the paper's ε for K classes? Write the conversion.
@@ -310,7 +345,8 @@ def to_pytorch(eps, K):
     return eps * K / (K - 1)
 
 
-check("PyTorch's ε", to_pytorch, label_smoothing.pytorch_eps, [(0.1, 10), (0.1, 1000), (0.4, 3)])
+check("PyTorch's ε", to_pytorch, label_smoothing.pytorch_eps, [(0.1, 10), (0.1, 1000), (0.4, 3)],
+      hint="With e in PyTorch the right class has 1 − e + e/K. In the paper it has 1 − ε. Solve for e.")
 
 # %% [markdown]
 # **2.** A colleague wants the logits of a 10-class network to settle 6 apart. Which ε is that? Solve eq. 5 for ε.
@@ -326,7 +362,8 @@ def reached(gap, K):
     return None if eps is None else label_smoothing.theoretical_gap(eps, K)
 
 
-check("ε for a gap", reached, lambda gap, K: gap, [(6.0, 10), (9.1, 1000), (1.0, 2)])
+check("ε for a gap", reached, lambda gap, K: gap, [(6.0, 10), (9.1, 1000), (1.0, 2)],
+      hint="Take exp of both sides and multiply by ε: exp(gap) · ε = (K − 1)(1 − ε). Then collect the ε.")
 
 # %% [markdown]
 # **3.** The smallest loss that a smoothed target allows is its entropy. Write it as a function of ε and K.
@@ -342,7 +379,8 @@ def measured(eps, K):
     return float(targets.soft_cross_entropy(target.log(), target))  # logits whose softmax is the target
 
 
-check("lowest loss", lowest_loss, measured, [(0.1, 10), (0.1, 1000), (0.4, 10)])
+check("lowest loss", lowest_loss, measured, [(0.1, 10), (0.1, 1000), (0.4, 10)],
+      hint="The entropy is −Σ p log p: one class has p = 1 − ε, and K − 1 classes have p = ε/(K − 1).")
 
 # %% [markdown]
 # ## Summary

@@ -23,10 +23,11 @@ import torch.nn.functional as F
 from IPython.display import clear_output, display
 
 from tricks import distillation, label_smoothing, metrics, recipe, targets, train
-from tricks.course.lesson import check, live_run, load_data, predict, short, show, show_loop, slide, sliders, table
+from tricks.course.lesson import live_run, load_data, short, show, show_loop, slide, sliders, table
+from tricks.course.questions import check, predict
 from tricks.models import resnet
+from tricks.plots import distillation as distillation_plots
 from tricks.plots import evidence, style
-from tricks.plots.distillation import soft_gradient, soft_targets
 from tricks.records import make, paper
 from tricks.records.statistics import caption, compare, plus_minus, t_interval, value
 from tricks.studies.studies import arm, recipe_of
@@ -66,7 +67,7 @@ pictures = parts.test_sample.images[three].cpu().numpy()
 
 
 def at_temperature(temperature=4.0):
-    return soft_targets(pictures, r[three], labels[three].tolist(), dataset.classes, temperature)
+    return distillation_plots.soft_targets(pictures, r[three], labels[three].tolist(), dataset.classes, temperature)
 
 
 at_temperature(1)
@@ -254,7 +255,7 @@ hard_norm = float(hard_gradient.norm(dim=1).mean())
 
 def pull(temperature=4):
     first = (TEMPERATURES, gradients[:, shown], limit[shown], dataset.classes, temperature)
-    return soft_gradient(*first, hard=hard_norm)
+    return distillation_plots.soft_gradient(*first, hard=hard_norm)
 
 
 sliders(pull, temperature=(1, 100))

@@ -27,9 +27,10 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from tricks import augment, label_smoothing, metrics, mixup, train
-from tricks.course.lesson import check, live_run, load_data, predict, show, show_loop, slide, sliders, table
-from tricks.plots.evidence import against_paper, reliability, response
-from tricks.plots.mixup import Plane, beta_density, decision_map, grid, mixed_pair
+from tricks.course.lesson import live_run, load_data, show, show_loop, slide, sliders, table
+from tricks.course.questions import check, predict
+from tricks.plots import evidence
+from tricks.plots import mixup as mixup_plots
 from tricks.records import paper
 from tricks.records.statistics import caption, compare, overconfidence, plus_minus, t_interval
 from tricks.studies.studies import arm, recipe_of
@@ -94,16 +95,16 @@ def learnt(shape, alpha):
     given = [(mixed[k % 20 :: 20], targets[k % 20 :: 20, 1])  # ten points of each of the first 40 steps
              for k, (mixed, targets) in enumerate(batches(x, y, alpha, steps=40))]
     with torch.no_grad():
-        probability = model(torch.from_numpy(grid(160)).float()).softmax(1)[:, 1].reshape(160, 160)
+        probability = model(torch.from_numpy(mixup_plots.grid(160)).float()).softmax(1)[:, 1].reshape(160, 160)
         new = model(sample(shape, 4_000, seed=1)[0])
-    return Plane(x, y, *map(torch.cat, zip(*given, strict=True)), probability), new
+    return mixup_plots.Plane(x, y, *map(torch.cat, zip(*given, strict=True)), probability), new
 
 
 def plane(shape="two moons", alpha=0.2):
     return learnt(shape, alpha)[0]
 
 
-decision_map(plane("two moons", 0.0))
+mixup_plots.decision_map(plane("two moons", 0.0))
 
 # %% [markdown]
 # Left, the points that it was trained on; right, the probability that it gives to the orange class. The black line is
@@ -198,7 +199,7 @@ def mixture(lam=0.7):
 
 assert torch.allclose(augment.normalise(mixup.mixup(pictures, labels, 0.7, torch.tensor([1, 0]))[0]),
                       mixup.mixup(augment.normalise(pictures), labels, 0.7, torch.tensor([1, 0]))[0], atol=1e-5)
-drawn = partial(mixed_pair, pictures.numpy(), dataset.classes)
+drawn = partial(mixup_plots.mixed_pair, pictures.numpy(), dataset.classes)
 sliders(drawn, mixture, lam=(0.0, 1.0))
 
 # %%
@@ -216,13 +217,13 @@ display(*(drawn(mixture(lam)) for lam in (0.9, 0.5, 0.3)))
 # where I is the regularised incomplete beta function. The paper's α is 0.2.
 
 # %%
-sliders(beta_density, alpha=(0.05, 4.0, 0.05))
+sliders(mixup_plots.beta_density, alpha=(0.05, 4.0, 0.05))
 
 # %%
 for alpha in (0.1, 0.2, 0.5, 1.0):
     print(f"α = {alpha}: {100 * mixup.near_ends(alpha):4.1f} % of the batches are within 0.1 of 0 or 1, "
           f"mean weight of the lighter picture {100 * mixup.lighter_weight(alpha):4.1f} %")
-display(beta_density(1.0), beta_density(4.0))
+display(mixup_plots.beta_density(1.0), mixup_plots.beta_density(4.0))
 
 # %% [markdown]
 # ## What the network learns between the points
@@ -234,10 +235,10 @@ display(beta_density(1.0), beta_density(4.0))
 for shape in SHAPES:
     for alpha in (0.0, 0.2, 1.0):
         learnt(shape, alpha)  # train all six now, so that the slider only draws
-sliders(decision_map, plane, shape=list(SHAPES), alpha=[0.0, 0.2, 1.0])
+sliders(mixup_plots.decision_map, plane, shape=list(SHAPES), alpha=[0.0, 0.2, 1.0])
 
 # %%
-display(decision_map(plane("two moons", 1.0)), decision_map(plane("rings", 1.0)))
+display(mixup_plots.decision_map(plane("two moons", 1.0)), mixup_plots.decision_map(plane("rings", 1.0)))
 
 # %%
 rows = []
@@ -324,7 +325,7 @@ print(caption(everything, curve=True))
 
 # %%
 three = {f"α = {alpha:g}": ALPHA[alpha] for alpha in (0.0, 0.2, 1.0)}
-reliability(three, caption=caption([run for runs in three.values() for run in runs]))
+evidence.reliability(three, caption=caption([run for runs in three.values() for run in runs]))
 
 # %%
 table([
@@ -351,7 +352,8 @@ for metric, unit in (("ece", ""), ("nll", "nats")):
 
 # %%
 accuracies = [[run.accuracy for run in runs] for runs in ALPHA.values()]
-fig = response(list(ALPHA), accuracies, "mixup α (0: no mixup)", "test accuracy, %", caption=caption(everything))
+about = caption(everything)
+fig = evidence.response(list(ALPHA), accuracies, "mixup α (0: no mixup)", "test accuracy, %", caption=about)
 takeaway = f"Mixup alone, α = 0.2: {compare(ALPHA[0.2], ALPHA[0.0])}"
 slide(fig, "05_4_accuracy_against_alpha", takeaway=takeaway, runs=everything)
 fig
@@ -376,7 +378,7 @@ COMBINATIONS = {
 few, many = plain[0].recipe.epochs, plain_long[0].recipe.epochs
 four = [*plain, *plain_long, *mix, *mix_long]
 by_epochs = {label: [[run.accuracy for run in runs] for runs in pair] for label, pair in COMBINATIONS.items()}
-response([few, many], by_epochs, "epochs", "test accuracy, %", caption=caption(four))
+evidence.response([few, many], by_epochs, "epochs", "test accuracy, %", caption=caption(four))
 
 # %% [markdown]
 # The paper has one number, which stands in all three rows. Only the first row makes the same comparison, so only it
@@ -389,7 +391,7 @@ results = {
     f"mixup, {few} epochs": (compare(mix, plain), longer),
     f"mixup, {many} epochs": (compare(mix_long, plain_long), longer),
 }
-display(against_paper(results, caption=caption(four)))
+display(evidence.against_paper(results, caption=caption(four)))
 print(f"paper, mixup and 200 instead of 120 epochs: ResNet-50-D {theirs} points", end="")
 for other in ("Inception-V3", "MobileNet"):
     print(f", {other} {paper.delta('6', '+ mixup w/o distill', '+ label smoothing', f'{other}_top1'):+.2f}", end="")
@@ -423,7 +425,7 @@ table([
 ])
 as_in_table_6, equal = compare(mix_200, plain_120), compare(mix_200, plain_200)
 at_length = {"mixup and 200 instead of 120 epochs": (as_in_table_6, theirs), "mixup, 200 epochs": (equal, longer)}
-fig = against_paper(at_length, caption=caption([*plain_120, *plain_200, *mix_200]))
+fig = evidence.against_paper(at_length, caption=caption([*plain_120, *plain_200, *mix_200]))
 takeaway = f"Mixup, 200 epochs with and without: {equal}; paper, 200 against 120 epochs: {theirs}"
 slide(fig, "05_4_mixup_at_the_papers_length", takeaway=takeaway, runs=[*plain_120, *plain_200, *mix_200])
 fig
@@ -456,7 +458,7 @@ NOISY = {
 lines = {label: [[run.accuracy for run in runs] for runs in levels] for label, levels in NOISY.items()}
 noisy_runs = [run for levels in NOISY.values() for runs in levels for run in runs]
 percent = [round(100 * share) for share in SHARES]
-response(percent, lines, "wrong training labels, %", "test accuracy, %", caption=caption(noisy_runs))
+evidence.response(percent, lines, "wrong training labels, %", "test accuracy, %", caption=caption(noisy_runs))
 
 # %%
 reference = NOISY["one-hot"]

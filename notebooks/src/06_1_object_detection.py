@@ -29,20 +29,11 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import box_iou
 
 from tricks import metrics, recipe
-from tricks.course.lesson import check, compare_steps, fine_tune, load_scenes, predict, show, slide, sliders, table
+from tricks.course.lesson import compare_steps, fine_tune, load_scenes, show, slide, sliders, table
+from tricks.course.questions import check, predict
 from tricks.models.resnet import parameter_count
+from tricks.plots import detection as detection_plots
 from tricks.plots import evidence, segmentation
-from tricks.plots.detection import (
-    boxes_side_by_side,
-    envelope,
-    five_boxes,
-    matched,
-    path,
-    precision_recall,
-    ranking,
-    three_tasks,
-    two_boxes,
-)
 from tricks.records import paper, statistics
 from tricks.studies.studies import arm, recipe_of, study
 from tricks.transfer import backbone, detection, loop
@@ -81,7 +72,8 @@ table([{"backbone": f"{number} {row}", **paper.table("8")[row]} for number, row 
 scenes = load_scenes(DETECTION)
 THING = "person" if scenes.classes == ("person",) else "object"
 shown = next(scene for scene in scenes.test if ndimage.label(scene.pixels)[1] < len(scene.labels))
-display(three_tasks(shown.picture[::2, ::2], shown.boxes / 2, shown.pixels[::2, ::2], shown.instances[::2, ::2], THING))
+half = [part[::2, ::2] for part in (shown.picture, shown.pixels, shown.instances)]
+display(detection_plots.three_tasks(half[0], shown.boxes / 2, *half[1:], THING))
 for box in shown.boxes:
     print("left {:.0f}, top {:.0f}, right {:.0f}, bottom {:.0f} px".format(*box))
 
@@ -117,14 +109,14 @@ assert box_iou(torch.tensor([first]), torch.tensor([second])) == intersection / 
 # below 0.5, the usual threshold? Below 0.75?
 
 # %%
-sliders(two_boxes, across=(-50, 50), down=(-40, 40), scale=(0.5, 1.5, 0.05))
+sliders(detection_plots.two_boxes, across=(-50, 50), down=(-40, 40), scale=(0.5, 1.5, 0.05))
 
 # %% [markdown]
 # Two more settings, for those who read this without a kernel. A box that is right in its place and 30 % too large in
 # both directions; and one that is only moved, by 14 px of 40:
 
 # %%
-display(two_boxes(0, 0, 1.3), two_boxes(14, 0, 1.0))
+display(detection_plots.two_boxes(0, 0, 1.3), detection_plots.two_boxes(14, 0, 1.0))
 
 # %% [markdown]
 # ## By hand: average precision of five boxes
@@ -136,7 +128,7 @@ display(two_boxes(0, 0, 1.3), two_boxes(14, 0, 1.0))
 truth = np.array([(10, 10, 30, 50), (40, 10, 60, 50), (70, 10, 90, 50), (100, 10, 120, 50)])
 boxes = np.array([(12, 10, 32, 50), (6, 16, 26, 56), (40, 14, 60, 54), (70, 10, 94, 50), (110, 10, 130, 50)])
 scores = np.array([0.95, 0.85, 0.75, 0.60, 0.40])
-five_boxes(boxes, scores, truth)
+detection_plots.five_boxes(boxes, scores, truth)
 
 # %%
 ious = box_iou(torch.from_numpy(boxes), torch.from_numpy(truth))
@@ -146,15 +138,15 @@ for kept in range(1, 6):
                  "right": "yes" if right[kept - 1] else "no", "precision": f"{sum(right[:kept])}/{kept}",
                  "recall": f"{sum(right[:kept])}/4"})
 table(rows)
-show(matched)
-assert (matched(boxes, scores, truth) >= 0).tolist() == [bool(one) for one in right]
+show(detection_plots.matched)
+assert (detection_plots.matched(boxes, scores, truth) >= 0).tolist() == [bool(one) for one in right]
 
 # %% [markdown]
 # **Precision** is the share of the kept boxes that are right, **recall** the share of the true boxes that are found.
 # Keep fewer boxes and precision tends to rise; keep more and recall does. Drag the threshold:
 
 # %%
-five = partial(ranking, scores, right, 4)
+five = partial(detection_plots.ranking, scores, right, 4)
 sliders(five, threshold=(0.0, 1.0, 0.05))
 
 # %% [markdown]
@@ -301,7 +293,7 @@ if len(scenes.classes) > 1:
     print("The drawn scenes have three classes. This picture and the next look at boxes and not at their classes.")
 step = 3  # every third picture
 both = partial(
-    boxes_side_by_side,
+    detection_plots.boxes_side_by_side,
     [scene.picture[::2, ::2] for scene in few.test[::step]],
     [scene.boxes / 2 for scene in few.test[::step]],
     {name: [(boxes / 2, scores) for boxes, scores in found[::step]] for name, found in predictions.items()},
@@ -331,11 +323,12 @@ TOTAL = sum(len(scene.boxes) for scene in few.test)
 ranked = {
     name: (
         np.concatenate([scores for _, scores in found]),
-        np.concatenate([matched(*one, scene.boxes) >= 0 for one, scene in zip(found, few.test, strict=True)]),
+        np.concatenate([detection_plots.matched(*one, scene.boxes) >= 0
+                        for one, scene in zip(found, few.test, strict=True)]),
     )
     for name, found in predictions.items()
 }
-real = partial(ranking, *ranked["pretrained"], TOTAL, caption=live_caption)
+real = partial(detection_plots.ranking, *ranked["pretrained"], TOTAL, caption=live_caption)
 sliders(real, threshold=(0.05, 0.95, 0.05))
 
 # %% [markdown]
@@ -343,8 +336,8 @@ sliders(real, threshold=(0.05, 0.95, 0.05))
 
 # %%
 display(real(0.8))
-tops = {name: [envelope(*path(*one, TOTAL)[1:])] for name, one in ranked.items()}
-display(precision_recall(tops, caption=live_caption))
+tops = {name: [detection_plots.envelope(*detection_plots.path(*one, TOTAL)[1:])] for name, one in ranked.items()}
+display(detection_plots.precision_recall(tops, caption=live_caption))
 
 # %% [markdown]
 # ## Evidence
@@ -397,7 +390,8 @@ guess.reveal(results["all − D-efficient"][0])
 # %%
 chosen = {"random": "random", "efficient": "D-efficient", "distill-mixup": "all tricks"}
 drawn = {label: [run.final["precision"] for run in ARMS[name]] for name, label in chosen.items()}
-display(precision_recall(drawn, caption=statistics.caption([run for name in chosen for run in ARMS[name]])))
+of_chosen = statistics.caption([run for name in chosen for run in ARMS[name]])
+display(detection_plots.precision_recall(drawn, caption=of_chosen))
 
 # %% [markdown]
 # Back to the question. To the right: a better classifier, as above. Up: how much better a detector than with row 1's

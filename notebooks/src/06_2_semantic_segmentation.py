@@ -28,18 +28,11 @@ from torch import nn
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_jaccard_index
 
 from tricks import metrics, recipe
-from tricks.course.lesson import check, compare_steps, fine_tune, load_scenes, predict, show, slide, sliders, table
+from tricks.course.lesson import compare_steps, fine_tune, load_scenes, show, slide, sliders, table
+from tricks.course.questions import check, predict
 from tricks.models.resnet import NETS, ResNet, multiply_adds, parameter_count
-from tricks.plots.evidence import curves
-from tricks.plots.segmentation import (
-    classifier_and_task,
-    coarse_truth,
-    counted,
-    feature_maps,
-    masks,
-    side_by_side,
-    windows,
-)
+from tricks.plots import evidence
+from tricks.plots import segmentation as segmentation_plots
 from tricks.records import paper, statistics
 from tricks.studies.studies import arm, recipe_of, study
 from tricks.transfer import backbone, loop, segmentation
@@ -63,7 +56,7 @@ theirs = {
     title: (metric + ", %", {name: ([row["ImageNet_top1"]], [row[metric]]) for name, row in rows.items()})
     for title, metric, rows in (("Table 8: detection", "mAP", table_8), ("Table 9: segmentation", "mIoU", table_9))
 }
-display(classifier_and_task(theirs, "top-1 accuracy on ImageNet, %"))
+display(segmentation_plots.classifier_and_task(theirs, "top-1 accuracy on ImageNet, %"))
 table([{"backbone": f"{number} {row}", **paper.table("9")[row]} for number, row in enumerate(ROWS.values(), 1)])
 best = {metric: max(ROWS, key=lambda name: table_9[name][metric]) for metric in ("ImageNet_top1", "PixAcc", "mIoU")}
 print(f"best row: {', '.join(f'{metric}: {ROWS[name]}' for metric, name in best.items())}")
@@ -100,7 +93,7 @@ def small(scene):
 
 shown = next(scene for scene in scenes.test if ndimage.label(scene.pixels)[1] < len(scene.labels))
 picture, there = small(shown)
-masks(picture, {"pixel labels": fit(shown, shown.pixels), "instances": fit(shown, shown.instances)})
+segmentation_plots.masks(picture, {"pixel labels": fit(shown, shown.pixels), "instances": fit(shown, shown.instances)})
 
 # %% [markdown]
 # What is lost by merging? Persons that touch become one region. One cannot count persons by counting regions:
@@ -139,7 +132,7 @@ guess = predict("Change in mIoU, all tricks against cosine decay alone", low=-5,
 # %%
 truth = np.array([[0, 0, 0, 0], [0, 1, 1, 0], [0, 1, 1, 2], [0, 1, 1, 2]])
 predicted = np.array([[0, 0, 0, 0], [0, 0, 1, 0], [0, 1, 1, 1], [0, 1, 1, 2]])
-counted(truth, predicted, ("background", "person", "bicycle"))
+segmentation_plots.counted(truth, predicted, ("background", "person", "bicycle"))
 
 # %%
 print("pixel accuracy: (8 + 5 + 1) / 16 =", accuracy := (8 + 5 + 1) / 16)
@@ -238,7 +231,7 @@ for stride in STRIDES:
     matrix = sum(metrics.confusion(on_grid(there, stride).long(), there.long(), 2) for there in truths)
     scores["mIoU"][stride], scores["pixel accuracy"][stride] = metrics.mean_iou(matrix), metrics.pixel_accuracy(matrix)
 grids = {stride: on_grid(there, stride).numpy() for stride in STRIDES}
-coarse = partial(coarse_truth, picture, there.numpy(), grids, scores)
+coarse = partial(segmentation_plots.coarse_truth, picture, there.numpy(), grids, scores)
 sliders(coarse, output_stride=list(STRIDES))
 
 # %% [markdown]
@@ -299,7 +292,7 @@ def reading(net, change_, side):
 
 
 # %%
-windows({name: reading("bottleneck14-pool", change_, 17) for name, change_ in VERSIONS.items()})
+segmentation_plots.windows({name: reading("bottleneck14-pool", change_, 17) for name, change_ in VERSIONS.items()})
 
 # %%
 for net, side in (("bottleneck14-pool", 17), ("resnet50", 81)):
@@ -327,7 +320,8 @@ with torch.no_grad():
 coarse_map, fine_map = maps["strided, as trained"], maps["dilated"]
 channel = int(coarse_map.std((1, 2)).argmax())
 steps = {name: 4 if values is coarse_map else 1 for name, values in maps.items()}
-display(feature_maps(picture, {name: (values[channel], steps[name]) for name, values in maps.items()}))
+of_channel = {name: (values[channel], steps[name]) for name, values in maps.items()}
+display(segmentation_plots.feature_maps(picture, of_channel))
 for name, values in maps.items():
     step = 4 // steps[name]
     change = (values[:, ::step, ::step] - coarse_map).norm() / coarse_map.norm()
@@ -378,7 +372,7 @@ tuned["pretrained"] = fine_tune(pretrained, scenes)
 # %%
 cut, few = tuned["pretrained"].recipe, tuned["pretrained"].parts.scenes
 live_caption = f"live, 1 seed · {classified.net} · {len(few.train)} images × {cut.epochs} epochs · {scenes.source}"
-display(curves({name: [run.rows] for name, run in tuned.items()}, "miou", caption=live_caption))
+display(evidence.curves({name: [run.rows] for name, run in tuned.items()}, "miou", caption=live_caption))
 nothing = background_only(few.test)
 print(f"for comparison, background everywhere on these {len(few.test)} pictures: pixel accuracy "
       f"{metrics.pixel_accuracy(nothing):.1f} %, mIoU {metrics.mean_iou(nothing):.1f} %")
@@ -403,7 +397,8 @@ def probability(model, scene):
 chosen = few.test[::6]
 pictures, theres = zip(*map(small, chosen), strict=True)
 found = {name: [probability(run.parts.model, scene) for scene in chosen] for name, run in tuned.items()}
-both = partial(side_by_side, pictures, [there.numpy() for there in theres], found, caption=live_caption)
+drawn_truths = [there.numpy() for there in theres]
+both = partial(segmentation_plots.side_by_side, pictures, drawn_truths, found, caption=live_caption)
 sliders(both, picture=(0, len(chosen) - 1), threshold=(0.05, 0.95, 0.05))
 
 # %% [markdown]
@@ -475,7 +470,8 @@ ours = {name: ([run.accuracy for run in CLASSIFIERS[name]],
 means = np.array([[np.mean(values) for values in pair] for pair in ours.values()])
 print(f"ours, rank correlation of accuracy and mIoU over the seven rows: {spearmanr(*means.T).statistic:+.2f}")
 panels = {"paper: ImageNet, ADE20K": (ylabel, papers), "ours: Imagenette, Penn-Fudan": (ylabel, ours)}
-fig = classifier_and_task(panels, "top-1 accuracy of the classifier, %", caption=statistics.caption(runs))
+of_all = statistics.caption(runs)
+fig = segmentation_plots.classifier_and_task(panels, "top-1 accuracy of the classifier, %", caption=of_all)
 differences, change = results["all − cosine"]
 takeaway = f"mIoU, all tricks − cosine alone: paper {change}, ours {differences}"
 slide(fig, "06_2_classifier_and_segmenter", takeaway=takeaway, runs=runs)

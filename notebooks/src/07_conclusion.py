@@ -17,27 +17,19 @@
 
 # %% tags=["hide-input"]
 import math
-import statistics
 from dataclasses import replace
 from functools import partial
 from itertools import combinations, pairwise, permutations
+from statistics import fmean, stdev
 
 from IPython.display import display
 
 from tricks import recipe, train
 from tricks.course import cost
-from tricks.course.lesson import check, live_run, load_data, predict, show, show_loop, slide, sliders, table
+from tricks.course.lesson import live_run, load_data, show, show_loop, slide, sliders, table
+from tricks.course.questions import check, predict
 from tricks.plots.ladder import explorer, ladder, measures, worth
-from tricks.records import make, paper
-from tricks.records.statistics import (
-    caption,
-    compare,
-    errors_removed,
-    overconfidence,
-    plus_minus,
-    same_seeds,
-    t_interval,
-)
+from tricks.records import make, paper, statistics
 from tricks.studies.arms import ARMS, PILOTS, STACK
 from tricks.studies.studies import arm
 
@@ -109,19 +101,19 @@ guess = predict("Change in test accuracy", low=-5, high=15)
 # %%
 old, new = (60.0, 62.0, 61.0), (68.0, 68.0, 70.0)
 shares = [100 * (b - a) / (100 - a) for a, b in zip(old, new, strict=True)]
-mean, s = statistics.mean(shares), statistics.stdev(shares)
+mean, s = fmean(shares), stdev(shares)
 half = 4.303 * s / math.sqrt(3)  # Student's t for 3 − 1 degrees of freedom
 print("seed by seed:", ", ".join(f"({b:.0f} − {a:.0f}) / (100 − {a:.0f}) = {share:.1f} %"
                                  for a, b, share in zip(old, new, shares, strict=True)))
 print(f"mean {mean:.1f} %, interval ± {half:.1f} %, so from {mean - half:.1f} to {mean + half:.1f} %")
-assert all(math.isclose(a, b, rel_tol=1e-3) for a, b in zip((mean, half), t_interval(shares), strict=True))
+assert all(math.isclose(a, b, rel_tol=1e-3) for a, b in zip((mean, half), statistics.t_interval(shares), strict=True))
 
 # %% [markdown]
 # The share is computed within each seed and averaged afterwards. That keeps the pairing: a seed whose baseline was
 # good by luck is compared with its own baseline. The same for records:
 
 # %%
-show(errors_removed)
+show(statistics.errors_removed)
 print(f"the paper's stack: {100 * (top - own) / (100 - own):.1f} % of its own baseline's errors")
 
 # %% [markdown]
@@ -168,21 +160,21 @@ order = list(theirs)
 order.insert(1, LABELS["ladder-amp"])
 
 # %%
-climb = same_seeds({label: arm(name) for name, label in LABELS.items()})
+climb = statistics.same_seeds({label: arm(name) for name, label in LABELS.items()})
 (_, bottom), *_, (peak, stack) = climb.items()
 everything = [run for runs in climb.values() for run in runs]
-fig = ladder({"paper": theirs, "ours": climb}, order=order, caption=caption(everything))
-removed, theirs_removed = errors_removed(stack, bottom), 100 * (top - own) / (100 - own)
-takeaway = (f"From the baseline to \"{peak}\": {plus_minus(removed, 1)} % of the errors removed; "
+fig = ladder({"paper": theirs, "ours": climb}, order=order, caption=statistics.caption(everything))
+removed, theirs_removed = statistics.errors_removed(stack, bottom), 100 * (top - own) / (100 - own)
+takeaway = (f"From the baseline to \"{peak}\": {statistics.plus_minus(removed, 1)} % of the errors removed; "
             f"paper {theirs_removed:.1f} %")
 slide(fig, "07_ladder_paper_and_ours", takeaway=takeaway, runs=everything)
 fig
 
 # %%
-print(f"{peak} against the baseline: {compare(stack, bottom)}")
+print(f"{peak} against the baseline: {statistics.compare(stack, bottom)}")
 others = paper.resnet_50(top - own, unlike="the paper's has B, C, a batch four times as large and 80 more epochs")
-print(f"beside the paper's {others}: {compare(stack, bottom).against(others)}")
-guess.reveal(compare(stack, bottom))
+print(f"beside the paper's {others}: {statistics.compare(stack, bottom).against(others)}")
+guess.reveal(statistics.compare(stack, bottom))
 
 # %% [markdown]
 # ### How many errors are gone
@@ -199,16 +191,16 @@ STACKS = {  # arms that are held against the baseline as a whole
 }
 print(f"paper, ResNet-50 on ImageNet: {theirs_removed:.1f} % of the errors removed")
 for label, name in STACKS.items():
-    removed = errors_removed(arm(name), arm("ladder-baseline"))
-    (mean, half), n = t_interval(removed), len(removed)
-    print(f"ours, {label}: {plus_minus(removed, 1)} %, {n} seed{'s' if n > 1 else ''}. "
+    removed = statistics.errors_removed(arm(name), arm("ladder-baseline"))
+    (mean, half), n = statistics.t_interval(removed), len(removed)
+    print(f"ours, {label}: {statistics.plus_minus(removed, 1)} %, {n} seed{'s' if n > 1 else ''}. "
           f"A quarter or more: {'yes' if mean >= 25 else 'no'}. "
           f"Interval above 0: {'no interval from one seed' if n == 1 else 'yes' if mean > half else 'no'}")
 
 # %%
 table([
-    {"rung": label, "accuracy, %": plus_minus([run.accuracy for run in runs]),
-     "errors removed so far, %": plus_minus(errors_removed(runs, bottom), 1),
+    {"rung": label, "accuracy, %": statistics.plus_minus([run.accuracy for run in runs]),
+     "errors removed so far, %": statistics.plus_minus(statistics.errors_removed(runs, bottom), 1),
      "paper, %": f"{100 * (theirs[label] - own) / (100 - own):.1f}" if label in theirs else ""}
     for label, runs in climb.items()
 ])
@@ -225,8 +217,8 @@ table([
 
 # %%
 full = arm("ladder-mixup")  # the complete recipe here has no teacher: each arm would need one of its own
-added = {label: compare(b, a) for (_, a), (label, b) in pairwise(climb.items())}
-left_out = {label: compare(full, arm(name)) for label, name in WITHOUT.items()}
+added = {label: statistics.compare(b, a) for (_, a), (label, b) in pairwise(climb.items())}
+left_out = {label: statistics.compare(full, arm(name)) for label, name in WITHOUT.items()}
 TABLE_6 = pairwise(("Efficient", "+ cosine decay", "+ label smoothing", "+ mixup w/o distill", "+ distill w/ mixup"))
 gains = {label: paper.resnet_50(b - a) for (_, a), (label, b) in pairwise(theirs.items())}
 gains |= {label: paper.effect("6", row, below, "ResNet-50-D_top1")
@@ -238,11 +230,11 @@ for label, why in {"+ larger rate, warm-up": "two changes, and the paper's batch
 left_out["+ mixup"] = added["+ mixup"]  # the last trick of that recipe: both answers are one number
 answers = {"ours, added on the way up": added, "ours, left out at the top": left_out,
            "paper, added on the way up": {label: gains[label].delta for label in added}}
-worth(answers, caption=caption(everything + [run for name in WITHOUT.values() for run in arm(name)]))
+worth(answers, caption=statistics.caption(everything + [run for name in WITHOUT.values() for run in arm(name)]))
 
 # %%
 def interval(differences):
-    mean, half = t_interval(differences)
+    mean, half = statistics.t_interval(differences)
     return f"{mean:+.2f}" + (f" ± {half:.2f}" if math.isfinite(half) else "")
 
 
@@ -265,9 +257,9 @@ for name, answer in (("added", added), ("left out", left_out)):
     falling = sorted(answer, key=lambda label: answer[label].mean, reverse=True)
     print(f"{name}, from the largest:", ", ".join(f"{label[2:]} {answer[label].mean:+.2f}" for label in falling))
     print("   clear:", ", ".join(label[2:] for label in falling if answer[label].clear) or "none")
-best = max(climb, key=lambda label: statistics.mean(run.accuracy for run in climb[label]))
+best = max(climb, key=lambda label: fmean(run.accuracy for run in climb[label]))
 print(f"highest rung: {best}" if best == peak else f"highest rung: {best}; {peak} against it: "
-      f"{compare(climb[peak], climb[best])}")
+      f"{statistics.compare(climb[peak], climb[best])}")
 
 # %% [markdown]
 # A verdict holds what we added against what the paper added. *Left out* has none: the paper leaves nothing out. Nor has
@@ -313,7 +305,7 @@ table(rows)
 # %%
 print("ladder-kept is ladder-all with", recipe.changes(ARMS["ladder-kept"], ARMS["ladder-all"]))
 for name in ("ladder-baseline", "ladder-mixup", "ladder-all"):
-    print(f"ladder-kept against {name}: {compare(arm('ladder-kept'), arm(name))}")
+    print(f"ladder-kept against {name}: {statistics.compare(arm('ladder-kept'), arm(name))}")
 
 # %% [markdown]
 # Accuracy is not the only reason to keep a trick or to drop it. Mixed precision is for speed on a GPU, so its row
@@ -330,19 +322,20 @@ for name in ("ladder-baseline", "ladder-mixup", "ladder-all"):
 # %%
 METRICS = {
     "accuracy, %": lambda run: run.accuracy,
-    "confidence −\naccuracy, points": overconfidence,
+    "confidence −\naccuracy, points": statistics.overconfidence,
     "ECE, points": lambda run: 100 * run.final["ece"],
     "NLL, nats": lambda run: run.final["nll"],
 }
-measures(climb, METRICS, caption=caption(everything))
+measures(climb, METRICS, caption=statistics.caption(everything))
 
 # %%
 for label in ("+ cosine decay", "+ mixup", "+ distillation"):
     print(label)
     for metric, unit in (("accuracy", "points"), ("ece", ""), ("nll", "nats")):
-        print(f"   {metric:<9} against the baseline: {compare(climb[label], bottom, metric, unit)}")
-    print("   confidence − accuracy:", plus_minus([overconfidence(run) for run in climb[label]], 1), "points,",
-          "baseline", plus_minus([overconfidence(run) for run in bottom], 1))
+        print(f"   {metric:<9} against the baseline: {statistics.compare(climb[label], bottom, metric, unit)}")
+    new, old = (statistics.plus_minus([statistics.overconfidence(run) for run in runs], 1)
+                for runs in (climb[label], bottom))
+    print(f"   confidence − accuracy: {new} points, baseline {old}")
 
 # %% [markdown]
 # Smoothing, mixup and a soft teacher all ask the network for less than certainty, and each of the three asks anew:
@@ -423,12 +416,12 @@ for trick, (in_table_6, short_arms, long_arms) in LONGER.items():
         new, old = in_table_6
         row["paper"] = f"{paper.effect('6', rows6[new], rows6[old], 'ResNet-50-D_top1')}"
     for kind, arms in (("short", short_arms), ("long", long_arms)):
-        points = interval(compare(*map(arm, arms)).differences)
+        points = interval(statistics.compare(*map(arm, arms)).differences)
         row |= {f"{kind}: epochs": lengths(*arms), f"{kind}: points": points}
     rows.append(row)
 table(rows)
 trained_long = dict.fromkeys(name for *_, arms in LONGER.values() for name in arms)
-print("long:", caption([run for name in trained_long for run in arm(name)]))
+print("long:", statistics.caption([run for name in trained_long for run in arm(name)]))
 
 # %% [markdown]
 # Compare the two columns of points before you compare either with the paper. A difference that shrinks came, at least
@@ -450,7 +443,7 @@ STRENGTHS = (
     "smooth-mixup", *PILOTS["pilot"],
 )
 runs = {name: arm(name) for name in STRENGTHS}
-explore = partial(explorer, runs, caption=caption([run for group in runs.values() for run in group]))
+explore = partial(explorer, runs, caption=statistics.caption([run for group in runs.values() for run in group]))
 values = {field: sorted({getattr(ARMS[name], field) for name in runs})
           for field in ("label_smoothing", "mixup_alpha", "lr")}
 sliders(explore, **values)
@@ -561,7 +554,7 @@ def by_orders(accuracy):
     for way in permutations("ABC"):
         before = way[: way.index("A")]
         gains.append(accuracy["".join(sorted((*before, "A")))] - accuracy["".join(sorted(before))])
-    return statistics.mean(gains)
+    return fmean(gains)
 
 
 EIGHT = dict(zip(("", "A", "B", "C", "AB", "AC", "BC", "ABC"), (70, 74, 71, 70, 74, 75, 72, 75), strict=True))

@@ -20,7 +20,8 @@ from scipy.special import stdtrit
 
 from tricks.course import cost, lab_run, missions
 from tricks.course.lab import Lab
-from tricks.course.lesson import check, short, show, slide, table
+from tricks.course.lesson import short, show, slide, table
+from tricks.course.questions import check
 from tricks.plots.evidence import response
 from tricks.recipe import BASELINE, changes
 from tricks.records.statistics import caption, compare

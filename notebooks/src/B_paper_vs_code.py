@@ -53,7 +53,8 @@ from torch.optim.lr_scheduler import LinearLR, SequentialLR, StepLR
 from torchvision.transforms.v2 import functional as TF
 
 from tricks import augment, distillation, label_smoothing, mixup, parameters, schedules, targets, train
-from tricks.course.lesson import check, live_run, load_data, slide, sliders, table
+from tricks.course.lesson import live_run, load_data, slide, sliders, table
+from tricks.course.questions import check
 from tricks.models import resnet
 from tricks.plots import preprocessing, style
 from tricks.recipe import Recipe

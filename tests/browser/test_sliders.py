@@ -146,7 +146,8 @@ panel.controls["eps"].observe(fail, "value")
 panel
 """
 TEXTS = """
-from tricks.course.lesson import predict, table
+from tricks.course.lesson import table
+from tricks.course.questions import predict
 
 print("printed")
 predict("How much?", -1, 1)

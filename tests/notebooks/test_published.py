@@ -75,7 +75,8 @@ SOURCE = """\
 import sys
 
 from tricks.plots.smoothing import optimal_gap
-from tricks.course.lesson import check, live, predict, sliders
+from tricks.course.lesson import live, sliders
+from tricks.course.questions import check, predict
 
 sliders(optimal_gap, eps=(0.001, 0.9), K=(2, 1000))
 
@@ -156,14 +157,15 @@ def test_a_solution_ends_with_its_block(code, blank):
 
 
 def test_a_folded_cell_is_collapsed_in_jupyterlab_and_stays_so_when_published():
-    notebook = tool.parse('# %% tags=["hide-input"]\nimport sys\n\n# %%\n1\n', False)
+    notebook = tool.parse('# %% tags=["hide-input"]\n1\n\n# %%\n1\n\n# %% tags=["hide-output"]\n1\n', False)
     folded = {"tags": ["hide-input"], "jupyter": {"source_hidden": True}}
-    assert [cell.metadata for cell in notebook.cells] == [folded, {}]
+    collapsed = {"tags": ["hide-output"], "jupyter": {"outputs_hidden": True}}
+    assert [cell.metadata for cell in notebook.cells] == [folded, {}, collapsed]
     for cell in notebook.cells:
         cell.metadata["execution"] = {}
     published = nbformat.reads(tool.publish(notebook), as_version=4)
     nbformat.validate(published)
-    assert [cell.metadata for cell in published.cells] == [folded, {}]
+    assert [cell.metadata for cell in published.cells] == [folded, {}, collapsed]
     for wrong in ({}, {"source_hidden": False}, {"source_hidden": True, "outputs_hidden": True}):
         published.cells[0].metadata["jupyter"] = wrong
         assert "cell 0: metadata is" in "".join(tool.faults(published))
@@ -233,9 +235,11 @@ def test_widgets_leave_their_picture_or_a_line_of_text():
         "execute_result", {"image/png": "iVBO", "text/plain": "Plot.", tool.WIDGET: {}}, execution_count=1
     )
     bare = new_output("display_data", {"text/plain": "VBox()", tool.WIDGET: {}})
-    first, second = nbformat.reads(tool.publish(executed(picture, bare)), as_version=4).cells[0].outputs
+    quiz = new_output("display_data", {"text/html": "<p>Why?</p>", "text/plain": "Why?", tool.WIDGET: {}})
+    first, second, third = nbformat.reads(tool.publish(executed(picture, bare, quiz)), as_version=4).cells[0].outputs
     assert first.data == {"image/png": "iVBO", "text/plain": "Plot."}
     assert second.data == {"text/plain": "Interactive: run this cell in JupyterLab."}
+    assert third.data == {"text/html": "<p>Why?</p>", "text/plain": "Why?"}
 
 
 def test_a_goal_stands_beside_its_panels_still_picture():
@@ -249,10 +253,9 @@ def test_a_goal_stands_beside_its_panels_still_picture():
 
 
 def test_a_solution_that_does_not_pass_its_check_is_named():
-    notebook = executed(
-        printed("[exact] a\n[not yet] b: put\n[close] c\n"), printed("[different] d: at 1\nan [exact] e\n")
-    )
-    assert tool.unsolved(notebook) == ["cell 0: [not yet] b: put", "cell 0: [different] d: at 1"]
+    said = ("✓ a: correct", "○ b: not yet, put", "✓ c: correct (rounding 1e-9)", "✗ d: different, at 1", "a ✗ e")
+    notebook = executed(printed("✗ f\n"), *(new_output("display_data", {"text/plain": text}) for text in said))
+    assert tool.unsolved(notebook) == ["cell 0: ○ b: not yet, put", "cell 0: ✗ d: different, at 1"]
 
 
 # The commands
@@ -276,10 +279,10 @@ def test_a_build_writes_both_forms_the_same_each_time(lesson, monkeypatch, capfd
     slider, guess, exercise, last = (cell.outputs for cell in blank.cells if cell.cell_type == "code")
     assert set(slider[0].data) == {"image/png", "text/plain"}
     assert guess[0].data == {"text/plain": "Interactive: run this cell in JupyterLab."}
-    assert exercise[0].text == "[not yet] double: your function returns nothing\n"
+    assert exercise[0].data["text/plain"] == "○ double: not yet, your function returns nothing"
     assert [output.output_type for output in last] == ["display_data", "stream"]
     assert last[1].text == "budget full\ntwo writes, one output\n"
-    assert full.cells[3].outputs[0].text == "[exact] double: on 2 inputs\n"
+    assert full.cells[3].outputs[0].data["text/plain"] == "✓ double: correct (on 2 inputs)"
 
 
 def test_a_lesson_that_fails_is_named_and_the_old_notebook_stays(lesson, monkeypatch, capfd):

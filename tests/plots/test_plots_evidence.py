@@ -62,6 +62,9 @@ PLOTS = {
     "against_paper": partial(
         evidence.against_paper, {"cosine": (COMPARISON, Effect(0.75, 0.1)), "a longer label": (COMPARISON, Effect(-1))}
     ),
+    "against_paper, guesses": partial(
+        evidence.against_paper, {"cosine": (COMPARISON, None)}, guesses={"your guess": 2.0, "Mina": -0.5}
+    ),
     "progress": partial(evidence.progress, rows(4), "4 of 12 epochs done", 12),
 }
 REDRAWN = {"progress": (evidence.progress, (rows(2), "two", 8), (rows(9), "nine"), (rows(9), "nine", 8))}
@@ -202,6 +205,28 @@ def test_against_paper_draws_both_differences_with_their_noise_and_the_verdict()
     assert segment[:, 0].tolist() == pytest.approx([0.5 - COMPARISON.half, 0.5 + COMPARISON.half])
     bars = [segment[:, 0].tolist() for segment in paper.lines[2][0].get_segments()]
     assert bars[0] == pytest.approx([0.75 - 0.196, 0.75 + 0.196]) and bars[1] == [-0.84, -0.84]  # nobody knows it
+
+
+def test_guesses_stand_below_what_was_measured_over_its_interval():
+    names = [f"{n} $x$" for n in range(30)]
+    fig = evidence.against_paper(
+        {"cosine": (COMPARISON, None), "b": (COMPARISON, Effect(1.0))}, guesses={name: 0.1 for name in names}
+    )
+    ax = fig.axes[0]
+    (guesses,) = (line for line in ax.lines if line.get_label() == "guess")
+    assert list(guesses.get_xdata()) == [0.1] * 30
+    low, high = ax.get_ylim()
+    assert low < min(guesses.get_ydata()) and max(guesses.get_ydata()) < -0.5
+    labels = {place: text.get_text() for place, text in zip(ax.get_yticks(), ax.get_yticklabels(), strict=True)}
+    assert [labels[y] for y in guesses.get_ydata()] == [name.replace("$", r"\$") for name in names]
+    (band,) = ax.patches
+    assert band.get_x() == pytest.approx(0.5 - COMPARISON.half)
+    assert band.get_width() == pytest.approx(2 * COMPARISON.half)
+    assert fig.get_size_inches()[1] < 8  # a class fits a page
+    (paper,) = (bars for bars in ax.containers if bars.get_label() == "paper")
+    assert list(paper.lines[0].get_ydata()) == [0]
+    without = evidence.against_paper({"a": (Comparison((0,), (0.4,), "points"), None)}, guesses={"your guess": 1.0})
+    assert not without.axes[0].patches  # one seed has no interval
 
 
 def test_progress_of_another_metric_has_that_one_line():

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tricks.plots.style import COLOURS, GREY, LIGHT, Figure, canvas, ceiling, heading, set_limits, styled, with_redraw
+from tricks.plots.text import short
 from tricks.records.frame import rows
 from tricks.records.paper import Effect
 from tricks.records.statistics import Comparison, plus_minus, t95
@@ -174,30 +175,46 @@ def curves(
 
 @styled
 def against_paper(
-    results: Mapping[str, tuple[Comparison, Effect]], *, unit: str = "points of top-1 accuracy", caption: str = ""
+    results: Mapping[str, tuple[Comparison, Effect | None]],
+    *,
+    unit: str = "points of top-1 accuracy",
+    caption: str = "",
+    guesses: Mapping[str, float] | None = None,
 ) -> Figure:
     """Our difference with its 95 % t-interval beside the paper's, and the verdict: label -> (comparison, effect).
 
-    The line through the paper's diamond is the noise of two single runs, where it is known.
+    The line through the paper's diamond is the noise of two single runs, where it is known. Guesses of the first
+    difference, by name, have rows of their own below, over a band that is its interval.
     """
-    lines = [fill(str(ours.against(theirs)), 30) for ours, theirs in results.values()]
-    tallest = 1 + max(line.count("\n") for line in lines)
-    fig, ax = canvas(height=1.7 + max(0.55, 0.22 * tallest) * len(results), caption=caption)
+    guesses = guesses or {}
+    lines = [fill(str(ours.against(theirs)), 30) if theirs else "" for ours, theirs in results.values()]
+    row = max(0.55, 0.22 * (1 + max(line.count("\n") for line in lines)))  # inches
+    share = min(0.28, 4 / max(1, len(guesses))) / row  # of a row, for each guess
+    fig, ax = canvas(height=1.7 + row * (len(results) + share * len(guesses)), caption=caption)
     places = range(len(results) - 1, -1, -1)
-    ours, papers = zip(*results.values(), strict=True)
+    below = [-0.6 - share * (i + 0.5) for i in range(len(guesses))]
+    ours = [comparison for comparison, _ in results.values()]
+    papers = {place: effect for place, (_, effect) in zip(places, results.values(), strict=True) if effect}
     ax.axvline(0, color=GREY, linewidth=1)
     halves = [c.half for c in ours]
     ax.errorbar([c.mean for c in ours], places, xerr=halves, fmt="o", markersize=8, capsize=5, label="ours")
-    diamond: Any = {"fmt": "D", "markersize": 9, "color": COLOURS[1], "fillstyle": "none", "elinewidth": 1.2}
-    ax.errorbar([p.delta for p in papers], places, xerr=[p.noise for p in papers], label="paper", **diamond)
-    ax.set_yticks(places, list(results))
-    ax.set(xlabel=f"difference, {unit}", ylim=(-0.6, len(results) - 0.4))
+    if papers:
+        diamond: Any = {"fmt": "D", "markersize": 9, "color": COLOURS[1], "fillstyle": "none", "elinewidth": 1.2}
+        deltas, noises = zip(*((effect.delta, effect.noise) for effect in papers.values()), strict=True)
+        ax.errorbar(deltas, list(papers), xerr=noises, label="paper", **diamond)
+    if guesses:
+        if math.isfinite(halves[0]):
+            ends = ours[0].mean - halves[0], ours[0].mean + halves[0]
+            ax.axvspan(*ends, color=COLOURS[0], alpha=0.12, linewidth=0)
+        ax.plot(list(guesses.values()), below, "v", color=COLOURS[2], markersize=9, label="guess")
+    ax.set_yticks([*places, *below], [*results, *map(short, guesses)])
+    ax.set(xlabel=f"difference, {unit}", ylim=(-0.6 - share * len(guesses), len(results) - 0.4))
     ax.grid(axis="y", visible=False)
     verdicts = ax.secondary_yaxis("right")
     verdicts.set_yticks(places, lines)
     verdicts.tick_params(length=0)
     verdicts.spines["right"].set_visible(False)
-    fig.legend(loc="outside upper left", ncols=2)
+    fig.legend(loc="outside upper left", ncols=3)
     return fig
 
 
