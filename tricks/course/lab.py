@@ -19,7 +19,7 @@ from scipy.special import betaincinv
 
 from tricks.course import cost, lab_run
 from tricks.course.lab_run import Stopped, code, difference, nearest, result
-from tricks.course.lesson import budget, duration, short
+from tricks.course.lesson import budget, duration, short, time_left
 from tricks.course.sliders import Panel, alarm, control, paint, saved, without_us
 from tricks.data.files import DataError
 from tricks.data.order import balanced_order, batch_count, check, hold_out
@@ -306,7 +306,7 @@ class Lab(Panel):
             if share and now - told < BETWEEN_LINES:
                 return
             told, spent = now, now - started
-            left = spent * (1 - share) / share if share > 0.02 else self._work(run.recipe) / self._speed
+            left = time_left(share, spent, self._work(run.recipe) / self._speed)
             self._tell(f"{what}, about {duration(left)} left" if share else what)
 
         def keep(now: Run) -> None:
