@@ -140,9 +140,12 @@ class Lab:
 
 
 def start(
-    root: Path, home: Path, port: int, token: str, settings: dict[str, Any], options: list[str]
+    root: Path, home: Path, port: int, token: str, settings: dict[str, Any], as_the_course: bool
 ) -> subprocess.Popen[bytes]:
-    """JupyterLab on loopback with settings, data and home of its own, so that nothing of the reader's is touched."""
+    """JupyterLab on loopback with settings, data and home of its own, so that nothing of the reader's is touched.
+
+    `as_the_course` gives it the options of `./course lab` as well.
+    """
     for name, values in settings.items():
         path = home / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -153,12 +156,15 @@ def start(
     environment = {**os.environ, **{name: str(home / folder) for name, folder in folders.items()}}
     environment |= {"TRICKS_BUDGET": "smoke", "TRICKS_FIGURES": str(home / "figures")}
     environment.pop("JUPYTER_TOKEN", None)
-    command = [sys.executable, "-m", "jupyterlab", *options, "--no-browser", "--ip=127.0.0.1", f"--port={port}"]
-    command += ["--ServerApp.port_retries=0", f"--ServerApp.root_dir={root}", f"--IdentityProvider.token={token}"]
-    command += ["--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly"]
-    command.append("--ServerApp.kernel_spec_manager_class=tricks.course.kernel.CourseKernels")
+    options = ["--no-browser", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"]
+    options += [f"--ServerApp.root_dir={root}", f"--IdentityProvider.token={token}"]
+    options += ["--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly"]
+    options.append("--ServerApp.kernel_spec_manager_class=tricks.course.kernel.CourseKernels")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
-        command.append("--allow-root")
+        options.append("--allow-root")
+    if as_the_course:
+        options += runpy.run_path(str(ROOT / "course"))["lab_options"](options)
+    command = [sys.executable, "-m", "jupyterlab", *options]
     with open(home / "lab.log", "wb") as log:
         return subprocess.Popen(command, cwd=root, env=environment, stdout=log, stderr=log, start_new_session=True)
 
@@ -187,7 +193,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def running(
-    tmp_path_factory: pytest.TempPathFactory, chromium: str | None, settings: dict[str, Any], options: list[str]
+    tmp_path_factory: pytest.TempPathFactory, chromium: str | None, settings: dict[str, Any], as_the_course: bool
 ) -> Iterator[Lab]:
     """A JupyterLab with an empty folder, open in a browser."""
     if chromium is None:
@@ -204,7 +210,7 @@ def running(
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    process = start(root, home, port, token, settings, options)
+    process = start(root, home, port, token, settings, as_the_course)
     try:
         wait_until_it_answers(f"{url}/api/status?token={token}", process, home / "lab.log")
         with sync_playwright() as playwright:
@@ -223,15 +229,14 @@ def running(
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory, chromium: str | None) -> Iterator[Lab]:
     """A JupyterLab whose pages have all their cells at once, for lessons and panels."""
-    with running(tmp_path_factory, chromium, SETTINGS, []) as found:
+    with running(tmp_path_factory, chromium, SETTINGS, as_the_course=False) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
 def newcomer(tmp_path_factory: pytest.TempPathFactory, chromium: str | None) -> Iterator[Lab]:
     """The JupyterLab of `./course lab` as one finds it who has never opened one."""
-    options = runpy.run_path(str(ROOT / "course"))["lab_options"]()
-    with running(tmp_path_factory, chromium, {}, options) as found:
+    with running(tmp_path_factory, chromium, {}, as_the_course=True) as found:
         yield found
 
 

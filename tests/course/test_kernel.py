@@ -20,7 +20,7 @@ from tricks.course.kernel import DISPLAY_NAME, LANGUAGE, CourseKernels
 SERVER = """
 import json, runpy, sys
 from jupyterlab.labapp import LabApp
-options = runpy.run_path("course")["lab_options"]()
+options = runpy.run_path("course")["lab_options"](sys.argv[1:])
 app = LabApp.initialize_server(argv=[*options, "--no-browser", "--ServerApp.port=0", *sys.argv[1:]])
 spec = app.kernel_spec_manager.get_kernel_spec("python3")
 specs = {name: about["spec"]["argv"][0] for name, about in app.kernel_spec_manager.get_all_specs().items()}
@@ -88,6 +88,15 @@ def test_the_settings_for_jupyterlab_are_some_that_it_has():
         package, name = plugin.split(":")
         schema = json.loads((Path(get_app_dir()) / "schemas" / package / f"{name}.json").read_text())
         assert values.items() and values.keys() <= schema["properties"].keys()
+
+
+def test_what_the_caller_gives_goes_before_the_courses_options():
+    options = runpy.run_path(str(ROOT / "course"))["lab_options"]
+    own = options([])
+    assert "--ServerApp.ip=127.0.0.1" in own
+    for given in ("--ip=0.0.0.0", "--ServerApp.ip=0.0.0.0", "--ip"):
+        assert set(own) - set(options([given, "x"])) == {"--ServerApp.ip=127.0.0.1"}
+    assert not [option for option in options(["--ContentsManager.hide_globs=x"]) if "hide_globs" in option]
 
 
 def test_jupyters_own_unlisted_files_stay_so():

@@ -328,7 +328,7 @@ def slide(fig: Figure, name: str, *, takeaway: str = "", runs: Sequence[Run] = (
 
 
 SECONDS_BETWEEN_UPDATES = 0.25
-PAUSE = 40  # times as long as the last picture took, at least: pictures cost less than 3 % of a run on any machine
+PAUSE = 40  # times what the last picture took, at least: pictures cost less than 3 % of a run on any machine
 MEASURED = 0.02  # the share of a run after which its own pace says more than an estimate
 
 
@@ -351,10 +351,9 @@ class Watch:
         self.total, self.metric = total, metric
         self.rows: list[dict[str, Any]] = []
         self._losses: Any = None  # the run's own tensor of the losses of this epoch's steps
-        self._estimate = math.inf  # seconds for the whole run
         self._before: list[float] = []  # those of the epochs that are done
         self._batches = 0  # of this epoch that are trained
-        self.figure = progress([], self._done(), total, metric=metric, caption=caption)
+        self.figure: Any = progress([], self._done(), total, metric=metric, caption=caption)
         self.figure.draft = True
         self._shown: Any = display(self.figure, display_id=True)
         self._started = time.monotonic()
@@ -364,20 +363,19 @@ class Watch:
         """What is done before the run, such as the training of its teacher."""
         self._draw(textwrap.shorten(text, 100))
 
-    def begin(self, losses: Any, estimate: float = math.inf) -> None:
-        """The run begins: the tensor that it writes its losses into, and how many seconds it may take."""
-        self._losses, self._estimate = losses, estimate
-        self._started, self._due = time.monotonic(), 0.0
-        self.report(0.0, 0)
+    def begin(self, losses: Any) -> None:
+        """The run begins, which writes its losses into this tensor."""
+        self._losses, self._started = losses, time.monotonic()
 
     def report(self, share: float, batches: int) -> None:
         """The share of the run's work that is done, and how many batches of this epoch: drawn if it is time."""
         self._batches, now = batches, time.monotonic()
         if now < self._due:
             return
-        left = time_left(share, now - self._started, self._estimate)
+        working = time.thread_time()
+        left = time_left(share, now - self._started)
         self._draw(self._done() + (f", {duration(left)} left" if share < 1 and math.isfinite(left) else ""))
-        self._due = time.monotonic() + max(SECONDS_BETWEEN_UPDATES, PAUSE * (time.monotonic() - now))
+        self._due = time.monotonic() + max(SECONDS_BETWEEN_UPDATES, PAUSE * (time.thread_time() - working))
 
     def follow(self, rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         """Pass the run's rows on as they come, and say how it ended if that was not at its end."""
@@ -443,8 +441,7 @@ def live_run(recipe: Recipe, dataset: Dataset, seed: int = 0, share: float = 1.0
     sizes = len(dataset.classes), len(parts.train.labels), len(parts.test.labels)
     with torch.random.fork_rng(devices=[]):  # the networks that are measured take nothing from a lesson's own draws
         total = cost.training_work(replace(cut, epochs=stop or cut.epochs), *sizes)
-        seconds = total / cost.speed()
-    watch.begin(losses, seconds)
+    watch.begin(losses)
     rows = epochs(cut, watched(cut, parts, total, watch.report), seed=seed, losses=losses)
     return Live(cut, parts, list(watch.follow(islice(rows, stop))))
 
@@ -498,7 +495,7 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
-def time_left(share: float, spent: float, estimate: float) -> float:
+def time_left(share: float, spent: float, estimate: float = math.inf) -> float:
     """Seconds that the rest of a run takes: at its pace so far, at its very start what was estimated for all of it."""
     return spent * (1 - share) / share if share > MEASURED else estimate
 
