@@ -555,7 +555,6 @@ def clock(monkeypatch):
     """The time, which tests move on."""
     now = [100.0]
     monkeypatch.setattr(lesson.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(lesson.time, "thread_time", lambda: now[0])
     return now
 
 

@@ -372,10 +372,9 @@ class Watch:
         self._batches, now = batches, time.monotonic()
         if now < self._due:
             return
-        working = time.thread_time()
         left = time_left(share, now - self._started)
         self._draw(self._done() + (f", {duration(left)} left" if share < 1 and math.isfinite(left) else ""))
-        self._due = time.monotonic() + max(SECONDS_BETWEEN_UPDATES, PAUSE * (time.thread_time() - working))
+        self._due = time.monotonic() + max(SECONDS_BETWEEN_UPDATES, PAUSE * (time.monotonic() - now))
 
     def follow(self, rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         """Pass the run's rows on as they come, and say how it ended if that was not at its end."""
