@@ -44,7 +44,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from traitlets import default
 
 from tricks import ROOT
-from tricks.course.kernel import CourseKernels
+from tricks.course.kernel import DISPLAY_NAME, LANGUAGE, CourseKernels
 from tricks.course.lesson import shown, shown_loop
 from tricks.data import pennfudan
 from tricks.data.files import DataError, write_atomic
@@ -54,9 +54,9 @@ NOTEBOOKS = ROOT / "notebooks"
 CELL_SECONDS = 900
 LARGEST = 1_000_000  # bytes: GitHub shows nothing larger in full
 WIDGET = "application/vnd.jupyter.widget-view+json"
-METADATA = {
-    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-    "language_info": {"file_extension": ".py", "mimetype": "text/x-python", "name": "python"},
+METADATA = {  # what JupyterLab would write: a notebook that has it is not changed by being opened
+    "kernelspec": {"display_name": DISPLAY_NAME, "language": "python", "name": "python3"},
+    "language_info": LANGUAGE,
 }
 
 
@@ -188,8 +188,8 @@ def faults(notebook: nbformat.NotebookNode) -> list[str]:
     """What keeps an executed notebook from being in the published form, one line each."""
     found: list[str] = []
     count = 0
-    if set(notebook.metadata) != set(METADATA):
-        found.append(f"metadata is {sorted(notebook.metadata)}, must be {sorted(METADATA)}")
+    if notebook.metadata != METADATA:
+        found.append(f"metadata is {dict(notebook.metadata)}, must be {METADATA}")
     for i, cell in enumerate(notebook.cells):
         if cell.metadata != (wanted := metadata(cell.metadata.get("tags", []))):
             found.append(f"cell {i}: metadata is {dict(cell.metadata)}, must be {wanted}")
@@ -316,7 +316,7 @@ def shown_sources(notebook: nbformat.NotebookNode) -> Iterator[tuple[str, Any, s
 
 
 def refresh(source: Path, solutions: bool, write: bool) -> list[str]:
-    """The calls of `show` whose output in a built notebook is not the source of today; `write` makes it that.
+    """What a built notebook has of its kernel, and which calls of `show`, are not as of today; `write` makes it that.
 
     Nothing else of the notebook changes. BuildError with its name if what it would show cannot be known.
     """
@@ -331,6 +331,9 @@ def refresh(source: Path, solutions: bool, write: bool) -> list[str]:
                 old.append(f"{name}: {call}")
     except BuildError as error:
         raise BuildError(f"{name}: {error}") from error
+    if notebook.metadata != METADATA:
+        notebook.metadata = nbformat.from_dict(METADATA)
+        old.append(f"{name}: metadata")
     if write and old:
         write_atomic(path, f"{nbformat.writes(notebook)}\n".encode())
     return old

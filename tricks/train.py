@@ -89,12 +89,13 @@ def explains_full_memory(loop: Callable[P, Generator[Row, None, None]]) -> Calla
 
 @explains_full_memory
 def epochs(
-    recipe: Recipe, parts: Parts, *, seed: int = 0, checkpoint: Path | None = None
+    recipe: Recipe, parts: Parts, *, seed: int = 0, checkpoint: Path | None = None, losses: Tensor | None = None
 ) -> Generator[Row, None, None]:
     """Train `parts.model` as `recipe` says and yield one row of numbers per epoch (§2.1, Algorithm 1).
 
     With `checkpoint`, the state after each epoch is written there, and a run that finds one yields its rows and goes on
-    from it as if it had never stopped. FloatingPointError, with the step, when the loss is not finite.
+    from it as if it had never stopped. In `losses` (steps of an epoch,) whoever gives it can read each step's loss
+    meanwhile. FloatingPointError, with the step, when the loss is not finite.
     """
     model, train, clean_sample, test_sample, _, teacher, average = parts
     device = next(model.parameters()).device
@@ -106,12 +107,12 @@ def epochs(
     optimizer = torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
     if recipe.optimizer == "muon":  # Muon
         optimizer = Muon(groups, hidden(model), recipe.muon_lr / peak_lr(recipe), recipe.momentum)
+    losses = torch.zeros(len(train), device=device) if losses is None else losses
     state = State(model, average, optimizer, scaler, checkpoint)
     yield from state.rows
     for epoch in range(len(state.rows), recipe.epochs):
         model.train()
         mixing = draw_mixing(recipe, seed, epoch, len(train), device)  # λ, partners and places
-        losses = torch.zeros(len(train), device=device)
         for batch, (x, y) in enumerate(train.epoch(epoch)):
             step = epoch * len(train) + batch
             lr = lr_at(recipe, step, len(train))  # linear scaling, warm-up, step, cosine or linear decay

@@ -30,9 +30,8 @@ from IPython.display import display
 from scipy.special import stdtrit
 
 from tricks import ROOT, metrics, precision, process, schedules, train
-from tricks.course.lesson import budget, live_run, show, show_loop, slide, sliders, table
+from tricks.course.lesson import budget, live_run, load_data, show, show_loop, slide, sliders, table
 from tricks.course.questions import check, predict
-from tricks.data.sets import find, load
 from tricks.plots import evidence, preprocessing, style
 from tricks.plots import schedules as schedule_plots
 from tricks.recipe import BASELINE, changes
@@ -49,15 +48,14 @@ COSINE = recipe_of("cosine")
 
 # %% tags=["hide-input"]
 device = process.device()
-dataset = load("auto")  # CIFAR-10 if it is here or can be fetched, else shapes
+dataset = load_data()  # CIFAR-10 if it is here or can be fetched, else shapes
 home = "the course's .venv" if Path(sys.executable).is_relative_to(ROOT / ".venv") else "an environment of your own"
 dtype = str(precision.amp_dtype(device)).removeprefix("torch.")
 print(f"python   {sys.version_info.major}.{sys.version_info.minor} in {home}; ./course info shows its path")
 print(f"device   {device}; mixed precision would use {dtype}")
-print(f"data     {dataset.source}: {len(dataset.train.labels):,} training and {len(dataset.test.labels):,} test images")
+print(f"images   {len(dataset.train.labels):,} training and {len(dataset.test.labels):,} to test on")
 print(f"budget   {budget()}, out of smoke, quick and full; the variable TRICKS_BUDGET sets it")
 print(f"records  {len(list((ROOT / 'data' / 'runs').rglob('*.json')))} runs in data/runs")
-print(dataset.note or f"CIFAR-10 was found as {find('cifar10').name}")
 
 # %% [markdown]
 # One training picture of each class. They are small: 32 × 32 pixels is what the network gets, and all that you get

@@ -18,20 +18,20 @@
 # %% tags=["hide-input"]
 import math
 from dataclasses import replace
-from itertools import count, groupby, islice
+from itertools import count, groupby
 
 import numpy as np
 import torch
 from IPython.display import display
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from tricks import schedules, train
-from tricks.course.lesson import live, live_run, load_data, show, show_loop, slide, sliders, table, verdicts
+from tricks import schedules
+from tricks.course.lesson import live_run, load_data, show, show_loop, slide, sliders, table, verdicts
 from tricks.course.questions import check, predict
 from tricks.plots import evidence, style
 from tricks.plots.schedules import bowl_rates, distance_and_noise, leads, schedule
 from tricks.recipe import BASELINE
-from tricks.records import make, paper, statistics
+from tricks.records import paper, statistics
 from tricks.studies.studies import arm, recipe_of, study
 
 COSINE = recipe_of("cosine")
@@ -434,9 +434,7 @@ dataset = load_data()
 recipe, parts, finished = live_run(COSINE, dataset)
 
 # %%
-longer = replace(recipe, epochs=2 * recipe.epochs)
-begun = train.epochs(longer, make.prepare(longer, 0, dataset), seed=0)
-stopped = list(live(islice(begun, recipe.epochs), total=recipe.epochs))
+longer, _, stopped = live_run(COSINE, dataset, share=2, stop=recipe.epochs)
 for plan, rows in ((recipe, finished), (longer, stopped)):
     last = rows[-1]
     print(f"{plan.epochs} planned, {recipe.epochs} done: test accuracy {last['test_accuracy']:.1f} %", end="")

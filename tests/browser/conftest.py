@@ -5,6 +5,7 @@ Not for the whole session: while Playwright is open, no other test of this proce
 
 import json
 import os
+import runpy
 import secrets
 import signal
 import socket
@@ -90,17 +91,29 @@ class Lab:
 
     def run(self, notebook: nbformat.NotebookNode, name: str, timeout: float = 400) -> None:
         """Open a notebook and run all its cells; AssertionError if one of them fails."""
+        self.open(notebook, name)
+        self.start_cells()
+        self.page.wait_for_function(ALL_RUN, timeout=timeout * 1000)
+        assert self.errors() == []
+
+    def start_cells(self) -> None:
+        """Start all cells of the open notebook, and do not wait for them."""
+        self.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
+
+    def wait_until_idle(self) -> None:
+        """Wait until the open notebook has a kernel that waits."""
+        self.page.wait_for_function(IDLE, timeout=120_000)
+
+    def open(self, notebook: nbformat.NotebookNode, name: str) -> None:
+        """Open a notebook, with a kernel that waits."""
         nbformat.write(notebook, self.root / f"{name}.ipynb")
         self.page.goto("about:blank")
         self.end_kernels()
         self.problems.clear()
         self.page.goto(f"{self.url}/doc/tree/{name}.ipynb?token={self.token}&reset", wait_until="domcontentloaded")
         self.page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=120_000)
-        self.page.wait_for_function(IDLE, timeout=120_000)
+        self.wait_until_idle()
         self.page.evaluate(LISTEN)
-        self.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
-        self.page.wait_for_function(ALL_RUN, timeout=timeout * 1000)
-        assert self.errors() == []
 
     def end_kernels(self) -> None:
         """End the kernels of notebooks that were opened before: each of them keeps a gigabyte."""
@@ -141,9 +154,14 @@ class Lab:
         self.page.set_viewport_size(WINDOW)
 
 
-def start(root: Path, home: Path, port: int, token: str) -> subprocess.Popen[bytes]:
-    """JupyterLab on loopback with settings, data and home of its own, so that nothing of the reader's is touched."""
-    for name, values in SETTINGS.items():
+def start(
+    root: Path, home: Path, port: int, token: str, settings: dict[str, Any], as_the_course: bool
+) -> subprocess.Popen[bytes]:
+    """JupyterLab on loopback with settings, data and home of its own, so that nothing of the reader's is touched.
+
+    `as_the_course` gives it the options of `./course lab` as well.
+    """
+    for name, values in settings.items():
         path = home / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(values))
@@ -153,12 +171,15 @@ def start(root: Path, home: Path, port: int, token: str) -> subprocess.Popen[byt
     environment = {**os.environ, **{name: str(home / folder) for name, folder in folders.items()}}
     environment |= {"TRICKS_BUDGET": "smoke", "TRICKS_FIGURES": str(home / "figures")}
     environment.pop("JUPYTER_TOKEN", None)
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}"]
-    command += ["--ServerApp.port_retries=0", f"--ServerApp.root_dir={root}", f"--IdentityProvider.token={token}"]
-    command += ["--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly"]
-    command.append("--ServerApp.kernel_spec_manager_class=tricks.course.kernel.CourseKernels")
+    options = ["--no-browser", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"]
+    options += [f"--ServerApp.root_dir={root}", f"--IdentityProvider.token={token}"]
+    options += ["--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly"]
+    options.append("--ServerApp.kernel_spec_manager_class=tricks.course.kernel.CourseKernels")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
-        command.append("--allow-root")
+        options.append("--allow-root")
+    if as_the_course:
+        options += runpy.run_path(str(ROOT / "course"))["lab_options"](options)
+    command = [sys.executable, "-m", "jupyterlab", *options]
     with open(home / "lab.log", "wb") as log:
         return subprocess.Popen(command, cwd=root, env=environment, stdout=log, stderr=log, start_new_session=True)
 
@@ -185,8 +206,10 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory, chromium: str | None) -> Iterator[Lab]:
+@contextmanager
+def running(
+    tmp_path_factory: pytest.TempPathFactory, chromium: str | None, settings: dict[str, Any], as_the_course: bool
+) -> Iterator[Lab]:
     """A JupyterLab with an empty folder, open in a browser."""
     if chromium is None:
         message = "no Chromium: apt-get install chromium, or set CHROMIUM to one"
@@ -202,7 +225,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory, chromium: str | None) -> Itera
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    process = start(root, home, port, token)
+    process = start(root, home, port, token, settings, as_the_course)
     try:
         wait_until_it_answers(f"{url}/api/status?token={token}", process, home / "lab.log")
         with sync_playwright() as playwright:
@@ -216,6 +239,20 @@ def lab(tmp_path_factory: pytest.TempPathFactory, chromium: str | None) -> Itera
             browser.close()
     finally:
         stop(process)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, chromium: str | None) -> Iterator[Lab]:
+    """A JupyterLab whose pages have all their cells at once, for lessons and panels."""
+    with running(tmp_path_factory, chromium, SETTINGS, as_the_course=False) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def newcomer(tmp_path_factory: pytest.TempPathFactory, chromium: str | None) -> Iterator[Lab]:
+    """The JupyterLab of `./course lab` as one finds it who has never opened one."""
+    with running(tmp_path_factory, chromium, {}, as_the_course=True) as found:
+        yield found
 
 
 @pytest.fixture

@@ -2,15 +2,18 @@
 
 import html
 import inspect
+import math
 import os
 import re
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import islice
 
 import ipywidgets
 import numpy as np
 import pytest
+import torch
 from markdown_it import MarkdownIt
 from PIL import Image
 
@@ -53,7 +56,7 @@ from tricks.transfer import loop
 class Screen(list):
     """What was displayed; each display can be updated."""
 
-    def __call__(self, thing, display_id=None):
+    def __call__(self, thing, display_id=None, raw=False):
         self.append(thing)
         return self
 
@@ -494,41 +497,67 @@ def title(figure):
 
 @pytest.fixture
 def titles(monkeypatch):
-    """The heading of the figure at each display and update."""
+    """The heading of the figure at each display and update, and whether it is a draft."""
     seen = []
 
     def display(figure, display_id=None):
-        seen.append(title(figure))
-        return type("Handle", (), {"update": staticmethod(lambda figure: seen.append(title(figure)))})
+        seen.append((title(figure), figure.draft))
+        return type("Handle", (), {"update": staticmethod(lambda figure: seen.append((title(figure), figure.draft)))})
 
     monkeypatch.setattr(lesson, "display", display)
     return seen
 
 
-def test_live_passes_rows_on_and_ends_without_times(titles, monkeypatch):
-    clock = iter(10.0 * i for i in range(100))
-    monkeypatch.setattr(lesson.time, "monotonic", lambda: next(clock))
-    assert list(live(run(3), 3)) == list(run(3))
+@pytest.fixture
+def clock(monkeypatch):
+    """The time, which tests move on."""
+    now = [100.0]
+    monkeypatch.setattr(lesson.time, "monotonic", lambda: now[0])
+    return now
+
+
+def taking(seconds, rows, clock):
+    for row in rows:
+        clock[0] += seconds
+        yield row
+
+
+def test_live_passes_rows_on_and_ends_without_times(titles, clock):
+    assert list(live(taking(10, run(3), clock), 3)) == list(run(3))
     assert titles == [
-        "0 of 3 epochs done",
-        "1 of 3 epochs done, test accuracy 30.0 %, 20 s left",
-        "2 of 3 epochs done, test accuracy 55.0 %, 10 s left",
-        "3 of 3 epochs done, test accuracy 63.3 %",
-        "3 of 3 epochs done, test accuracy 63.3 %",
+        ("0 of 3 epochs done", True),
+        ("1 of 3 epochs done, test accuracy 30.0 %, 20 s left", True),
+        ("2 of 3 epochs done, test accuracy 55.0 %, 10 s left", True),
+        ("3 of 3 epochs done, test accuracy 63.3 %", True),
+        ("3 of 3 epochs done, test accuracy 63.3 %", False),
     ]
 
 
 def test_live_of_another_task_says_its_metric(titles):
     assert len(list(live(({"epoch": i, "train_loss": 1.0, "miou": 10.0 * i} for i in (1, 2)), 2, metric="miou"))) == 2
-    assert titles[-1] == "2 of 2 epochs done, mIoU 20.0 %"
+    assert titles[-1] == ("2 of 2 epochs done, mIoU 20.0 %", False)
 
 
-def test_live_updates_at_most_four_times_a_second(titles, monkeypatch):
-    clock = iter(0.01 * i for i in range(2000))
-    monkeypatch.setattr(lesson.time, "monotonic", lambda: next(clock))
-    assert len(list(live(run(100), 100))) == 100
+def test_live_updates_at_most_four_times_a_second(titles, clock):
+    assert len(list(live(taking(0.01, run(100), clock), 100))) == 100
     assert len(titles) <= 2 + 4  # the first, the last, and a second's worth
-    assert titles[-1] == "100 of 100 epochs done, test accuracy 79.5 %"
+    assert titles[-1] == ("100 of 100 epochs done, test accuracy 79.5 %", False)
+
+
+def test_slow_pictures_come_so_seldom_that_they_cost_less_than_three_percent(monkeypatch, clock):
+    drawn = []
+
+    def display(figure, display_id=None):
+        return type("Handle", (), {"update": staticmethod(draw)})
+
+    def draw(figure):
+        clock[0] += 0.2  # a picture
+        drawn.append(clock[0])
+
+    monkeypatch.setattr(lesson, "display", display)
+    start = clock[0]
+    assert len(list(live(taking(0.5, run(200), clock), 200))) == 200
+    assert len(drawn) > 5 and 0.2 * (len(drawn) - 2) < 0.03 * (clock[0] - start)  # but for the first and the last
 
 
 @pytest.mark.parametrize(
@@ -544,7 +573,7 @@ def test_live_updates_at_most_four_times_a_second(titles, monkeypatch):
 def test_a_live_run_that_ends_early_keeps_its_rows_and_says_so(error, message, titles, capsys):
     assert list(live(run(2, error), 5)) == list(run(2))
     assert capsys.readouterr().out == message
-    assert titles[-1] == "2 of 5 epochs done, test accuracy 55.0 %"
+    assert titles[-1] == ("2 of 5 epochs done, test accuracy 55.0 %", False)
 
 
 def test_live_does_not_swallow_other_errors(titles):
@@ -558,7 +587,56 @@ def test_leaving_the_loop_leaves_the_final_picture(titles):
         if row["epoch"] == 2:
             break
     rows.close()
-    assert titles[-1] == "2 of 5 epochs done, test accuracy 55.0 %"
+    assert titles[-1] == ("2 of 5 epochs done, test accuracy 55.0 %", False)
+
+
+def step_losses(figure):
+    """The losses of the steps that a figure of a run shows, and at which epochs."""
+    (line,) = (line for line in figure.axes[0].lines if line.get_marker() == "None")
+    return line.get_data()
+
+
+def test_a_watched_run_draws_each_step_from_its_start_and_how_long_it_will_take(screen, clock):
+    watch = lesson.Watch(2, caption="made-up data")
+    assert screen[-1].caption == "made-up data"
+    watch.say("training the teacher " * 20)
+    assert title(screen[-1]).endswith("[...]") and len(title(screen[-1])) <= 100
+    losses = torch.zeros(4)
+    clock[0] += 60  # of which nothing belongs to the run
+    watch.begin(losses)
+
+    def rows():
+        for epoch in (1, 2):
+            for batch in range(4):
+                watch.report((epoch - 1) / 2 + batch / 8, batch)
+                losses[batch] = 10 * epoch + batch
+                clock[0] += 5
+            watch.report(epoch / 2 - 0.01, 4)
+            yield {"epoch": epoch, "train_loss": 1.0, "test_accuracy": 50.0}
+
+    followed = watch.follow(rows())
+    assert next(followed)["epoch"] == 1
+    assert title(screen[-1]) == "0 of 2 epochs done, 21 s left"  # 20 s for 49 % of the work
+    assert [list(part) for part in step_losses(screen[-1])] == [[0.25, 0.5, 0.75, 1.0], [10, 11, 12, 13]]
+    assert len(list(followed)) == 1
+    x, y = step_losses(screen[-1])
+    assert list(y) == [10, 11, 12, 13, 20, 21, 22, 23] and x[-1] == 2.0
+    assert title(screen[-1]) == "2 of 2 epochs done, test accuracy 50.0 %"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), FloatingPointError("the loss is not finite")])
+def test_the_steps_before_the_end_stay_in_the_picture(error, screen, capsys):
+    watch, losses = lesson.Watch(2), torch.tensor([2.0, 1.5, math.nan])
+    watch.begin(losses)
+
+    def rows():
+        yield {"epoch": 1, "train_loss": 1.0, "test_accuracy": 50.0}
+        watch.report(0.7, 2)
+        raise error
+
+    assert len(list(watch.follow(rows()))) == 1
+    assert list(step_losses(screen[-1])[1][-2:]) == [2.0, 1.5]
+    assert "kept: 1 of 2 epochs done, test accuracy 50.0 %" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("seconds, text", [(0.4, "0 s"), (59.6, "60 s"), (150, "2 min"), (3600, "60 min")])
@@ -585,7 +663,32 @@ def test_a_live_run_is_the_recipe_cut_to_the_budget_and_trained(screen, monkeypa
     changed = "{'train_images': 512, 'epochs': 1, 'warmup_epochs': 0.08}"
     assert capsys.readouterr().out == f"Live run on made up, seed 1. Changed from its recipe: {changed}\n"
     assert rows == list(epochs(cut, prepare(cut, 1, NOISE), seed=1)) and len(parts.train.labels) == 512
-    assert title(screen[-1]).startswith("1 of 1 epochs done")
+    assert title(screen[-1]).startswith("1 of 1 epochs done") and not screen[-1].draft
+    assert screen[-1].caption == "live, seed 1 · resnet8 · 512 images × 1 epochs · made up · thin: each step"
+    steps = step_losses(screen[-1])[1]
+    assert len(steps) == 512 // cut.batch_size and np.mean(steps) == pytest.approx(rows[0]["train_loss"])
+
+
+def test_a_live_run_that_is_watched_is_the_run_that_is_not(screen, monkeypatch):
+    monkeypatch.setattr(lesson, "SECONDS_BETWEEN_UPDATES", 0.0)
+    monkeypatch.setattr(lesson, "PAUSE", 0)
+    monkeypatch.setitem(lesson.BUDGETS, "smoke", ((256, 4), (12, 1)))
+    monkeypatch.setenv("TRICKS_BUDGET", "smoke")
+    recipe = replace(BASELINE, epochs=4, mixup_alpha=0.2, ema_decay=0.9, ema_bn=True, batch_size=64)
+    torch.manual_seed(0)
+    cut, parts, rows = live_run(recipe, NOISE, stop=2)
+    drawn_next = torch.rand(4)
+    torch.manual_seed(0)
+    alone = prepare(cut, 0, NOISE)
+    assert cut.epochs == 4 and rows == list(islice(epochs(cut, alone, seed=0), 2))
+    assert torch.equal(torch.rand(4), drawn_next)
+    trained, expected = parts.judged.state_dict(), alone.judged.state_dict()
+    assert all(torch.equal(trained[name], expected[name]) for name in expected)
+    shown = {title(figure) for figure in screen}
+    assert f"2 of 4 epochs done, test accuracy {rows[-1]['test_accuracy']:.1f} %" in shown
+    drawn = len(screen)
+    list(parts.test)
+    assert len(screen) == drawn  # what is left behind reports no more
 
 
 @pytest.mark.parametrize("task, score", [("detection", "mAP at IoU 0.5"), ("segmentation", "pixel accuracy")])
@@ -602,16 +705,29 @@ def test_fine_tuning_in_a_lesson_starts_with_a_row_before_any_training(task, sco
     assert not parts.model.training
     first, *lines = capsys.readouterr().out.splitlines()
     assert first == "Live run on made up, seed 0. Changed from its recipe: {'epochs': 1, 'warmup_epochs': 0.08}"
+    assert (
+        title(screen[-1]).startswith("1 of 1 epochs done") and len(step_losses(screen[-1])[1]) == 12 // cut.batch_size
+    )
+    assert parts.model._forward_pre_hooks == {}
     value = rows[1][{"detection": "map_50", "segmentation": "pixel_accuracy"}[task]]
     assert len(lines) == 2 and lines[1].startswith(f"random backbone, epoch 1: {score} {value:.1f} %")
 
 
-@pytest.mark.parametrize("note, line", [("", "Data: made up"), ("Data: shapes, because", "Data: shapes, because")])
-def test_a_lesson_says_which_data_it_has(note, line, monkeypatch, capsys):
-    found = replace(NOISE, note=note)
-    monkeypatch.setattr(lesson, "load", {"auto": found}.get)
-    assert load_data() is found
-    assert capsys.readouterr().out == f"{line}\n"
+def test_a_lesson_says_which_data_it_has_in_a_line(monkeypatch, screen, capsys):
+    monkeypatch.setattr(lesson, "load", {"auto": NOISE}.get)
+    assert load_data() is NOISE
+    assert capsys.readouterr().out == "Data: made up\n" and not screen
+
+
+def test_without_its_data_a_lesson_shows_a_box_that_says_what_to_do(monkeypatch, screen, capsys):
+    note = "It is not here: `./course data cifar10 --fetch` gets it.\nno <route>"
+    monkeypatch.setattr(lesson, "load", {"auto": replace(NOISE, note=note)}.get)
+    load_data()
+    (box,) = screen
+    assert set(box) == {"text/html", "text/plain"} and box["text/plain"] == note
+    assert 'role="note"' in box["text/html"] and "no &lt;route&gt;</small>" in box["text/html"]
+    assert re.search("<code[^>]*>./course data cifar10 --fetch</code> gets it.<br>", box["text/html"])
+    assert capsys.readouterr().out == ""
 
 
 def arm_of(*accuracies, eps=0.0):
@@ -629,7 +745,7 @@ def test_verdicts_put_the_papers_difference_beside_ours(capsys):
     ]
 
 
-def test_lessons_of_section_6_say_on_what_scenes_they_work(monkeypatch, capsys):
+def test_lessons_of_section_6_say_on_what_scenes_they_work(monkeypatch, screen, capsys):
     found = SceneSet("shapes", "made up", DRAWN, draw(3, seed=0), draw(2, seed=1))
     asked = []
     monkeypatch.setattr("tricks.data.scenes.load", lambda recipe, seed: asked.append((recipe, seed)) or found)
@@ -639,7 +755,7 @@ def test_lessons_of_section_6_say_on_what_scenes_they_work(monkeypatch, capsys):
     assert capsys.readouterr().out == "Data: made up, 3 pictures to train on, 2 to test on\n"
     found = replace(found, note="Drawn, because Penn-Fudan is not here")
     load_scenes(recipe)
-    assert capsys.readouterr().out == "Drawn, because Penn-Fudan is not here\n"
+    assert capsys.readouterr().out == "" and screen[-1]["text/plain"] == "Drawn, because Penn-Fudan is not here"
 
 
 def test_steps_between_arms_are_drawn_and_judged_beside_the_papers(screen, capsys):

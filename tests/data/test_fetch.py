@@ -154,7 +154,7 @@ def test_stopping_keeps_what_was_loaded(server, tmp_path, monkeypatch):
                 raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(fetch, "tqdm", Stop)
+        patch.setattr(fetch, "progress_bar", Stop)
         fetch.download([f"{server}/whole"], tmp_path / "set.tgz", MD5)
     assert [file.name for file in tmp_path.iterdir()] == ["set.tgz.part"]
     assert (tmp_path / "set.tgz.part").read_bytes() == CONTENT[: 2 * fetch.BLOCK]

@@ -91,7 +91,7 @@ def test_drawn_scenes_never_change_and_hold_what_they_say(monkeypatch):
 def test_without_penn_fudan_auto_draws_and_says_so(course, monkeypatch):
     monkeypatch.setattr(scenes, "DRAWN_COUNT", (2, 1))
     drawn = scenes.load(replace(RECIPE, dataset="auto"))
-    assert drawn.name == "shapes" and "because Penn-Fudan is not at hand" in drawn.note
+    assert drawn.name == "shapes" and "`./course data pennfudan --fetch` gets it" in drawn.note
     with pytest.raises(ValueError, match="No set of scenes 'penfudan'.* Nearest: 'pennfudan'"):
         scenes.load(replace(RECIPE, dataset="penfudan"))
 

@@ -41,8 +41,8 @@ def test_a_committed_notebook_is_its_source_in_the_published_form(source, soluti
     assert text.endswith("}\n")
     outputs = [output for cell in notebook.cells for output in tool.outputs(cell)]
     assert any("image/png" in output.get("data", {}) for output in outputs)
-    printed = "".join(output.get("text", "") for output in outputs)
-    assert "shapes, made-up pictures" not in printed, "built where CIFAR-10 was not found: set TRICKS_DATA, build again"
+    said = "".join(output.get("text", "") + output.get("data", {}).get("text/plain", "") for output in outputs)
+    assert "--fetch` gets it" not in said, "built where CIFAR-10 was not found: set TRICKS_DATA, build again"
     if solutions:
         assert tool.unsolved(notebook) == []
         assert not any("# your code" in cell.source for cell in notebook.cells)
@@ -221,7 +221,7 @@ def test_faults_see_what_publishing_would_have_put_right():
     notebook.metadata["widgets"] = {}
     found = "\n".join(tool.faults(notebook))
     for part in (
-        "metadata is ['kernel",
+        "metadata is {'kernel",
         "cell 0: metadata is {'execution",
         "executed as 7, must be 1",
         "a widget view",

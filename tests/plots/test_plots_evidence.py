@@ -65,9 +65,12 @@ PLOTS = {
     "against_paper, guesses": partial(
         evidence.against_paper, {"cosine": (COMPARISON, None)}, guesses={"your guess": 2.0, "Mina": -0.5}
     ),
-    "progress": partial(evidence.progress, rows(4), "4 of 12 epochs done", 12),
+    "progress": partial(evidence.progress, rows(4), "4 of 12 epochs done", 12, [3.0, 2.0, 1.5], 1, caption="made up"),
 }
-REDRAWN = {"progress": (evidence.progress, (rows(2), "two", 8), (rows(9), "nine"), (rows(9), "nine", 8))}
+STEPS = [2.0 / (1 + step) for step in range(18)]
+REDRAWN = {
+    "progress": (evidence.progress, (rows(2), "two", 8), (rows(9), "nine", STEPS, 2), (rows(9), "nine", 8, STEPS, 2))
+}
 
 
 def test_reliability_pools_the_seeds_by_their_counts_and_leaves_out_empty_bins():
@@ -232,11 +235,17 @@ def test_guesses_stand_below_what_was_measured_over_its_interval():
 def test_progress_of_another_metric_has_that_one_line():
     fig = evidence.progress([{"epoch": 1, "train_loss": 0.5, "miou": 40.0}], "one", 3, metric="miou")
     left, right = fig.axes
-    assert [line.get_ydata() for line in right.lines] == [[40.0]] and [line.get_ydata() for line in left.lines] == [
-        [0.5]
-    ]
+    assert [list(line.get_ydata()) for line in right.lines] == [[40.0]]
+    assert [list(line.get_ydata()) for line in left.lines] == [[0.5], []]  # of epochs; of steps, which nobody gave
     assert right.get_ylabel() == "mIoU, %" and left.get_ylabel() == "training loss, nats" and not fig.legends
     assert "nats" not in evidence.progress(metric="map_50").axes[0].get_ylabel()  # boxes' distances are in it
+
+
+def test_progress_draws_each_steps_loss_at_its_place_between_epochs_and_within_the_axis():
+    fig = evidence.progress([{"epoch": 1, "train_loss": 2.0}], "one", 3, [9.0, 1.0, math.nan], 2, caption="made up")
+    x, y = fig.axes[0].lines[1].get_data()
+    assert list(x) == [0.5, 1.0, 1.5] and list(y)[:2] == [9.0, 1.0]
+    assert fig.axes[0].get_ylim()[1] >= 9.0 and fig.axes[0].get_xlim() == (0, 3) and fig.caption == "made up"
 
 
 def test_progress_survives_a_loss_that_is_not_finite_and_missing_columns():

@@ -42,12 +42,17 @@ def per_picture(recipe: Recipe, classes: int) -> tuple[int, int]:
     return round(3 * sum(shares[side] * of_side[side] for side in shares)) + teacher, of_side[recipe.image_size]
 
 
-def work(recipe: Recipe, classes: int, images: int, tested: int) -> int:
-    """Multiply-adds of a whole run: training on `images`, samples after each epoch, all `tested` ones at the end."""
+def training_work(recipe: Recipe, classes: int, images: int, tested: int) -> int:
+    """Multiply-adds of a run's epochs: training on `images`, and samples of them and of `tested` after each epoch."""
     training, forward = per_picture(recipe, classes)
     samples = min(images, SAMPLE_IMAGES) * (2 if recipe.ema_bn else 1) + min(tested, SAMPLE_IMAGES)
+    return recipe.epochs * (images * training + samples * forward)
+
+
+def work(recipe: Recipe, classes: int, images: int, tested: int) -> int:
+    """Multiply-adds of a whole run: its epochs, and all `tested` images at the end."""
     looks = len(VIEWS) if recipe.test_views else 1
-    return recipe.epochs * (images * training + samples * forward) + looks * tested * forward
+    return training_work(recipe, classes, images, tested) + looks * tested * per_picture(recipe, classes)[1]
 
 
 @cache

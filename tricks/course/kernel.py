@@ -1,9 +1,21 @@
-"""The kernel that lessons run in: the interpreter that serves them, whatever kernels a machine has."""
+"""The kernel that lessons run in: the interpreter that serves them, whatever kernels a machine has.
 
-import platform
+JupyterLab writes a kernel's name and language into each notebook that it opens, and marks it as changed if something
+else was there. So ours say the same on every machine, and the notebooks are built with it.
+"""
 
 from ipykernel.kernelspec import RESOURCES, get_kernel_dict
 from jupyter_client.kernelspec import NATIVE_KERNEL_NAME, KernelSpec, KernelSpecManager
+
+DISPLAY_NAME = "Bag of Tricks"
+LANGUAGE = {  # what ipykernel says of itself, without the version of Python
+    "name": "python",
+    "mimetype": "text/x-python",
+    "codemirror_mode": {"name": "ipython", "version": 3},
+    "pygments_lexer": "ipython3",
+    "nbconvert_exporter": "python",
+    "file_extension": ".py",
+}
 
 
 class CourseKernels(KernelSpecManager):
@@ -18,5 +30,5 @@ class CourseKernels(KernelSpecManager):
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
         if kernel_name.lower() != NATIVE_KERNEL_NAME:
             return super().get_kernel_spec(kernel_name)
-        about = {**get_kernel_dict(), "display_name": f"Bag of Tricks (Python {platform.python_version()})"}
-        return KernelSpec(resource_dir=RESOURCES, **about)
+        about = get_kernel_dict(["--IPKernelApp.kernel_class=tricks.course.ipython.CourseKernel"])
+        return KernelSpec(resource_dir=RESOURCES, **{**about, "display_name": DISPLAY_NAME})

@@ -32,7 +32,7 @@ from tricks.course.lab_controls import (
     sections,
 )
 from tricks.course.lab_run import Stopped, code, difference, guesses, nearest, result
-from tricks.course.lesson import budget, duration, short
+from tricks.course.lesson import budget, duration, short, time_left
 from tricks.course.missions import MISSIONS, Mission
 from tricks.course.sliders import Panel, paint, saved, without_us
 from tricks.data.files import DataError
@@ -336,7 +336,7 @@ class Lab(Panel):
             if share and now - told < BETWEEN_LINES:
                 return
             told, spent = now, now - started
-            left = spent * (1 - share) / share if share > 0.02 else self._work(run.recipe) / self._speed
+            left = time_left(share, spent, self._work(run.recipe) / self._speed)
             self._report(f"{what}, about {duration(left)} left" if share else what)
 
         def keep(now: Run) -> None:

@@ -1,13 +1,11 @@
 """A run of the Trick Lab without its panel: training that can be watched and stopped, and the words for it."""
 
-import copy
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
-from torch import Tensor
-
 from tricks.course import cost
+from tricks.course.watch import watched
 from tricks.data.sets import Dataset
 from tricks.plots.style import signed
 from tricks.recipe import BASELINE, Recipe, changes
@@ -15,7 +13,7 @@ from tricks.records.make import describe, judge, prepare
 from tricks.records.statistics import compare
 from tricks.records.store import Run, find, same_data
 from tricks.studies.arms import ARMS
-from tricks.train import Loader, epochs
+from tricks.train import epochs
 
 
 class Stopped(Exception):
@@ -31,27 +29,13 @@ def train(run: Run, dataset: Dataset, report: Callable[[str, float], None], keep
     """
     recipe = run.recipe
     parts = prepare(recipe, run.seed, dataset, lambda text: report(text, 0.0))
-    images, tested, classes = len(parts.train.labels), len(parts.test.labels), len(dataset.classes)
-    total, done = cost.work(recipe, classes, images, tested), 0
+    images, tested = len(parts.train.labels), len(parts.test.labels)
 
-    def watched(loader: Loader, each: int) -> Loader:
-        """The loader, but with a report before each batch; `each` is what a picture of it costs."""
+    def follow(share: float, batches: int) -> None:
+        now = len(run.rows) + 1
+        report(f"Epoch {now} of {recipe.epochs}" if now <= recipe.epochs else "All test images", share)
 
-        def epoch(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-            nonlocal done
-            for x, y in loader.epoch(epoch):
-                now = len(run.rows) + 1
-                report(f"Epoch {now} of {recipe.epochs}" if now <= recipe.epochs else "All test images", done / total)
-                done += len(y) * each
-                yield x, y
-
-        twin = copy.copy(loader)
-        twin.epoch = epoch
-        return twin
-
-    training, forward = cost.per_picture(recipe, classes)
-    measured = {name: watched(getattr(parts, name), forward) for name in ("clean_sample", "test_sample", "test")}
-    parts = parts._replace(train=watched(parts.train, training), **measured)
+    parts = watched(recipe, parts, cost.work(recipe, len(dataset.classes), images, tested), follow)
     started = time.perf_counter()
     for row in epochs(recipe, parts, seed=run.seed):
         run = replace(run, rows=[*run.rows, row])

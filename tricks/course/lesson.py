@@ -6,13 +6,14 @@ once: what trains is imported where it is called.
 
 import html
 import inspect
+import math
 import os
 import re
 import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import compress, groupby
+from itertools import compress, groupby, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,7 +67,7 @@ def _with_epochs(recipe: K, epochs: int) -> K:
 def load_data() -> Dataset:
     """CIFAR-10 if it is here or can be fetched, else drawn pictures; says which, as all live runs depend on it."""
     dataset = load("auto")
-    print(dataset.note or f"Data: {dataset.source}")
+    _say_data(dataset.note, f"Data: {dataset.source}")
     return dataset
 
 
@@ -75,8 +76,29 @@ def load_scenes(recipe: Transfer) -> SceneSet:
     from tricks.data import scenes  # imports torch
 
     found = scenes.load(replace(recipe, dataset="auto"), seed=0)
-    print(found.note or f"Data: {found.source}, {len(found.train)} pictures to train on, {len(found.test)} to test on")
+    counts = f"{len(found.train)} pictures to train on, {len(found.test)} to test on"
+    _say_data(found.note, f"Data: {found.source}, {counts}")
     return found
+
+
+def _say_data(note: str, line: str) -> None:
+    """A quiet line where the data are here; else a box with the first line of `note`, and the others small."""
+    if note:
+        display({"text/html": note_box(note), "text/plain": note}, raw=True)
+    else:
+        print(line)
+
+
+# colours of its own, so that it can be read in the light and in the dark theme
+BOX = "background: #fff3d6; color: #222; border-left: 6px solid #b45309; padding: 8px 12px; max-width: 780px"
+
+
+def note_box(note: str) -> str:
+    """A coloured box of HTML with a note's first line, what is in backticks as code, and the others small below."""
+    sentence, _, more = html.escape(note, quote=False).partition("\n")
+    code = r'<code style="background: none; color: inherit; font-weight: bold">\1</code>'
+    small = f'<br><small style="color: #555">{more}</small>' if more else ""
+    return f'<div role="note" style="{BOX}">{re.sub("`(.+?)`", code, sentence)}{small}</div>'
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -187,43 +209,87 @@ def slide(fig: Figure, name: str, *, takeaway: str = "", runs: Sequence[Run] = (
 
 
 SECONDS_BETWEEN_UPDATES = 0.25
+PAUSE = 40  # times what the last picture took, at least: pictures cost less than 3 % of a run on any machine
+MEASURED = 0.02  # the share of a run after which its own pace says more than an estimate
 
 
-def live(rows: Iterable[dict[str, Any]], total: int, metric: str = "test_accuracy") -> Iterator[dict[str, Any]]:
+def live(
+    rows: Iterable[dict[str, Any]], total: int, metric: str = "test_accuracy", caption: str = ""
+) -> Iterator[dict[str, Any]]:
     """Pass rows on as they come and draw them: `for row in live(epochs(...), total=12)`, or `list(live(...))`.
 
     One display shows the epochs done of `total`, the time left, loss and accuracies, or another metric of the rows in
     percent; no times stay in the saved notebook. Interrupting the cell, or a loss that is not finite, ends the run and
-    keeps the rows so far.
+    keeps the rows so far. `live_run` also draws the loss of each step.
     """
-    done: list[dict[str, Any]] = []
+    yield from Watch(total, metric, caption).follow(rows)
 
-    def count() -> str:
-        score = f", {_title(metric)} {done[-1][metric]:.1f} %" if done and metric in done[-1] else ""
-        return f"{len(done)} of {total} epochs done{score}"
 
-    figure: Any = progress([], count(), total, metric=metric)
-    shown: Any = display(figure, display_id=True)
-    start = last = time.monotonic()
-    ending = ""
-    try:
-        for row in rows:
-            done.append(row)
-            now = time.monotonic()
-            if now - last >= SECONDS_BETWEEN_UPDATES:
-                last, left = now, (now - start) / len(done) * (total - len(done))
-                figure.redraw(done, count() + (f", {duration(left)} left" if left else ""))
-                shown.update(figure)
-            yield row
-    except KeyboardInterrupt:
-        ending = "interrupted"
-    except FloatingPointError as error:
-        ending = f"stopped: {error}"
-    finally:
-        figure.redraw(done, count())
-        shown.update(figure)
-    if ending:
-        print(f"{ending}. What was done is kept: {count()}.")
+class Watch:
+    """The display of a run: there before the run begins, and drawn as often as it can be without slowing the run."""
+
+    def __init__(self, total: int, metric: str = "test_accuracy", caption: str = "") -> None:
+        self.total, self.metric = total, metric
+        self.rows: list[dict[str, Any]] = []
+        self._losses: Any = None  # the run's own tensor of the losses of this epoch's steps
+        self._before: list[float] = []  # those of the epochs that are done
+        self._batches = 0  # of this epoch that are trained
+        self.figure: Any = progress([], self._done(), total, metric=metric, caption=caption)
+        self.figure.draft = True
+        self._shown: Any = display(self.figure, display_id=True)
+        self._started = time.monotonic()
+        self._due = self._started + SECONDS_BETWEEN_UPDATES
+
+    def say(self, text: str) -> None:
+        """What is done before the run, such as the training of its teacher."""
+        self._draw(textwrap.shorten(text, 100))
+
+    def begin(self, losses: Any) -> None:
+        """The run begins, which writes its losses into this tensor."""
+        self._losses, self._started = losses, time.monotonic()
+
+    def report(self, share: float, batches: int) -> None:
+        """The share of the run's work that is done, and how many batches of this epoch: drawn if it is time."""
+        self._batches, now = batches, time.monotonic()
+        if now < self._due:
+            return
+        left = time_left(share, now - self._started)
+        self._draw(self._done() + (f", {duration(left)} left" if share < 1 and math.isfinite(left) else ""))
+        self._due = time.monotonic() + max(SECONDS_BETWEEN_UPDATES, PAUSE * (time.monotonic() - now))
+
+    def follow(self, rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Pass the run's rows on as they come, and say how it ended if that was not at its end."""
+        ending = ""
+        try:
+            for row in rows:
+                self.rows.append(row)
+                if self._losses is None:
+                    self.report(row["epoch"] / self.total, 0)
+                elif row["epoch"]:
+                    self._before += self._losses.tolist()
+                    self._batches = 0
+                yield row
+        except KeyboardInterrupt:
+            ending = "interrupted"
+        except FloatingPointError as error:
+            ending = f"stopped: {error}"
+        finally:
+            self.figure.draft = False
+            self._draw(self._done())
+        if ending:
+            print(f"{ending}. What was done is kept: {self._done()}.")
+
+    def _done(self) -> str:
+        last = self.rows[-1] if self.rows else {"epoch": 0}
+        score = f", {_title(self.metric)} {last[self.metric]:.1f} %" if self.metric in last else ""
+        return f"{last['epoch']} of {self.total} epochs done{score}"
+
+    def _draw(self, title: str) -> None:
+        steps, per_epoch = self._before, 1
+        if self._losses is not None:
+            steps, per_epoch = steps + self._losses[: self._batches].tolist(), len(self._losses)
+        self.figure.redraw(self.rows, title, steps, per_epoch)
+        self._shown.update(self.figure)
 
 
 class Live(NamedTuple):
@@ -234,20 +300,40 @@ class Live(NamedTuple):
     rows: list[dict[str, float]]  # one per epoch
 
 
-def live_run(recipe: Recipe, dataset: Dataset, seed: int = 0, share: float = 1.0) -> Live:
-    """Train a recipe on `dataset`, cut to the budget by `short`, and draw its epochs as they come."""
-    from tricks.records.make import prepare  # imports torch
+def live_run(recipe: Recipe, dataset: Dataset, seed: int = 0, share: float = 1.0, stop: int | None = None) -> Live:
+    """Train a recipe on `dataset`, cut to the budget by `short`, and draw its steps and epochs as they come.
+
+    `stop` ends it after so many epochs, whatever it is planned for.
+    """
+    import torch
+
+    from tricks.course import cost
+    from tricks.course.watch import watched
+    from tricks.records.make import prepare
     from tricks.train import epochs
 
     cut = short(recipe, dataset.name, share)
     print(f"Live run on {dataset.source}, seed {seed}. Changed from its recipe: {changes(cut, recipe)}")
-    parts = prepare(cut, seed, dataset)
-    return Live(cut, parts, list(live(epochs(cut, parts, seed=seed), total=cut.epochs)))
+    images = cut.train_images or len(dataset.train.labels)
+    watch = Watch(cut.epochs, caption=_live_caption(seed, cut.net, images, cut.epochs, dataset.source))
+    parts = prepare(cut, seed, dataset, watch.say)
+    losses = torch.zeros(len(parts.train), device=parts.train.labels.device)
+    sizes = len(dataset.classes), len(parts.train.labels), len(parts.test.labels)
+    with torch.random.fork_rng(devices=[]):  # the networks that are measured take nothing from a lesson's own draws
+        total = cost.training_work(replace(cut, epochs=stop or cut.epochs), *sizes)
+    watch.begin(losses)
+    rows = epochs(cut, watched(cut, parts, total, watch.report), seed=seed, losses=losses)
+    return Live(cut, parts, list(watch.follow(islice(rows, stop))))
 
 
 def fine_tune(recipe: Transfer, scenes: SceneSet) -> Live:
     """Fine-tune a recipe of section 6 on `scenes`, both cut to the budget; the first row is before any training."""
-    from tricks.transfer.loop import epochs, evaluate, prepare  # imports torch
+    import torch
+
+    from tricks import process
+    from tricks.course.watch import watched_model
+    from tricks.data.order import batch_count
+    from tricks.transfer.loop import epochs, evaluate, prepare
 
     pictures, count = BUDGETS[budget()][1]
     cut = _with_epochs(recipe, count or recipe.epochs)
@@ -255,15 +341,28 @@ def fine_tune(recipe: Transfer, scenes: SceneSet) -> Live:
     if pictures:
         train, test = ([part[i] for i in range(len(part))[:pictures]] for part in (scenes.train, scenes.test))
         scenes = replace(scenes, train=train, test=test)
-    parts = prepare(cut, 0, scenes)
-    rows = [{"epoch": 0, **evaluate(cut, parts)}]
-    rows += live(epochs(cut, parts, seed=0), total=cut.epochs, metric=cut.metric)
+    caption = _live_caption(0, cut.net, len(scenes.train), cut.epochs, scenes.source)
+    watch = Watch(cut.epochs, cut.metric, caption)
+    parts = prepare(cut, 0, scenes, watch.say)
+    losses = torch.zeros(batch_count(len(scenes.train), cut.batch_size, train=True), device=process.device())
+    watch.begin(losses)
+
+    def from_the_start() -> Iterator[dict[str, Any]]:
+        yield {"epoch": 0, **evaluate(cut, parts)}
+        yield from epochs(cut, parts, seed=0, losses=losses)
+
+    with watched_model(cut, parts, watch.report):
+        rows = list(watch.follow(from_the_start()))
     name = "pretrained" if cut.pretrained else "random"
-    for row in (rows[0], rows[-1]):
+    for row in rows[:1] + rows[1:][-1:]:
         scores = [f"{_title(key)} {row[key]:.1f} %" for key in ("map_50", "pixel_accuracy", "miou") if key in row]
         print(f"{name} backbone, epoch {row['epoch']}: {', '.join(scores)}")
     parts.model.eval()
     return Live(cut, parts, rows)
+
+
+def _live_caption(seed: int, net: str, images: int, epochs: int, source: str) -> str:
+    return f"live, seed {seed} · {net} · {images:,} images × {epochs} epochs · {source} · thin: each step"
 
 
 def _title(metric: str) -> str:
@@ -274,6 +373,11 @@ def _title(metric: str) -> str:
 def duration(seconds: float) -> str:
     """A time for people: "40 s", "3 min"."""
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def time_left(share: float, spent: float, estimate: float = math.inf) -> float:
+    """Seconds that the rest of a run takes: at its pace so far, at its very start what was estimated for all of it."""
+    return spent * (1 - share) / share if share > MEASURED else estimate
 
 
 # Evidence

@@ -12,9 +12,8 @@ import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
 import tricks
+from tricks.data.bars import progress_bar
 from tricks.data.files import DataError, digest, read_error, write_error
 from tricks.data.fingerprint import files_below, remembered
 
@@ -142,7 +141,7 @@ def _continue(url: str, part: Path) -> None:
             have = 0
         length = int(response.headers.get("Content-Length") or 0)
         print(f"{url}\nStop with Ctrl-C, in a notebook with the ■ button; the next start continues from there.")
-        bar = tqdm(desc="download", total=have + length or None, initial=have, unit="B", unit_scale=True)
+        bar = progress_bar(desc="download", total=have + length or None, initial=have, unit="B", unit_scale=True)
         with bar, part.open("ab" if have else "wb") as file:
             while block := response.read(BLOCK):
                 file.write(block)

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import PIL
 from PIL import Image, ImageOps
-from tqdm import tqdm
 
 from tricks.data.archive import entries
+from tricks.data.bars import progress_bar
 from tricks.data.files import DataError
 from tricks.data.fingerprint import names_below
 from tricks.data.layout import Report, arrange, is_picture, readable
@@ -159,7 +159,7 @@ def write_pictures(file: Path, pictures: Sequence[Picture] | np.ndarray, side: i
             return error
 
     broken = []
-    bar = tqdm(total=len(pictures), desc=f"{title}, decoded once", unit=" pictures")
+    bar = progress_bar(total=len(pictures), desc=f"{title}, decoded once", unit=" pictures")
     with file.open("wb") as out, ThreadPoolExecutor() as pool, bar:
         # written through a file, not a memory map: on a full disk that is an error and not a crash
         shape = (len(pictures), side, side, 3)

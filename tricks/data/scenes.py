@@ -29,12 +29,12 @@ def load(recipe: Transfer, seed: int = 0) -> SceneSet:
         try:
             pennfudan.fetch()
         except DataError as error:
-            reason = " ".join(str(error).split("\n")[:2])
+            reason = " ".join(" ".join(str(error).split("\n")[:2]).split())
             note = (
-                "Data: shapes, made-up scenes, because Penn-Fudan is not at hand and cannot be fetched. "
-                f"What they show does not carry over to photographs. ({reason})"
+                "Penn-Fudan is not here: `./course data pennfudan --fetch` gets it (54 MB); until then lessons work on "
+                "drawn scenes, and what they show does not carry over to photographs."
             )
-            return replace(load(replace(recipe, dataset="shapes"), seed), note=note)
+            return replace(load(replace(recipe, dataset="shapes"), seed), note=f"{note}\n{reason}")
         name = "pennfudan"
     if name == "pennfudan":
         scenes = pennfudan.read(pennfudan.fetch())

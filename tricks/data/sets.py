@@ -37,7 +37,8 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set, ready to train on. `source` is what records call it; `note` is a line for the reader, or empty.
+    """A data set, ready to train on. `source` is what records call it; `note` is a line for the reader and one with the
+    reason, or empty.
 
     `fingerprint` changes with class names, labels, the pictures' files and their order, and with nothing else; of a set
     that is streamed, with names and sizes in place of the files. What code draws has none. `path` is where a set
@@ -119,12 +120,12 @@ def load(name: str = "auto", image_size: int = 32) -> Dataset:
         try:
             fetch("cifar10")
         except DataError as error:
-            reason = " ".join(str(error).split("\n")[:2])
+            reason = " ".join(" ".join(str(error).split("\n")[:2]).split())
             note = (
-                "Data: shapes, made-up pictures, because CIFAR-10 is not at hand and cannot be fetched. "
-                f"What they show does not carry over to CIFAR-10. ({reason})"
+                "CIFAR-10 is not here: `./course data cifar10 --fetch` gets it (170 MB); until then lessons train on "
+                "drawn shapes, and what they show does not carry over."
             )
-            return replace(load("shapes", image_size), note=note)
+            return replace(load("shapes", image_size), note=f"{note}\n{reason}")
         name = "cifar10"
     if name == "shapes":
         train, test = (Split(*part) for part in shapes.dataset(image_size))

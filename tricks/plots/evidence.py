@@ -223,16 +223,21 @@ def progress(
     rows: Sequence[Mapping[str, float]] = (),
     title: str = "",
     total: int | None = None,
+    losses: Sequence[float] = (),
+    per_epoch: int = 1,
     *,
     metric: str = "test_accuracy",
+    caption: str = "",
 ) -> Figure:
     """A run as it goes: loss on the left, accuracies or one other metric in percent on the right.
 
-    `redraw(rows, title)` takes all rows so far.
+    `redraw(rows, title, losses, per_epoch)` takes all rows so far, and each step's loss with the number of steps in an
+    epoch.
     """
-    fig, (left, right) = canvas(2, height=3.6)
+    fig, (left, right) = canvas(2, height=3.6, caption=caption)
     moving = {"marker": "o", "markersize": 4, "animated": True, "clip_on": False}  # the last marker is on the edge
     lines = {"train_loss": left.plot([], [], **moving)[0], metric: right.plot([], [], label="test", **moving)[0]}
+    (steps,) = left.plot([], [], linewidth=0.8, alpha=0.6, color=COLOURS[0], zorder=1, animated=True)
     if metric == "test_accuracy":
         style = {"linestyle": "--", "color": COLOURS[4], "label": "training, clean"}
         lines["train_accuracy"] = right.plot([], [], **style, **moving)[0]
@@ -246,17 +251,20 @@ def progress(
     for ax in (left, right):
         ax.xaxis.get_major_locator().set_params(integer=True)
 
-    def redraw(rows: Sequence[Mapping[str, float]], title: str = "") -> None:
+    def redraw(
+        rows: Sequence[Mapping[str, float]], title: str = "", losses: Sequence[float] = (), per_epoch: int = 1
+    ) -> None:
         words.set_text(title)
         epochs = [row["epoch"] for row in rows]
+        steps.set_data([(step + 1) / per_epoch for step in range(len(losses))], losses)
         for name, line in lines.items():
             line.set_data(epochs, [row.get(name, math.nan) for row in rows])
         for ax in (left, right):
             set_limits(ax, xlim=(0, max([total or 1, *epochs])))
-        losses = [row["train_loss"] for row in rows if math.isfinite(row.get("train_loss", math.nan))]
-        set_limits(left, ylim=(0, ceiling(max(losses, default=1.0))))
+        means = [row.get("train_loss", math.nan) for row in rows]
+        set_limits(left, ylim=(0, ceiling(max(filter(math.isfinite, [*means, *losses]), default=1.0))))
 
-    return with_redraw(fig, redraw, rows, title)
+    return with_redraw(fig, redraw, rows, title, losses, per_epoch)
 
 
 def _finals(runs: Mapping[str, Sequence[Run]]) -> dict[str, list[dict[str, Any]]]:

@@ -82,6 +82,7 @@ class Figure(matplotlib.figure.Figure):
 
     redraw: Callable[..., None] | None = None
     caption: str = ""
+    draft = False  # about to be replaced by another one: what a notebook gets is made fast, not small and sharp
     _background: Any = None  # all but the animated artists, as drawn
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -148,7 +149,8 @@ class Figure(matplotlib.figure.Figure):
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, str], dict[str, Any]]:
         width, height = (round(inches * SCREEN_DPI) for inches in self.get_size_inches())
-        data = {"image/png": base64.b64encode(self.png()).decode(), "text/plain": self.alt}
+        picture = self.png(SCREEN_DPI, small=False) if self.draft else self.png()
+        data = {"image/png": base64.b64encode(picture).decode(), "text/plain": self.alt}
         return data, {"image/png": {"width": width, "height": height}}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
@@ -41,11 +41,11 @@ class Parts(NamedTuple):
 
 @explains_full_memory
 def epochs(
-    recipe: Transfer, parts: Parts, *, seed: int = 0, checkpoint: Path | None = None
+    recipe: Transfer, parts: Parts, *, seed: int = 0, checkpoint: Path | None = None, losses: Tensor | None = None
 ) -> Generator[Row, None, None]:
     """Fine-tune `parts.model` as `recipe` says and yield a row per epoch: learning rate, loss, metrics of the test set.
 
-    Checkpoints and errors as in `train.epochs`.
+    Checkpoints, `losses` and errors as in `train.epochs`.
     """
     model, scenes = parts
     task = TASKS[recipe.task]
@@ -57,6 +57,7 @@ def epochs(
     optimizer = torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
     check(len(scenes.train), batch_size=recipe.batch_size, augment="none", train=True, world=world)
     mine = shares(len(scenes.train), recipe.batch_size, train=True, rank=rank, world=world)
+    losses = torch.zeros(len(mine), device=device) if losses is None else losses
     state = State(model, None, optimizer, scaler, checkpoint)
     yield from state.rows
     for epoch in range(len(state.rows), recipe.epochs):
@@ -64,7 +65,6 @@ def epochs(
         order = epoch_order(len(scenes.train), train=True, seed=seed, epoch=epoch)
         stream = process.generator(Purpose.AUGMENT_SCENES, seed, epoch)
         draws = torch.rand(len(order), 3, generator=stream)  # mirror and crop
-        losses = torch.zeros(len(mine), device=device)
         # torchvision samples anchors and regions from torch's own stream
         with seeded(Purpose.SAMPLING, seed, epoch, rank):
             for batch, pictures in enumerate(batches(scenes.train, [order[share].tolist() for share in mine])):
