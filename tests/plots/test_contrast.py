@@ -4,7 +4,7 @@ The limits are WCAG 2's: a contrast of 4.5 for words, 3 for what carries meaning
 """
 
 from itertools import combinations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -49,7 +49,7 @@ def least_difference(colours) -> float:
         for sight in SIGHT
     ]
     assert len(differences) >= 4
-    return min(differences)
+    return float(min(differences))
 
 
 def test_contrast_is_that_of_the_standard():
@@ -99,7 +99,7 @@ def plot(request) -> Drawn:
     return Drawn(request.param, fig, texts, [box_of(text, fig) for text in texts], ground)
 
 
-def box_of(text: Text, fig: style.Figure) -> Bbox:
+def box_of(text: Text, fig: Any) -> Bbox:
     """Where its words stand, in pixels, without empty lines at its end, where a heading may stand."""
     box, words = text.get_window_extent(fig.canvas.get_renderer()), text.get_text()
     empty = (len(words) - len(words.rstrip("\n"))) / (words.count("\n") + 1)
@@ -137,7 +137,7 @@ def marks(fig) -> dict[str, list]:
             if isinstance(artist, Line2D):
                 marked = artist.get_marker() not in ("", "None", None) and artist.get_fillstyle() != "none"
                 colours = [artist.get_color(), *([artist.get_markerfacecolor()] if marked else [])]
-                colours = [to_rgba(colour, artist.get_alpha()) for colour in colours if len(artist.get_xdata())]
+                colours = [to_rgba(colour, artist.get_alpha()) for colour in colours if np.size(artist.get_xdata())]
             else:
                 edges = to_rgba_array(artist.get_edgecolor()) if np.max(artist.get_linewidth(), initial=0) else []
                 colours = [*to_rgba_array(artist.get_facecolor()), *edges]
