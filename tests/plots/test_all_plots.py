@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from PIL import Image
@@ -69,20 +68,26 @@ def test_importing_plots_loads_nothing_that_is_slow():
     assert result.stdout == "set()\n"
 
 
-def test_the_colours_are_seaborns_for_colour_blind_eyes_and_none_is_paler_than_sky_blue():
+def test_the_style_is_seaborns_white_grid():
     import seaborn
 
-    assert set(style.COLOURS) < set(seaborn.color_palette("colorblind").as_hex())
     theme = seaborn.axes_style("whitegrid")
     for setting in ("axes.grid", "axes.axisbelow", "axes.facecolor", "figure.facecolor"):
         assert style.STYLE[setting] == theme[setting]
 
-    def contrast(colour: str) -> float:  # WCAG 2's, on white
-        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
-        return 1.05 / (np.dot(linear, (0.2126, 0.7152, 0.0722)) + 0.05)
 
-    assert min(map(contrast, style.COLOURS)) > 2.3
-    assert min(map(contrast, (*style.COLOURS[:4], style.GREY, style.INK))) > 3  # WCAG's least for graphics
+@pytest.mark.parametrize(
+    "values, apart",
+    [
+        ([1, 5, 1], [0.5, 5, 1.5]),
+        ([3, 0.2, 0, 0.1], [3, 1.1, -0.9, 0.1]),
+        ([0, 0, 0.9], [-0.7, 0.3, 1.3]),  # the first two, once apart, are too close to the third
+        ([0, 1, 2.5], [0, 1, 2.5]),
+        ([], []),
+    ],
+)
+def test_what_would_cover_each_other_is_spread_around_its_middle(values, apart):
+    assert style.spread(values, 1) == pytest.approx(apart)
 
 
 def test_a_plot_by_seaborn_leaves_pyplot_and_matplotlibs_settings_alone():

@@ -174,8 +174,9 @@ def saved(paths: Sequence[Path]) -> str:
 
 
 def alarm(text: str) -> str:
-    """What went wrong, as HTML for a panel."""
-    return f'<pre class="tricks-error" role="alert" style="white-space: pre-wrap">{html.escape(text)}</pre>'
+    """What went wrong, as HTML for a panel: words in the theme's own colour, beside a red bar."""
+    look = "white-space: pre-wrap; border-left: 4px solid var(--jp-error-color1, #d32f2f); padding-left: 8px"
+    return f'<pre class="tricks-error" role="alert" style="{look}">{html.escape(text)}</pre>'
 
 
 def without_us(error: Exception) -> str:

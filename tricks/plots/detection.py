@@ -9,9 +9,9 @@ from matplotlib.collections import PolyCollection
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from tricks.plots.evidence import INTERVAL
+from tricks.plots.evidence import INTERVAL, outlined
 from tricks.plots.segmentation import FATES, bare, fates_legend, grey, painted
-from tricks.plots.style import COLOURS, GREY, INK, LIGHT, Figure, canvas, heading, styled, with_redraw
+from tricks.plots.style import COLOURS, GREY, INK, PALE, Figure, canvas, heading, styled, with_redraw
 
 TRUE_BOX = (60.0, 30.0, 100.0, 110.0)  # px: left, top, right, bottom; upright, as a person is
 REACH = 50  # px that the predicted box may be moved
@@ -91,8 +91,8 @@ def two_boxes(across: float = 8.0, down: float = 0.0, scale: float = 1.0) -> Fig
     left, top, right, bottom = TRUE_BOX
     width, height = right - left, bottom - top
     fig, (boxes, curve) = canvas(2)
-    boxes.add_patch(Rectangle((left, top), width, height, facecolor=LIGHT, edgecolor=INK, linewidth=2))
-    both = boxes.add_patch(Rectangle((0, 0), 0, 0, color=COLOURS[0], alpha=0.55, animated=True))
+    boxes.add_patch(Rectangle((left, top), width, height, facecolor=PALE, edgecolor=INK, linewidth=2))
+    both = boxes.add_patch(Rectangle((0, 0), 0, 0, color=COLOURS[0], alpha=0.7, animated=True))
     moved = boxes.add_patch(_frame(TRUE_BOX, COLOURS[1], animated=True))
     words = boxes.text(0.02, 0.03, "", transform=boxes.transAxes, va="bottom", linespacing=1.4, animated=True)
     words.set_bbox({"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1})
@@ -108,7 +108,7 @@ def two_boxes(across: float = 8.0, down: float = 0.0, scale: float = 1.0) -> Fig
     handles = [
         Line2D([], [], color=INK, linewidth=2, label="true box"),
         Line2D([], [], color=COLOURS[1], linewidth=2, label="predicted box"),
-        Line2D([], [], color=COLOURS[0], alpha=0.55, linewidth=7, label="intersection"),
+        Line2D([], [], color=COLOURS[0], alpha=0.7, linewidth=7, label="intersection"),
     ]
     fig.legend(handles=handles, loc="outside upper left", ncols=3)
 
@@ -141,13 +141,13 @@ def five_boxes(boxes: Any, scores: Any, truth: Any) -> Figure:
     fig, ax = canvas(height=3.6)
     for number, box in enumerate(truth, start=1):
         colour = INK if number - 1 in found else FATES["missed"]
-        ax.add_patch(Rectangle(box[:2], *(box[2:] - box[:2]), facecolor=LIGHT, edgecolor=colour, alpha=0.6))
-        ax.text(*(box[:2] + box[2:]) / 2, f"true {number}", ha="center", va="center", color=colour)
+        ax.add_patch(Rectangle(box[:2], *(box[2:] - box[:2]), facecolor=PALE, edgecolor=colour))
+        ax.text(*(box[:2] + box[2:]) / 2, f"true {number}", ha="center", va="center", color=INK)
     for box, score, match in zip(boxes, scores, found, strict=True):
         colour = FATES["found" if match >= 0 else "false alarm"]
         ax.add_patch(_frame(box, colour))
-        above = min(box[1], truth[match, 1]) - 1
-        at: Any = {"y": above, "va": "bottom"} if match >= 0 else {"y": box[3] + 1, "va": "top"}
+        above = min(box[1], truth[match, 1]) - 1.5
+        at: Any = {"y": above, "va": "bottom"} if match >= 0 else {"y": box[3] + 2, "va": "top"}
         ax.text(box[2], s=f"{score:.2f}", ha="right", color=colour, fontweight="bold", **at)
     everything = np.concatenate([boxes, truth])
     ax.set(xlim=(everything[:, 0].min() - 5, everything[:, 2].max() + 5), aspect="equal", xlabel="px", ylabel="px")
@@ -179,15 +179,14 @@ def ranking(scores: Any, hits: Any, total: int, threshold: float = 0.5, *, capti
 
     edges = np.unique(np.r_[0.0, recall])
     top = envelope(recall, precision, edges[1:])
-    right.stairs(top, edges, fill=True, color=COLOURS[0], alpha=0.15)
-    shape: Any = {"baseline": None, "color": COLOURS[0], "linewidth": 2}
-    right.stairs(top, edges, label="highest precision at this recall or more", **shape)
+    shape: Any = {"facecolor": (COLOURS[0], 0.15), "edgecolor": COLOURS[0], "linewidth": 2}
+    right.stairs(top, edges, fill=True, label="highest precision at this recall or more", **shape)
     few = {"marker": "o", "markersize": 5} if len(ranked) < 20 else {}
     right.plot(recall, precision, color=GREY, linewidth=1, label="box after box", **few)
     (kept,) = right.plot([], [], "o", color=COLOURS[1], markersize=9, animated=True, label="kept at this threshold")
     area = float((top * np.diff(edges)).sum())
     right.set(xlabel="recall", ylabel="precision", xlim=(0, 1.02), ylim=(0, 1.05), title=f"Area: {area:.3f}")
-    fig.legend(loc="outside upper left", ncols=3, fontsize=9)
+    fig.legend(loc="outside upper left", ncols=3)
 
     def redraw(threshold: float = threshold) -> None:
         count = int((ranked >= threshold).sum())
@@ -214,6 +213,7 @@ def precision_recall(curves: Mapping[str, Sequence[Sequence[float]]], *, caption
         style = {**INTERVAL, "errorbar": ("pi", 100), "label": f"{label}: AP {100 * np.mean(seeds):.1f} %"}
         lineplot(x=np.tile(RECALLS, len(seeds)), y=np.ravel(seeds), color=colour, ax=ax, **style)
     ax.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.03))
+    outlined(ax)
     fig.legend(loc="outside upper left", ncols=3)
     return fig
 

@@ -1,12 +1,13 @@
 """Plots for what a teacher says and how hard it pulls (§5.3)."""
 
 from collections.abc import Sequence
+from textwrap import fill
 from typing import Any
 
 import numpy as np
 from matplotlib.ticker import NullLocator
 
-from tricks.plots.style import COLOURS, GREY, Figure, canvas, heading, styled, with_redraw
+from tricks.plots.style import COLOURS, GREY, INK, SMALL, Figure, canvas, heading, styled, with_redraw
 from tricks.plots.text import short
 
 
@@ -32,7 +33,7 @@ def soft_targets(
     for ax, bars_ax, image, label, r in zip(above, below, images, labels, logits, strict=True):
         ax.axis("off")
         ax.imshow(image, interpolation="nearest")
-        ax.set_title(f"label: {classes[label]}", fontsize=10, loc="center")
+        ax.set_title(fill(f"label: {classes[label]}", 66 // n), fontsize=SMALL, loc="center")
         bars_ax.set(xlim=(0, 1.25), ylim=(k - 0.5, -0.5), xlabel="probability", xticks=(0, 0.5, 1), yticks=range(k))
         bars_ax.set_yticklabels(classes if bars_ax is below[0] else [])
         bars_ax.axvline(1 / k, color=GREY, linestyle="--", linewidth=1)
@@ -40,7 +41,7 @@ def soft_targets(
         colours = [COLOURS[1] if i == label else COLOURS[0] for i in range(k)]
         bars = bars_ax.barh(range(k), [0.0] * k, color=colours, animated=True)
         largest = r.argsort()[-3:]  # at every T
-        values = [(i, bars_ax.text(0, i, "", va="center", fontsize=9, animated=True)) for i in largest]
+        values = [(i, bars_ax.text(0, i, "", va="center", fontsize=SMALL, animated=True)) for i in largest]
         moving.append((bars, values, heading(bars_ax, fontsize=10)))
 
     def redraw(temperature: float = temperature) -> None:
@@ -82,7 +83,7 @@ def soft_gradient(
     norm = np.linalg.norm(gradients, axis=2).mean(1)
     fig, (left, right) = canvas(2)
     bars = left.barh(range(k), [0.0] * k, color=COLOURS[0], animated=True, label="gradient at this T")
-    mark = {"color": COLOURS[1], "fillstyle": "none", "markersize": 7, "zorder": 3, "animated": True}
+    mark = {"color": INK, "fillstyle": "none", "markersize": 7, "zorder": 3, "animated": True}
     (marks,) = left.plot(limit[0], range(k), "D", label="limit for large T", **mark)
     left.axvline(0, color=GREY, linewidth=1)
     widest = 1.08 * max(np.abs(gradients[:, 0]).max(), np.abs(limit[0]).max())
@@ -107,7 +108,7 @@ def soft_gradient(
     right.xaxis.set_minor_locator(NullLocator())
     right.margins(y=0.12)
     right.legend(loc="lower left")
-    words = heading(right, fontsize=11)
+    words = heading(right, fontsize=SMALL)
     fig.legend(handles=[bars, marks], loc="outside upper left", ncols=2)
 
     def redraw(temperature: float = temperature) -> None:

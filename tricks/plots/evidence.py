@@ -26,6 +26,7 @@ LABELS = {
     "miou": "mIoU, %",
 }
 # seaborn's line is a mean with our interval; of one seed it draws none, nor does matplotlib where the half is infinite
+SEEDS: Any = {"fillstyle": "none", "markersize": 5, "markeredgewidth": 0.8}  # small rings, beside the mean's dot
 INTERVAL: Any = {"errorbar": t95, "err_kws": {"alpha": 0.15, "linewidth": 0}, "legend": False}
 
 
@@ -53,12 +54,11 @@ def reliability(runs: Mapping[str, Sequence[Run]], *, caption: str = "") -> Figu
             confidence, accuracy, s=15 + 6 * share[filled], color=colour, edgecolor="white", zorder=3, clip_on=False
         )
         edges = np.linspace(0, 100, len(total) + 1)
-        right.stairs(share, edges, color=colour, linewidth=2)
-        right.stairs(share, edges, color=colour, alpha=0.15, fill=True)
+        right.stairs(share, edges, fill=True, facecolor=(colour, 0.15), edgecolor=colour, linewidth=2)
     left.set(xlabel="confidence, %", ylabel="accuracy, %", title="Is it right as often as it says?")
     left.set(xlim=(0, 102), ylim=(0, 102))
     clear = {"handlelength": 1, "handletextpad": 0.5, "labelspacing": 0.25, "borderaxespad": 0}  # of the diagonal
-    left.legend(loc="lower right", fontsize=9, **clear)
+    left.legend(loc="lower right", **clear)
     right.set(xlabel="confidence, %", ylabel="test images, %", title="How sure is it?", xlim=(0, 102), ylim=(0, None))
     return fig
 
@@ -86,7 +86,8 @@ def gap_histogram(
         density = np.array([gap["density"] for gap in gaps])
         mean = np.mean([gap["mean"] for gap in gaps])
         ax.stairs(density.mean(0), edges, color=colour, linewidth=2, label=f"{label}: mean {mean:.1f}")
-        ax.stairs(density.max(0), edges, baseline=density.min(0), color=colour, alpha=0.25, fill=True)
+        band: Any = {"facecolor": (colour, 0.25), "edgecolor": colour, "linewidth": 0.6}
+        ax.stairs(density.max(0), edges, baseline=density.min(0), fill=True, **band)
         seen += [edge for edge, height in zip(edges[1:], density.mean(0), strict=True) if height > 1e-3]
         if label in theory:
             aim = theory[label]
@@ -122,7 +123,7 @@ def response(
     for i, ((label, groups), colour) in enumerate(zip(series.items(), cycle(COLOURS), strict=False)):
         at = np.array(x, float) + (i - (len(series) - 1) / 2) * 0.012 * span  # series side by side
         at, values = np.repeat(at, [len(group) for group in groups]), np.concatenate(groups)
-        ax.plot(at, values, "o", color=colour, alpha=0.35, markersize=5, markeredgewidth=0)
+        ax.plot(at, values, "o", color=colour, **SEEDS)
         style: Any = {**INTERVAL, "err_style": "bars", "err_kws": {"capsize": 4, "elinewidth": 1.5}}
         dots: Any = {"marker": "o", "markeredgecolor": colour, "linewidth": 1.5, "label": label or None}
         lineplot(x=at, y=values, color=colour, ax=ax, **dots, **style)
@@ -160,7 +161,7 @@ def curves(
     seeds = table.groupby(["arm", "epoch"])[metric].transform("size")
     for label, group in table.groupby("arm", sort=False):
         line = {"x": "epoch", "y": metric, "color": colours[label], "ax": ax}
-        lineplot(group, **line, units="seed", estimator=None, linewidth=0.8, alpha=0.35)
+        lineplot(group, **line, units="seed", estimator=None, linewidth=0.6)
         whole = group[seeds[group.index] == len(runs[label])]  # no mean without the seeds that have diverged
         lineplot(whole, **line, **INTERVAL, label=label)
     (low, high), least, most = ax.get_ylim(), table[metric].min(), table[metric].max()
@@ -265,6 +266,14 @@ def progress(
         set_limits(left, ylim=(0, ceiling(max(filter(math.isfinite, [*means, *losses]), default=1.0))))
 
     return with_redraw(fig, redraw, rows, title, losses, per_epoch)
+
+
+def outlined(ax: Any) -> None:
+    """Give the bands of an axes, which are pale, an edge in their colour."""
+    for band in ax.collections:
+        colour = band.get_facecolor()[0, :3]
+        band.set_alpha(None)
+        band.set(facecolor=(*colour, 0.15), edgecolor=colour, linewidth=0.6)
 
 
 def _finals(runs: Mapping[str, Sequence[Run]]) -> dict[str, list[dict[str, Any]]]:

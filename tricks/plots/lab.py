@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tricks.plots.evidence import LABELS
-from tricks.plots.style import COLOURS, GREY, LIGHT, Figure, canvas, heading, set_limits, styled, with_redraw
+from tricks.plots.style import COLOURS, GREY, LIGHT, SMALL, Figure, canvas, heading, set_limits, styled, with_redraw
 from tricks.plots.text import short, verbatim
 from tricks.recipe import Recipe
 from tricks.records.store import Run
@@ -36,13 +36,13 @@ def before_training(before: Before) -> Figure:
     (line,) = left.plot([], [], color=COLOURS[0], animated=True, clip_on=False)
     places = range(len(before.classes))
     bars = middle.barh(places, [0.0] * len(places), color=COLOURS[1], animated=True)
-    numbers = [middle.text(0, place, "", va="center", fontsize=10.5, animated=True) for place in places]
+    numbers = [middle.text(0, place, "", va="center", fontsize=SMALL, animated=True) for place in places]
     batch = right.imshow(np.zeros((3, 4, 3)), extent=(0, 4, 3, 0), interpolation="nearest", animated=True)
     for ax, title in ((left, "Learning rate"), (middle, "Target of one picture"), (right, "A batch")):
         ax.set_title(f"{title}\n", fontsize=11)  # the second line is the heading's
     left.set(xlabel="share of the run, %", ylabel="learning rate", xlim=(0, 100), ylim=(0, 1))
     middle.set(xlabel="probability", xlim=(0, 1.2), xticks=(0, 0.5, 1), ylim=(len(places) - 0.4, -0.6))
-    middle.set_yticks(places, [short(name) for name in before.classes], fontsize=10.5)
+    middle.set_yticks(places, [short(name) for name in before.classes])
     middle.grid(axis="y", visible=False)
     right.set(xlabel="twelve pictures", xticks=(), yticks=())
     right.set_anchor("N")
@@ -81,7 +81,8 @@ def overlay(
     Curves come from the rows, which are measured on samples, diamonds from `final`, on all evaluated images. `epochs`
     is the least width of the axes.
     """
-    fig, (left, right) = canvas(2, height=4.2, caption=caption)
+    fig, (left, right) = canvas(2, caption=caption)
+    fig.set_figheight(4.2)  # its place on the page does not grow with the caption
     panels = ((left, "train_loss"), (right, "test_accuracy"))
     for label, group in (recorded or {}).items():
         label = verbatim(label)
@@ -106,7 +107,7 @@ def overlay(
             ax.set(yticks=())
     if right.lines:
         handles, labels = right.get_legend_handles_labels()
-        fig.legend(handles, labels, loc="outside upper left", ncols=1, fontsize=10.5)
+        fig.legend(handles, labels, loc="outside upper left", ncols=1)
     return fig
 
 

@@ -13,6 +13,7 @@ from tricks.plots.style import (
     GREY,
     INK,
     LIGHT,
+    SMALL,
     Figure,
     canvas,
     ceiling,
@@ -78,13 +79,13 @@ def ladder(
         ax.grid(axis="y", visible=False)
         values = ax.secondary_yaxis("right")
         values.set_yticks(list(notes), list(notes.values()))
-        values.tick_params(length=0, labelsize=9)
+        values.tick_params(length=0, labelsize=SMALL)
         values.spines["right"].set_visible(False)
     span = 1.1 * max(high - low for low, high in ends)
     for ax, (low, high) in zip(axes[0], ends, strict=True):
         ax.set(xlim=((low + high - span) / 2, (low + high + span) / 2), ylim=(-0.6, len(labels) - 0.4))
     entries = sorted(seen, key=[*KINDS, *seen].index)
-    fig.legend([seen[entry] for entry in entries], entries, loc="outside upper left", ncols=4, fontsize=9)
+    fig.legend([seen[entry] for entry in entries], entries, loc="outside upper left", ncols=4)
     return fig
 
 
@@ -157,7 +158,9 @@ def measures(
     for ax, (label, metric), colour in zip(axes[0], metrics.items(), cycle(COLOURS), strict=False):
         table = DataFrame([(arm, metric(run)) for arm, runs in arms.items() for run in runs], columns=["arm", label])
         look: Any = {"data": table, "x": label, "y": "arm", "color": colour, "ax": ax}
-        stripplot(**look, jitter=False, alpha=0.35, size=5)
+        stripplot(**look, jitter=False, size=5)
+        for rings in ax.collections:
+            rings.set(facecolor="none", edgecolor=colour, linewidth=0.8)
         means: Any = {"errorbar": t95, "linestyle": "none", "capsize": 0.15, "markersize": 6, "linewidth": 1.5}
         pointplot(**look, **means)
         lowest = t_interval([metric(run) for run in next(iter(arms.values()))])[0]
@@ -199,13 +202,13 @@ def two_orders(
     bars, values = [], []
     for i, label in enumerate(("added first", "added last (leave-one-out)", "mean of both orders")):
         bars.append(
-            right.bar(np.arange(2) + 0.27 * (i - 1), [0, 0], 0.24, color=COLOURS[2 + i], animated=True, label=label)
+            right.bar(np.arange(2) + 0.3 * (i - 1), [0, 0], 0.27, color=COLOURS[2 + i], animated=True, label=label)
         )
-        values.append([right.text(0, 0, "", ha="center", fontsize=8, animated=True) for _ in names])
+        values.append([right.text(0, 0, "", ha="center", fontsize=SMALL, animated=True) for _ in names])
     right.axhline(0, color=GREY, linewidth=1)
     right.set(xticks=[0, 1], xticklabels=names, xlabel="trick", ylabel="gain, points", title="What is it worth?")
-    right.set_xlim(-0.6, 1.6)
-    right.legend(loc="upper left", fontsize=9)
+    right.set_xlim(-0.5, 1.5)
+    right.legend(loc="upper left")
 
     def redraw(interaction: float = interaction) -> None:
         alone, together = (first, second), first + second + interaction
@@ -220,7 +223,7 @@ def two_orders(
         sum_.set_data([2], [first + second])
         upper = 0 if first >= second else 1
         for i, gain in enumerate(alone):
-            side = 0.05 * room * (1 if i == upper else -1)
+            side = 0.075 * room * (1 if i == upper else -1)
             steps[2 * i].set(position=(0.5, gain / 2 + side), text=signed(gain), color=COLOURS[i])
             middle = (gain + together) / 2 + side
             steps[2 * i + 1].set(position=(1.5, middle), text=signed(together - gain), color=COLOURS[i])
@@ -318,7 +321,8 @@ def explorer(
         columns = zip(*([row["test_accuracy"] for row in run.rows] for run in runs), strict=True)
         curve, band = np.transpose([t_interval(column) for column in columns])
         left.plot(epochs, curve, color=LIGHT, linewidth=0.8)
-        filled = left.fill_between(epochs, curve - band, curve + band, color=COLOURS[0], alpha=0.2, linewidth=0)
+        pale: Any = {"facecolor": (COLOURS[0], 0.2), "edgecolor": COLOURS[0], "linewidth": 0.6}
+        filled = left.fill_between(epochs, curve - band, curve + band, **pale)
         filled.set_animated(True)
         shown[name] = [filled, *left.plot(epochs, curve, color=COLOURS[0], animated=True)]
         mean, half = t_interval([run.accuracy for run in runs])
@@ -330,7 +334,7 @@ def explorer(
     left.set(xlabel="epoch", ylabel=f"accuracy on {SAMPLE_IMAGES:,} images, %", ylim=(min(ends) - 3, max(ends) + 3))
     left.xaxis.get_major_locator().set_params(integer=True)
     right.set(xlabel="accuracy after the last epoch, %", ylim=(len(arms) - 0.4, -0.6))
-    right.set_yticks(range(len(arms)), arms, fontsize=8)
+    right.set_yticks(range(len(arms)), arms)
     right.grid(axis="y", visible=False)
     headings = [heading(ax, fontsize=10) for ax in (left, right)]
 

@@ -96,5 +96,5 @@ def block_growth(gamma: Mapping[str, Any], ratio: Mapping[str, Any], *, caption:
     axes[0].set(ylabel="γ, root mean square", title="γ of the last batch norm")
     axes[1].set(ylabel="‖path A‖ / ‖path B‖", title="Block against its shortcut")
     handles, labels = axes[0].get_legend_handles_labels()
-    fig.legend(handles, labels, loc="outside upper center", ncols=max(1, len(gamma)), fontsize=9)
+    fig.legend(handles, labels, loc="outside upper center", ncols=max(1, len(gamma)))
     return fig

@@ -10,13 +10,13 @@ from matplotlib.colors import LinearSegmentedColormap, ListedColormap
 from scipy.special import betainc, betaln
 
 from tricks.mixup import _positive, lighter_weight, near_ends
-from tricks.plots.style import COLOURS, GREY, INK, LIGHT, Figure, canvas, styled, with_redraw
+from tricks.plots.style import COLOURS, GREY, INK, LIGHT, PALE, SMALL, Figure, canvas, styled, with_redraw
 from tricks.plots.text import short
 
 ALPHAS = (0.05, 4.0)  # of the plot of Beta(α, α)
 LIMIT = 1.8  # the plane is drawn from -LIMIT to LIMIT
-TWO_CLASSES = LinearSegmentedColormap.from_list("two classes", [COLOURS[0], "#E4E4E4", COLOURS[1]], N=20)
-DARK = ListedColormap(["#003A5C", "#6B2F00"])  # the classes on top of their own colours
+TWO_CLASSES = LinearSegmentedColormap.from_list("two classes", [COLOURS[0], LIGHT, COLOURS[1]], N=20)
+PURE = ListedColormap(COLOURS[:2])
 
 
 @styled
@@ -36,9 +36,9 @@ def mixed_pair(pictures: Any, classes: Sequence[str], mixed: tuple[Any, Any]) ->
         ax.axis("off")
     places = range(len(classes))
     bars = right.barh(places, [0.0] * len(classes), color=COLOURS[0], animated=True)
-    numbers = [right.text(0, place, "", va="center", fontsize=9, animated=True) for place in places]
+    numbers = [right.text(0, place, "", va="center", fontsize=SMALL, animated=True) for place in places]
     right.set(xlabel=r"target $\hat{y}$", xlim=(0, 1.25), xticks=(0, 0.5, 1), ylim=(len(classes) - 0.4, -0.6))
-    right.set_yticks(places, [short(name) for name in classes], fontsize=9)
+    right.set_yticks(places, [short(name) for name in classes])
     right.grid(axis="y", visible=False)
 
     def redraw(mixed: tuple[Any, Any]) -> None:
@@ -56,12 +56,12 @@ def beta_density(alpha: float = 0.2) -> Figure:
     """The density of λ ~ Beta(α, α), beside what it means for a batch, against α (§5.4). `redraw(alpha)` moves both."""
     fig, (left, right) = canvas(2)
     edges = np.linspace(0, 1, 11)
-    colours = [COLOURS[1], *[LIGHT] * 8, COLOURS[1]]
-    bars = left.bar(edges[:-1], [0.0] * 10, 0.1, align="edge", color=colours, edgecolor="white", animated=True)
+    colours = [COLOURS[1], *[PALE] * 8, COLOURS[1]]
+    bars = left.bar(edges[:-1], [0.0] * 10, 0.1, align="edge", color=colours, edgecolor=GREY, animated=True)
     lam = np.linspace(0, 1, 401)[1:-1]
-    (line,) = left.plot([], [], color=COLOURS[0], animated=True, label="density")
-    left.bar([0], [0], color=LIGHT, label="mean density over a tenth")
-    left.bar([0], [0], color=COLOURS[1], label="within 0.1 of 0 or 1")
+    (line,) = left.plot([], [], color=INK, animated=True, label="density")
+    left.bar([0], [0], color=PALE, edgecolor=GREY, label="mean density over a tenth")
+    left.bar([0], [0], color=COLOURS[1], edgecolor=GREY, label="within 0.1 of 0 or 1")
     words = {"transform": left.transAxes, "ha": "center", "va": "top", "linespacing": 1.4}
     numbers = left.text(0.5, 0.76, "", animated=True, **words)
     left.set(xlabel="weight λ of the first picture", ylabel="density", title="Beta(α, α)", xlim=(0, 1), ylim=(0, 5))
@@ -122,20 +122,20 @@ def decision_map(plane: Plane) -> Figure:
     fig, (left, right) = canvas(2, height=3.8)
     square = (-LIMIT, LIMIT)
     share = {"vmin": 0, "vmax": 1, "animated": True}
-    marks = {"c": [], "linewidth": 0, "antialiased": False, **share}  # few colours make a small PNG
-    cloud = left.scatter([], [], s=18, cmap=TWO_CLASSES, **marks)
+    marks = {"c": [], "antialiased": False, **share}  # few colours make a small PNG
+    cloud = left.scatter([], [], s=18, cmap=TWO_CLASSES, linewidth=0, **marks)
     shades = right.imshow(
         [[0.0]], extent=square * 2, origin="lower", interpolation="nearest", cmap=TWO_CLASSES, **share
     )
     boundary = right.add_collection(LineCollection([], colors=INK, linewidths=2, animated=True))
-    dots = right.scatter([], [], s=14, cmap=DARK, **marks)
+    dots = right.scatter([], [], s=30, cmap=PURE, linewidth=0.9, edgecolor="white", **marks)
     for ax, title in ((left, "What it is trained on"), (right, "What it says")):
         ax.set(title=title, xlabel="first coordinate", xlim=square, ylim=square, aspect="equal")
     left.set_ylabel("second coordinate")
     right.set_yticklabels([])
     right.grid(visible=False)
     bar = fig.colorbar(shades, ax=right, ticks=(0, 0.25, 0.5, 0.75, 1), shrink=0.9)
-    bar.set_label("orange: target (left), probability (right)", fontsize=9)
+    bar.set_label("orange: target (left),\nprobability (right)", fontsize=SMALL)
     bar.outline.set_visible(False)
 
     def redraw(plane: Plane) -> None:

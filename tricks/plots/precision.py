@@ -26,14 +26,15 @@ def number_lines(value: float = 0.1) -> Figure:
     for form, place in places.items():
         colour = ONE_FORMAT[form]
         (ticks,) = near.plot([], [], "|", color=colour, markersize=16, markeredgewidth=1.5, animated=True)
-        band = near.add_patch(Rectangle((0, place - 0.2), 0, 0.4, color=colour, alpha=0.35, linewidth=0, animated=True))
+        pale: Any = {"facecolor": (colour, 0.35), "edgecolor": colour, "linewidth": 1}
+        band = near.add_patch(Rectangle((0, place - 0.2), 0, 0.4, animated=True, **pale))
         (dot,) = near.plot([], [], "o", color=colour, markersize=9, markeredgecolor="white", animated=True, zorder=4)
         words = near.text(half + 0.15, place, "", va="center", linespacing=1.4, fontsize=10, animated=True)
         moving[form] = ticks, band, dot, words
         low, high = np.log2(form.smallest_normal), np.log2(form.largest)
         whole.barh(place, high - low, 0.5, left=low, color=colour, label="normal" if place == 2 else "")
         tail = np.log2(form.smallest)
-        whole.barh(place, low - tail, 0.5, left=tail, color=colour, alpha=0.35, label="subnormal" if place == 2 else "")
+        whole.barh(place, low - tail, 0.5, left=tail, label="subnormal" if place == 2 else "", **pale)
     near.axvline(0, color=INK, linewidth=1, linestyle="--")
     near.plot([-half, half], [[2, 1, 0]] * 2, color=LIGHT, linewidth=1, zorder=0)
     question = heading(near, fontsize=12)
@@ -113,12 +114,12 @@ def gradient_histogram(gradients: Any, loss_scale: float = 1, *, caption: str = 
         "becomes ∞": (np.log2(FP16.largest), 40, COLOURS[3], 0.3),
     }
     for label, (low, high, colour, alpha) in zones.items():
-        left.axvspan(low, high, color=colour, alpha=alpha, linewidth=0, label=label)
-    bars = left.stairs(share, edges, fill=True, color=COLOURS[0], alpha=0.75, animated=True)
+        left.axvspan(low, high, facecolor=(colour, alpha), edgecolor=colour, linewidth=1, label=label)
+    bars = left.stairs(share, edges, fill=True, color=COLOURS[0], alpha=0.85, animated=True)
     words = heading(left, lines=2, fontsize=10)
     left.set(xlabel="log2 of |gradient · loss scale|", ylabel="share of gradients per factor of 2, %")
-    left.set(xlim=(-48, 24), ylim=(0, 1.35 * share.max()))
-    left.legend(loc="upper center", ncols=3, title="in fp16", columnspacing=1, handlelength=1, fontsize=9)
+    left.set(xlim=(-48, 24), ylim=(0, 1.05 * share.max()))
+    fig.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=3, title="in fp16")
 
     per_scale = {scale: shares(gradients, scale) for scale in SCALES}
     styles = {
@@ -137,7 +138,7 @@ def gradient_histogram(gradients: Any, loss_scale: float = 1, *, caption: str = 
         (points[kind],) = right.plot([], [], marker, color=colour, markersize=8, markeredgecolor="white", animated=True)
     right.set(xlabel="log2 of the loss scale", ylabel="share of gradients, %", yscale="log", title="Lost or coarse")
     right.set(xlim=(-0.7, 24.7), ylim=(1e-4, 5e3), xticks=range(0, 25, 4), yticks=10.0 ** np.arange(-4, 3))
-    right.legend(loc="upper right", ncols=2, fontsize=9)
+    right.legend(loc="upper right", ncols=2, columnspacing=1, handlelength=1)
 
     def redraw(loss_scale: float = loss_scale) -> None:
         exponent = np.log2(loss_scale)
@@ -165,10 +166,11 @@ def lost_updates(weights: Any, gradients: Any, lr: float = 0.1, *, caption: str 
     size = np.log2(np.abs(gradients[both])) - np.log2(np.abs(weights[both]))
     edges = np.arange(np.floor(size.min()), np.ceil(size.max()) + 1.5) - 0.5
     share = 100 * np.histogram(size, edges)[0] / len(weights)
-    bars = left.stairs(share, edges, fill=True, color=COLOURS[2], alpha=0.6, animated=True)
+    pale: Any = {"facecolor": (COLOURS[2], 0.25), "edgecolor": COLOURS[2], "linewidth": 1}  # the bars show through
+    bars = left.stairs(share, edges, fill=True, animated=True, **pale)
     for form, colour in ONE_FORMAT.items():
         # half a spacing is between 2^−(m+2) and 2^−(m+1) of the weight: lost below, kept above, in between it depends
-        left.axvspan(-form.mantissa_bits - 2, -form.mantissa_bits - 1, color=colour, alpha=0.6, linewidth=0)
+        left.axvspan(-form.mantissa_bits - 2, -form.mantissa_bits - 1, color=colour, linewidth=0)
         side, place = ("left", -form.mantissa_bits - 0.7) if form is BF16 else ("right", -form.mantissa_bits - 2.3)
         left.text(place, 1.26 * share.max(), form.name, ha=side, va="bottom", fontsize=10)
     words = heading(left, fontsize=11)

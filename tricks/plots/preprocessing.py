@@ -51,7 +51,7 @@ def colour_clouds(before: Any, after: Any) -> Figure:
     moving = []
     for ax, channel, name in zip(axes, (1, 2), ("green", "blue"), strict=True):
         ax.scatter(before[:, 0], before[:, channel], s=6, color=LIGHT, linewidth=0)
-        cloud = ax.scatter(before[:, 0], before[:, channel], s=6, linewidth=0, animated=True)
+        cloud = ax.scatter(before[:, 0], before[:, channel], s=10, linewidth=0, animated=True)
         start = before.mean(0)[[0, channel]]
         pointer = ax.annotate("", xytext=start, xy=start, arrowprops=arrow, animated=True)
         ax.set(xlabel="red, 0 to 255", ylabel=f"{name}, 0 to 255", xlim=(-20, 275), ylim=(-20, 275), aspect="equal")

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tricks.plots.evidence import INTERVAL
-from tricks.plots.style import COLOURS, GREY, Figure, canvas, ceiling, set_limits, styled, with_redraw
+from tricks.plots.evidence import INTERVAL, outlined
+from tricks.plots.style import COLOURS, GREY, SMALL, Figure, canvas, ceiling, set_limits, styled, with_redraw
 from tricks.recipe import BASELINE, Recipe
 from tricks.schedules import lr_at, noisy_quadratic
 
@@ -72,7 +72,7 @@ def distance_and_noise(peak: float = 0.4, first_decay: float = 0.25, flat: float
         for kind, colour in kinds.items()
     }
     sums, ends = (
-        ax.text(0.98, 0.98, "", transform=ax.transAxes, fontsize=9, ha="right", va="top", animated=True)
+        ax.text(0.98, 0.98, "", transform=ax.transAxes, fontsize=SMALL, ha="right", va="top", animated=True)
         for ax in (axes[0], axes[2])
     )
     panels = {"Distance left": "½ Σ a m²", "plus noise": "½ Σ a v", "is the loss": "expected loss"}
@@ -117,6 +117,7 @@ def leads(
         share = np.tile(100 * np.arange(1, epochs + 1) / epochs, seeds)
         dots: Any = {"marker": "o", "markersize": 4, "markeredgecolor": colour}
         lineplot(x=share, y=np.ravel(values), color=colour, label=label, ax=ax, **dots, **INTERVAL)
+    outlined(ax)
     for label, values in (paper or {}).items():
         ax.plot(100 * np.arange(1, len(values) + 1) / len(values), values, color=GREY, linewidth=1.5, label=label)
     ax.set(xlabel="share of the run that is done, %", ylabel=ylabel, xlim=(0, 102))

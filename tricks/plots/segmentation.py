@@ -9,8 +9,22 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, PowerNorm, to_rgb
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
+from matplotlib.patheffects import withStroke
 
-from tricks.plots.style import COLOURS, INK, LIGHT, Figure, canvas, heading, styled, with_redraw
+from tricks.plots.style import (
+    COLOURS,
+    INK,
+    LIGHT,
+    PALE,
+    SMALL,
+    Figure,
+    canvas,
+    heading,
+    on,
+    spread,
+    styled,
+    with_redraw,
+)
 from tricks.plots.text import short
 from tricks.records.statistics import t_interval
 
@@ -76,16 +90,16 @@ def counted(truth: Any, predicted: Any, classes: Sequence[str]) -> Figure:
     matrix = np.zeros((len(classes), len(classes)), int)
     np.add.at(matrix, (truth, predicted), 1)
     fig, (left, middle, right) = canvas(3, height=3.3)
-    shades = ListedColormap([LIGHT, *COLOURS[: len(classes) - 1]])
-    numbers: Any = {"annot": True, "fmt": "d", "cbar": False, "square": True}
+    shades = ListedColormap([PALE, *COLOURS[: len(classes) - 1]])
+    numbers: Any = {"annot": True, "fmt": "d", "annot_kws": {"color": INK}, "cbar": False, "square": True}
     for ax, values, title in ((left, truth, "truth"), (middle, predicted, "prediction")):
-        plain: Any = {"alpha": 0.55, "annot_kws": {"color": INK}, "xticklabels": False, "yticklabels": False}
+        plain: Any = {"alpha": 0.55, "xticklabels": False, "yticklabels": False}
         heatmap(values, cmap=shades, vmin=0, vmax=len(classes) - 1, ax=ax, **plain, **numbers)
         ax.set(title=title, xlabel="column", ylabel="row")
     for row, column in np.argwhere(truth != predicted):
         middle.add_patch(Rectangle((column + 0.04, row + 0.04), 0.92, 0.92, fill=False, edgecolor=INK, linewidth=2))
     names = [f"{number} {short(name)}" for number, name in enumerate(classes)]
-    heatmap(matrix, cmap="Blues", vmin=0, vmax=1.6 * matrix.max(), yticklabels=names, ax=right, **numbers)
+    heatmap(matrix, cmap="Blues", vmin=0, vmax=2 * matrix.max(), yticklabels=names, ax=right, **numbers)
     right.set(title="pixels", xlabel="predicted class", ylabel="true class")
     for text in right.texts[:: len(classes) + 1]:
         text.set_fontweight("bold")
@@ -106,7 +120,8 @@ def windows(readings: Mapping[str, tuple[Any, int]]) -> Figure:
         ax.imshow(image, cmap="Blues", norm=PowerNorm(0.4, 0, 1), interpolation="nearest")
         at = np.arange(middle % step, side, step)
         x, y = np.meshgrid(at, at)
-        ax.plot(x.ravel(), y.ravel(), ".", color=COLOURS[1], markersize=1.5 if step == 1 else 4, linestyle="")
+        dots: Any = {"color": COLOURS[1], "markersize": 3 if step == 1 else 6, "markeredgecolor": "white"}
+        ax.plot(x.ravel(), y.ravel(), "o", markeredgewidth=0.5, **dots)
         rows = np.flatnonzero(weights.any(1))
         ax.set_title(f"{label}\nreads {rows[-1] - rows[0] + 1} rows", fontsize=11)
         ax.set(xlabel="column of the map", ylabel="row", xlim=(-0.5, side - 0.5), ylim=(side - 0.5, -0.5))
@@ -144,7 +159,9 @@ def feature_maps(picture: Any, maps: Mapping[str, tuple[Any, int]]) -> Figure:
         rows, columns = np.shape(grid)
         shades: Any = {"cmap": "Blues", "vmin": values.min(), "vmax": values.max(), "interpolation": "nearest"}
         bare(ax).imshow(grid, extent=_extent(grid, step), **shades)
-        ax.plot(x.ravel(), y.ravel(), "s", color=COLOURS[1], fillstyle="none", markersize=5, markeredgewidth=1.2)
+        frames: Any = {"color": COLOURS[1], "fillstyle": "none", "markersize": 5, "markeredgewidth": 1.2}
+        halo = withStroke(linewidth=3.5, foreground="white")  # to be seen on every blue
+        ax.plot(x.ravel(), y.ravel(), "s", path_effects=[halo], **frames)
         ax.set(xlim=frame[:2], ylim=frame[2:])
         ax.set_title(f"{label}\n{rows} × {columns} places", fontsize=11)
     return fig
@@ -202,7 +219,7 @@ def coarse_truth(
 
 def fates_legend(fig: Figure) -> None:
     """Which colour is which fate."""
-    handles = [Patch(color=colour, alpha=OPACITY + 0.2, label=label) for label, colour in FATES.items()]
+    handles = [Patch(color=colour, label=label) for label, colour in FATES.items()]
     fig.legend(handles=handles, loc="outside upper left", ncols=3)
 
 
@@ -258,18 +275,21 @@ def classifier_and_task(panels: Mapping[str, tuple[str, Scores]], xlabel: str, *
     """How backbones do on another task against how they classify, a panel each: title -> (y label, scores).
 
     `scores` is backbone -> (accuracies, values of the task), one per seed or a single one: their means, and the
-    task's 95 % t-interval. Backbones are numbered in their order, which the line follows.
+    task's 95 % t-interval. Backbones are numbered in their order, which the line follows. Those closer than a dot is
+    wide stand side by side.
     """
     fig, axes = canvas(len(panels), caption=caption, squeeze=False)
     names = list(dict.fromkeys(name for _, scores in panels.values() for name in scores))
     colours = dict(zip(names, cycle([*COLOURS, INK]), strict=False))
     for ax, (title, (ylabel, scores)) in zip(axes.flat, panels.items(), strict=True):
-        centres = [(t_interval(across)[0], *t_interval(up)) for across, up in scores.values()]
+        means = [t_interval(across)[0] for across, _ in scores.values()]
+        places = spread(means, 0.085 * (max(means) - min(means)))
+        centres = [(x, *t_interval(up)) for x, (_, up) in zip(places, scores.values(), strict=True)]
         ax.plot([x for x, _, _ in centres], [y for _, y, _ in centres], color=LIGHT, linewidth=1.5, zorder=1)
         for name, (x, y, half) in zip(scores, centres, strict=True):
             bar: Any = {"yerr": half, "capsize": 4, "linewidth": 1.5}
-            ax.errorbar(x, y, fmt="o", color=colours[name], markersize=13, markeredgecolor="white", **bar)
-            number: Any = {"color": "white", "fontsize": 9, "fontweight": "bold", "zorder": 5}
+            ax.errorbar(x, y, fmt="o", color=colours[name], markersize=15, markeredgecolor="white", **bar)
+            number: Any = {"color": on(colours[name]), "fontsize": SMALL, "fontweight": "bold", "zorder": 5}
             ax.text(x, y, str(names.index(name) + 1), ha="center", va="center_baseline", **number)
         ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
         ax.margins(0.12)

@@ -18,7 +18,14 @@ def optimal_gap(eps: float = 0.1, K: int = 10) -> Figure:
     fig, (left, right) = canvas(2)
     bars = left.bar(range(shown), [0.0] * shown, color=COLOURS[0], animated=True, label="smoothed target")
     (dots,) = left.plot(
-        [], [], "o", color=COLOURS[1], markersize=8, animated=True, label="softmax of the optimal logits"
+        [],
+        [],
+        "o",
+        color=COLOURS[1],
+        markersize=9,
+        markeredgecolor="white",
+        animated=True,
+        label="softmax of the optimal logits",
     )
     numbers = left.text(0.98, 0.55, "", transform=left.transAxes, ha="right", va="top", linespacing=1.5, animated=True)
     left.set(xlabel="class (0 is the true one; at most ten are drawn)", ylabel="probability", title="Target")
@@ -48,6 +55,9 @@ def optimal_gap(eps: float = 0.1, K: int = 10) -> Figure:
         curve.set_data(grid, [theoretical_gap(e, K) for e in grid])
         height = min(gap, 16.5)
         point.set_data([eps], [height])
-        value.set(position=(min(eps + 0.03, 0.8), height + 0.5), text=f"{gap:z.2f}".replace("-", "−") if eps else "∞")
+        value.set(
+            position=(min(eps + 0.03, 0.8), min(height + 0.5, 15.5)),
+            text=f"{gap:z.2f}".replace("-", "−") if eps else "∞",
+        )
 
     return with_redraw(fig, redraw, eps, K)

@@ -2,36 +2,51 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import cycle
+from itertools import cycle, zip_longest
 from typing import Any
 
 import matplotlib
 import numpy as np
 
-from tricks.plots.style import COLOURS, GREY, INK, SIZE, Figure, canvas, heading, signed, styled, with_redraw
+from tricks.plots.evidence import SEEDS
+from tricks.plots.style import (
+    COLOURS,
+    GREY,
+    SIZE,
+    SMALL,
+    Figure,
+    canvas,
+    heading,
+    on,
+    signed,
+    spread,
+    styled,
+    with_redraw,
+)
 from tricks.records.statistics import t_interval
 
 DARKEST = 4  # times an even reading: the rest of the positions when three quarters go unread
 NUMBERS = 8  # distinct weights that a map can name
+UNREAD = "#f3b184"
 
 
 @styled
 def coverage(maps: Mapping[str, Any], *, columns: int = 0) -> Figure:
     """How much each input position counts in the outputs, as heat maps: label -> (H, W), 1 being an even reading.
 
-    The first position of each weight carries its number. Positions that count nothing are orange, and each title says
-    how many they are. `columns` wraps the maps into rows. `redraw(maps)` takes as many maps of the same shapes, under
-    any labels.
+    The first position of each weight that has room for it carries its number. Positions that count nothing are orange,
+    and each title says how many they are. `columns` wraps the maps into rows. `redraw(maps)` takes as many maps of the
+    same shapes, under any labels.
     """
     columns = columns or len(maps)
     rows = math.ceil(len(maps) / columns)
     side = 0.82 * SIZE[0] / columns  # inches
     fig, axes = canvas(columns, rows, height=rows * (side + 0.75), squeeze=False)
-    blues = matplotlib.colormaps["Blues"].with_extremes(bad="#F3B184")
+    blues = matplotlib.colormaps["Blues"].with_extremes(bad=UNREAD)
     drawn = []
     for ax, weights in zip(axes.flat, maps.values(), strict=False):
         image = ax.imshow(np.zeros(np.shape(weights)), cmap=blues, vmin=0, vmax=DARKEST, animated=True)
-        middle: Any = {"ha": "center", "va": "center", "fontsize": min(10, 25 * side / len(weights))}
+        middle: Any = {"ha": "center", "va": "center", "fontsize": SMALL, "bbox": {"edgecolor": "none", "pad": 1}}
         numbers = [ax.text(0, 0, "", **middle, animated=True) for _ in range(NUMBERS)]
         label, unread = heading(ax, above=21), heading(ax, lines=2, fontsize=10)
         ax.set(xlabel="column", ylabel="row", xticks=[], yticks=[])
@@ -48,18 +63,38 @@ def coverage(maps: Mapping[str, Any], *, columns: int = 0) -> Figure:
         for (name, weights), (image, numbers, label, unread) in zip(maps.items(), drawn, strict=True):
             weights = np.asarray(weights, float)
             image.set_data(np.ma.masked_equal(weights, 0))
-            firsts = np.unique(weights.round(5), return_index=True)[1]
-            for number, first in zip(numbers, [*firsts, *[None] * NUMBERS], strict=False):
-                number.set_visible(first is not None)
-                if first is not None:
-                    y, x = divmod(int(first), weights.shape[1])
-                    colour = "white" if weights[y, x] > 0.6 * DARKEST else INK
-                    number.set(position=(x, y), text=f"{weights[y, x]:.2g}", color=colour)
+            places = _places(weights, 72 * side / weights.shape[1])
+            for number, place in zip_longest(numbers, places):
+                number.set_visible(place is not None)
+                if place is not None:
+                    value = weights[place[1], place[0]]
+                    ground = blues(value / DARKEST) if value else UNREAD
+                    number.set(position=place, text=f"{value:.2g}", color=on(ground))
+                    number.get_bbox_patch().set_facecolor(ground)
             label.set_text(name)
             zeros = int((weights == 0).sum())
             unread.set(text=f"{zeros} of {weights.size} never read", color=COLOURS[1] if zeros else GREY)
 
     return with_redraw(fig, redraw, maps)
+
+
+def _places(weights: np.ndarray, cell: float) -> list[tuple[int, int]]:
+    """(column, row) of a number for each distinct weight: the first where it covers none of those before it.
+
+    `cell` is the width of a position in points. Where a number has no room at all, it stands at its first position.
+    """
+    rounded, taken = weights.round(5), []
+    for value in np.unique(rounded)[:NUMBERS]:
+        half = 0.36 * SMALL * len(f"{value:.2g}") / cell  # of the number's width, in positions
+        spots = [(int(x), int(y)) for y, x in np.argwhere(rounded == value)]
+        free = (
+            (x, y)
+            for x, y in spots
+            if x >= half - 0.5
+            and all(abs(x - at) >= half + its or abs(y - row) * cell >= 1.5 * SMALL for at, row, its in taken)
+        )
+        taken.append((*next(free, spots[0]), half))
+    return [(x, y) for x, y, _ in taken]
 
 
 @styled
@@ -91,8 +126,8 @@ def part_costs(costs: Mapping[str, Mapping[str, float]]) -> Figure:
         ax.bar(at, millions, width=0.92 * width, color=colour, label=f"{label}: {sum(millions) / 1e3:.2f} G")
         for x, height, part in zip(at, millions, parts, strict=True):
             if added := (cost[part] - before[part]) / 1e6 if before else 0:
-                bold: Any = {"fontsize": 9, "fontweight": "bold"}
-                ax.text(x, height, signed(added, 0), color=colour, ha="center", va="bottom", **bold)
+                bold: Any = {"fontsize": SMALL, "fontweight": "bold"}
+                ax.text(x, height, signed(added, 0), ha="center", va="bottom", **bold)
         before = cost
     ax.set_xticks(range(len(parts)), parts)
     ax.set(xlabel="part of the network", ylabel="multiply-adds per picture, M")
@@ -109,7 +144,8 @@ def accuracy_cost(panels: Mapping[str, tuple[str, Points]], *, caption: str = ""
     """Accuracy against cost, a panel each: title -> (what the cost is, label -> (costs, accuracies)).
 
     Both have a value per seed or a single one. A large dot is the mean, its bar the 95 % t-interval of the accuracy,
-    small dots are the seeds. A label has one colour in all panels, and labels of the same cost stand side by side.
+    small rings are the seeds. A label has one colour in all panels, and labels whose costs are closer than a dot is
+    wide stand side by side.
     """
     fig, axes = canvas(len(panels), caption=caption, squeeze=False)
     labels = list(dict.fromkeys(label for _, points in panels.values() for label in points))
@@ -117,15 +153,15 @@ def accuracy_cost(panels: Mapping[str, tuple[str, Points]], *, caption: str = ""
     handles = {}
     for ax, (title, (xlabel, points)) in zip(axes.flat, panels.items(), strict=True):
         centres = [t_interval(costs)[0] for costs, _ in points.values()]
-        gap = 0.05 * (max(centres) - min(centres))
+        places = spread(centres, 0.07 * (max(centres) - min(centres)))
         for i, (label, (costs, accuracies)) in enumerate(points.items()):
             x, (y, half) = centres[i], t_interval(accuracies)
-            shift = gap * (centres[:i].count(x) - (centres.count(x) - 1) / 2)
+            shift = places[i] - x
             style: Any = {"color": colours[label], "fmt": "o", "markersize": 8, "capsize": 4, "linewidth": 1.5}
             handles[label] = ax.errorbar(x + shift, y, yerr=half, **style)
             if len(accuracies) > 1:
                 cloud = np.array(costs if len(costs) == len(accuracies) else [x] * len(accuracies)) + shift
-                ax.plot(cloud, accuracies, "o", color=colours[label], alpha=0.35, markersize=4, markeredgewidth=0)
+                ax.plot(cloud, accuracies, "o", color=colours[label], **SEEDS)
         ax.set(xlabel=xlabel, ylabel="top-1 accuracy, %", title=title)
         ax.margins(0.15)
     fig.legend(handles.values(), handles.keys(), loc="outside upper left", ncols=len(handles))
