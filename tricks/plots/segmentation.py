@@ -264,13 +264,17 @@ def classifier_and_task(panels: Mapping[str, tuple[str, Scores]], xlabel: str, *
     names = list(dict.fromkeys(name for _, scores in panels.values() for name in scores))
     colours = dict(zip(names, cycle([*COLOURS, INK]), strict=False))
     for ax, (title, (ylabel, scores)) in zip(axes.flat, panels.items(), strict=True):
-        centres = [(t_interval(across)[0], *t_interval(up)) for across, up in scores.values()]
-        ax.plot([x for x, _, _ in centres], [y for _, y, _ in centres], color=LIGHT, linewidth=1.5, zorder=1)
+        centres = [(t_interval(accuracies)[0], *t_interval(up)) for accuracies, up in scores.values()]
+        xs, ys, _ = zip(*centres, strict=True)
+        ax.plot(xs, ys, color=LIGHT, linewidth=1.5, zorder=1)
+        across = max(xs) - min(xs)
         for name, (x, y, half) in zip(scores, centres, strict=True):
             bar: Any = {"yerr": half, "capsize": 4, "linewidth": 1.5}
-            ax.errorbar(x, y, fmt="o", color=colours[name], markersize=13, markeredgecolor="white", **bar)
-            number: Any = {"color": "white", "fontsize": 9, "fontweight": "bold", "zorder": 5}
-            ax.text(x, y, str(names.index(name) + 1), ha="center", va="center_baseline", **number)
+            ax.errorbar(x, y, fmt="o", color=colours[name], markersize=8, markeredgecolor="white", **bar)
+            left = any(x < other < x + 0.08 * across for other, _, _ in centres)  # of its dot is its number
+            number: Any = {"textcoords": "offset points", "fontsize": 10, "fontweight": "bold", "zorder": 5}
+            number |= {"ha": "right" if left else "left", "va": "center_baseline", "color": INK}
+            ax.annotate(str(names.index(name) + 1), (x, y), (-6 if left else 6, 0), **number)
         ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
         ax.margins(0.12)
     handles = [
