@@ -242,9 +242,9 @@ def test_the_height_of_the_caption_is_that_of_its_letters(folder):
 def test_the_deck_of_a_fresh_clone_has_each_figure_and_each_lessons_questions_and_executes_nothing(course, capsys):
     (course / "own").mkdir()
     export(tiny(), "lr_3", course / "own", takeaway="Of a reader: no slide of a lesson")
-    start = time.monotonic()
+    start = time.process_time()
     assert cli.main(["deck"]) == 0
-    assert time.monotonic() - start < 10
+    assert time.process_time() - start < 10
     lessons = [lesson for path in sorted(deck.LESSONS.glob("*.py")) if (lesson := deck.read_lesson(path)).questions]
     count = len(ALL) + len(lessons) + 2
     assert capsys.readouterr().out == f"{course / 'deck.pptx'}: {len(ALL)} figures on {count} slides\n"

@@ -259,7 +259,7 @@ def height_of(text: str, width: float, points: float) -> float:
 
     Its letters are DejaVu Sans, which is wider than the fonts that a deck is likely to be shown in.
     """
-    room = (width - 2 * INSET[0]) * 72 / points
+    room = 0.98 * (width - 2 * INSET[0]) * 72 / points  # programs place letters a little differently
     lines, space = 0, length(" ")
     for line in re.split("[\n\v]", text):
         lines, used = lines + 1, 0.0

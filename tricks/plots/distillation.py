@@ -21,7 +21,7 @@ def soft_targets(
     """Pictures above the softmax of their logits divided by T: what a teacher tells its student (§5.3).
 
     `images` are (H, W, 3), `logits` (N, K), `labels` the right classes, whose bars differ in colour. Above the bars
-    stand T and the entropy −Σ p log p; the three largest have their value; the dashed line is 1/K, where all classes
+    stand T and the entropy −Σ p log p in nats; the three largest have their value; the dashed line is 1/K, where all classes
     are alike. `redraw(temperature)`.
     """
     logits, classes = np.asarray(logits, float), [short(name) for name in classes]
@@ -49,7 +49,7 @@ def soft_targets(
                 bar.set_width(probability)
             for i, value in values:
                 value.set(x=max(p[i], 1 / k) + 0.03, text=f"{p[i]:.3f}")
-            words.set_text(f"T = {temperature:g}, entropy {-np.sum(p * np.log(np.maximum(p, 1e-300))):.2f} nats")
+            words.set_text(f"T = {temperature:g}, entropy {-np.sum(p * np.log(np.maximum(p, 1e-300))):.2f}")
 
     return with_redraw(fig, redraw, temperature)
 

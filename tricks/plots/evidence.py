@@ -180,7 +180,8 @@ def against_paper(
 
     The line through the paper's diamond is the noise of two single runs, where it is known.
     """
-    lines = [fill(str(ours.against(theirs)), 30) for ours, theirs in results.values()]
+    letters = 30 if len(results) < 6 else 45  # of many rows, each has one line
+    lines = [fill(str(ours.against(theirs)), letters) for ours, theirs in results.values()]
     tallest = 1 + max(line.count("\n") for line in lines)
     fig, ax = canvas(height=1.7 + max(0.55, 0.22 * tallest) * len(results), caption=caption)
     places = range(len(results) - 1, -1, -1)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+from matplotlib.axis import Axis
 from matplotlib.text import Text
 from PIL.PngImagePlugin import PngInfo
 
@@ -89,8 +90,8 @@ def on_a_slide(fig: Figure) -> Iterator[None]:
         fig.set_dpi(SLIDE_DPI)
         laid_out(fig, 0)
         caption = caption_of(fig)
-        for text in fig.findobj(Text):
-            if isinstance(text, Text) and text is not caption and text.get_fontsize() < SMALLEST / ENLARGED:
+        for text in texts(fig):
+            if text is not caption and text.get_fontsize() < SMALLEST / ENLARGED:
                 small[text] = float(text.get_fontsize())
                 text.set_fontsize(SMALLEST / ENLARGED)
         laid_out(fig, caption.get_window_extent().y1 / SLIDE_DPI if caption else 0)
@@ -108,6 +109,14 @@ def laid_out(fig: Figure, below: float) -> None:
     fig.set_size_inches((SIZE[0], PICTURE[1] / ENLARGED + below), forward=False)
     fig.reset_layout()
     fig.draw_without_rendering()
+
+
+def texts(fig: Figure) -> Iterator[Any]:
+    """All texts of a figure, also those of ticks that are in store for an axis with more of them."""
+    yield from fig.findobj(Text)
+    for axis in fig.findobj(Axis):
+        for tick in (*axis.majorTicks, *axis.minorTicks):  # pyright: ignore[reportAttributeAccessIssue]
+            yield from (tick.label1, tick.label2)
 
 
 def caption_of(fig: Figure) -> Text | None:

@@ -271,10 +271,10 @@ def classifier_and_task(panels: Mapping[str, tuple[str, Scores]], xlabel: str, *
         for name, (x, y, half) in zip(scores, centres, strict=True):
             bar: Any = {"yerr": half, "capsize": 4, "linewidth": 1.5}
             ax.errorbar(x, y, fmt="o", color=colours[name], markersize=8, markeredgecolor="white", **bar)
-            left = any(x < other < x + 0.08 * across for other, _, _ in centres)  # of its dot is its number
+            left = any(x < other < x + 0.05 * across for other, _, _ in centres)  # of its dot is its number
             number: Any = {"textcoords": "offset points", "fontsize": 10, "fontweight": "bold", "zorder": 5}
-            number |= {"ha": "right" if left else "left", "va": "center_baseline", "color": INK}
-            ax.annotate(str(names.index(name) + 1), (x, y), (-6 if left else 6, 0), **number)
+            number |= {"ha": "right" if left else "left", "va": "bottom" if left else "top", "color": INK}
+            ax.annotate(str(names.index(name) + 1), (x, y), (-4, 2) if left else (4, -2), **number)
         ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
         ax.margins(0.12)
     handles = [
