@@ -73,7 +73,7 @@ def test_soft_targets_are_the_softmax_at_the_temperature(temperature):
         colours = [bar.get_facecolor() for bar in ax.patches]
         assert [colours.count(colour) for colour in colours] == [1 if i == label else 3 for i in range(4)]
         texts = [text.get_text() for text in ax.texts]
-        assert f"T = {temperature:g}, entropy {special.entr(expected).sum():.2f}" in texts
+        assert f"T = {temperature:g}, entropy {special.entr(expected).sum():.2f} nats" in texts
         assert {f"{p:.3f}" for p in sorted(expected)[-3:]} <= set(texts)
         assert list(ax.lines[0].get_xdata()) == [0.25, 0.25]  # 1/K
 

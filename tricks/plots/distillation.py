@@ -21,10 +21,10 @@ def soft_targets(
     """Pictures above the softmax of their logits divided by T: what a teacher tells its student (§5.3).
 
     `images` are (H, W, 3), `logits` (N, K), `labels` the right classes, whose bars differ in colour. Above the bars
-    stand T and the entropy −Σ p log p in nats; the three largest have their value; the dashed line is 1/K, where all classes
+    stand T and the entropy −Σ p log p; the three largest have their value; the dashed line is 1/K, where all classes
     are alike. `redraw(temperature)`.
     """
-    logits, classes = np.asarray(logits, float), [short(name) for name in classes]
+    logits, names = np.asarray(logits, float), [short(name) for name in classes]
     n, k = logits.shape
     shape = {"gridspec_kw": {"height_ratios": (1.0, 2.1)}, "squeeze": False}
     fig, (above, below) = canvas(n, 2, height=5.0, **shape)
@@ -32,9 +32,9 @@ def soft_targets(
     for ax, bars_ax, image, label, r in zip(above, below, images, labels, logits, strict=True):
         ax.axis("off")
         ax.imshow(image, interpolation="nearest")
-        ax.set_title(f"label: {classes[label]}", fontsize=10, loc="center")
+        ax.set_title(f"label: {short(classes[label], 16)}", fontsize=10, loc="center")
         bars_ax.set(xlim=(0, 1.25), ylim=(k - 0.5, -0.5), xlabel="probability", xticks=(0, 0.5, 1), yticks=range(k))
-        bars_ax.set_yticklabels(classes if bars_ax is below[0] else [])
+        bars_ax.set_yticklabels(names if bars_ax is below[0] else [])
         bars_ax.axvline(1 / k, color=GREY, linestyle="--", linewidth=1)
         bars_ax.grid(axis="y", visible=False)
         colours = [COLOURS[1] if i == label else COLOURS[0] for i in range(k)]
@@ -49,7 +49,7 @@ def soft_targets(
                 bar.set_width(probability)
             for i, value in values:
                 value.set(x=max(p[i], 1 / k) + 0.03, text=f"{p[i]:.3f}")
-            words.set_text(f"T = {temperature:g}, entropy {-np.sum(p * np.log(np.maximum(p, 1e-300))):.2f}")
+            words.set_text(f"T = {temperature:g}, entropy {-np.sum(p * np.log(np.maximum(p, 1e-300))):.2f} nats")
 
     return with_redraw(fig, redraw, temperature)
 
