@@ -294,8 +294,10 @@ runs = early + half + cosine
 theirs_3b = {EARLY: (xs, [100 * y for y in steps_3b]), COS: (xs, [100 * y for y in cosines_3b])}
 caption_3b = f"paper: Fig. 3b, ImageNet, peak 0.4 in both. Ours: {statistics.caption(runs, curve=True)}"
 fig = evidence.curves({EARLY: early, COS: cosine, HALF: half}, paper=theirs_3b, caption=caption_3b)
-takeaway = f"Cosine − {EARLY}: {statistics.compare(cosine, early)}; paper {theirs}"
-slide(fig, "05_1_step_and_cosine", takeaway=takeaway, runs=runs)
+steps = {"against the early step (1/4)": early, "against the later one (1/2)": half}
+gains = {against: statistics.compare(cosine, step) for against, step in steps.items()}
+takeaway, numbers = statistics.headline("Cosine decay", gains, theirs)
+slide(fig, "05_1_step_and_cosine", takeaway=takeaway, numbers=numbers, runs=runs)
 fig
 
 # %%

@@ -25,10 +25,10 @@ from torch.nn.functional import cross_entropy
 from tricks import label_smoothing, metrics, targets, train
 from tricks.course.lesson import live_run, load_data, show, show_loop, slide, sliders, table
 from tricks.course.questions import check, predict, quiz
-from tricks.plots.evidence import gap_histogram, reliability, response
+from tricks.plots.evidence import against_paper, gap_histogram, reliability, response
 from tricks.plots.smoothing import optimal_gap
 from tricks.records import paper
-from tricks.records.statistics import caption, compare, overconfidence, plus_minus, t_interval, value
+from tricks.records.statistics import caption, compare, headline, overconfidence, plus_minus, t_interval, value
 from tricks.studies.studies import arm, recipe_of
 
 # %% [markdown]
@@ -145,6 +145,8 @@ sliders(
 # a larger one, because each of the K − 1 wrong classes adds to the softmax's denominator:
 
 # %%
+idea = optimal_gap(0.1, 10)
+slide(idea, "05_2_idea", takeaway="A smoothed target can be reached, at a finite gap between the logits")
 display(optimal_gap(0.4, 10), optimal_gap(0.1, 1000))
 
 # %% [markdown]
@@ -220,8 +222,6 @@ guess.reveal(ours, theirs, label="label smoothing, ε = 0.1", caption=caption(AR
 # %% tags=["hide-output"]
 accuracies = [[run.accuracy for run in runs] for runs in ARMS.values()]
 fig = response(list(ARMS), accuracies, "smoothing ε", "test accuracy, %", caption=caption(everything))
-takeaway = f"Label smoothing, ε = 0.1: {ours}; paper {theirs}"
-slide(fig, "05_2_accuracy_against_smoothing", takeaway=takeaway, runs=everything)
 lines = [f"paper, ResNet-50-D on ImageNet, 120 epochs, means of the CVPR version: {theirs} points"]
 for other in ("Inception-V3", "MobileNet"):
     delta = paper.delta("6", "+ label smoothing", "+ cosine decay", f"{other}_top1")
@@ -264,8 +264,19 @@ reliability(full, caption=caption(without + with_it))
 # %% [markdown]
 # The network without smoothing now claims far too much; with ε = 0.1 it claims too little, as in the short runs. Which
 # of the two ends nearer to the diagonal? Compare the distances above, and the lines of ECE and NLL. Accuracy has a line
-# of its own: a trick can be worth its place for the one and not for the other.
-#
+# of its own: a trick can be worth its place for the one and not for the other. Here it is, with few epochs and with
+# many, beside the paper's:
+
+# %%
+lengths = {f"in {runs[0].recipe.epochs} epochs": found
+           for runs, found in ((one_hot_runs, ours), (with_it, compare(with_it, without)))}
+short_and_long = [*ARMS[0.0], *ARMS[0.1], *without, *with_it]
+fig = against_paper({where: (found, theirs) for where, found in lengths.items()}, caption=caption(short_and_long))
+takeaway, numbers = headline("Label smoothing with ε = 0.1", lengths, theirs)
+slide(fig, "05_2_short_and_long", takeaway=takeaway, numbers=numbers, runs=short_and_long)
+fig
+
+# %% [markdown]
 # ## Live
 #
 # One short run with ε = 0.1, drawn while it trains. It is smaller than the recorded ones and is not mixed with them.

@@ -32,7 +32,7 @@ from tricks.course.questions import check, predict
 from tricks.plots import evidence
 from tricks.plots import mixup as mixup_plots
 from tricks.records import paper
-from tricks.records.statistics import caption, compare, overconfidence, plus_minus, t_interval
+from tricks.records.statistics import caption, compare, headline, overconfidence, plus_minus, t_interval
 from tricks.studies.studies import arm, recipe_of
 from tricks.targets import one_hot, soft_cross_entropy
 
@@ -203,6 +203,8 @@ drawn = partial(mixup_plots.mixed_pair, pictures.numpy(), dataset.classes)
 sliders(drawn, mixture, lam=(0.0, 1.0))
 
 # %%
+idea = drawn(mixture(0.7))
+slide(idea, "05_4_idea", takeaway="Mixup trains on a weighted average of two pictures, and of their labels")
 display(*(drawn(mixture(lam)) for lam in (0.9, 0.5, 0.3)))
 
 # %% [markdown]
@@ -353,10 +355,7 @@ for metric, unit in (("ece", ""), ("nll", "nats")):
 # %%
 accuracies = [[run.accuracy for run in runs] for runs in ALPHA.values()]
 about = caption(everything)
-fig = evidence.response(list(ALPHA), accuracies, "mixup α (0: no mixup)", "test accuracy, %", caption=about)
-takeaway = f"Mixup alone, α = 0.2: {compare(ALPHA[0.2], ALPHA[0.0])}"
-slide(fig, "05_4_accuracy_against_alpha", takeaway=takeaway, runs=everything)
-fig
+evidence.response(list(ALPHA), accuracies, "mixup α (0: no mixup)", "test accuracy, %", caption=about)
 
 # %%
 for alpha in (0.1, 0.2, 0.5, 1.0):
@@ -424,10 +423,13 @@ table([
     for runs in (plain_120, plain_200, mix_200)
 ])
 as_in_table_6, equal = compare(mix_200, plain_120), compare(mix_200, plain_200)
-at_length = {"mixup and 200 instead of 120 epochs": (as_in_table_6, theirs), "mixup, 200 epochs": (equal, longer)}
-fig = evidence.against_paper(at_length, caption=caption([*plain_120, *plain_200, *mix_200]))
-takeaway = f"Mixup, 200 epochs with and without: {equal}; paper, 200 against 120 epochs: {theirs}"
-slide(fig, "05_4_mixup_at_the_papers_length", takeaway=takeaway, runs=[*plain_120, *plain_200, *mix_200])
+lengths = {f"in {few} epochs": compare(mix, plain), "in 200 epochs": equal}
+short_and_long = {"mixup and 200 instead of 120 epochs": (as_in_table_6, theirs)}
+short_and_long |= {f"mixup, {where.removeprefix('in ')}": (found, longer) for where, found in lengths.items()}
+runs = [*plain, *mix, *plain_120, *plain_200, *mix_200]
+fig = evidence.against_paper(short_and_long, caption=caption(runs))
+takeaway, numbers = headline("Mixup with α = 0.2", lengths, longer)
+slide(fig, "05_4_short_and_long", takeaway=takeaway, numbers=numbers, runs=runs)
 fig
 
 # %%

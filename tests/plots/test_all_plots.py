@@ -21,7 +21,7 @@ from PIL import Image
 from tricks import ROOT
 from tricks.data.files import WriteError
 from tricks.plots import ladder, preprocessing, smoothing, style
-from tricks.plots.export import export
+from tricks.plots.export import ENLARGED, PICTURE, export, on_a_slide
 from tricks.plots.style import canvas, styled
 
 CAPTION = (
@@ -262,22 +262,51 @@ def test_export_writes_the_same_bytes_each_time_and_leaves_the_figure_as_it_was(
     assert fig.png() == before
     again = export(fig, "a_slide", tmp_path / "again") + export(captioned(name), "a_slide", tmp_path / "new")
     assert [path.read_bytes() for path in again] == [path.read_bytes() for path in paths] * 2
-    assert picture(paths[0].read_bytes()).size == (1920, 1080)
+    wide, high = picture(paths[0].read_bytes()).size
+    assert wide == 1920 and 0.99 * 5.1 / 12.3 < high / wide < 0.5  # with the caption below
     assert paths[1].read_text().startswith("<?xml") and paths[2].read_bytes().startswith(b"%PDF")
     assert sorted(path.name for path in (tmp_path / "first").iterdir()) == ["a_slide.pdf", "a_slide.png", "a_slide.svg"]
 
 
 @pytest.mark.parametrize("name", ["optimal_gap", "reliability", "contour_paths", "curves"])
-def test_an_exported_picture_is_packed_and_the_one_on_the_screen(name, tmp_path):
+def test_an_exported_picture_is_packed_and_the_one_drawn(name, tmp_path):
     fig = captioned(name)
     path = export(fig, "a_slide", tmp_path)[0]
-    exact, packed = picture(fig.png(240, small=False)), picture(path.read_bytes())
-    assert packed.mode == "P" and packed.info["dpi"] == pytest.approx((240, 240), abs=0.1)
+    with on_a_slide(fig):
+        exact, packed = picture(fig.png(240, small=False)), picture(path.read_bytes())
+        fig.savefig(tmp_path / "whole.png", dpi=240)
+    assert packed.mode == "P" and packed.size == exact.size
+    assert packed.width / packed.info["dpi"][0] == pytest.approx(12.3, abs=0.01)  # inches, where it is put on a slide
     difference = np.asarray(packed.convert("RGB"), int) - np.asarray(exact, int)
     assert np.abs(difference).max() <= 16  # of 255, at single points
     assert (np.abs(difference) > 10).mean() < 1e-3
-    fig.savefig(tmp_path / "whole.png", dpi=240)
     assert path.stat().st_size < (tmp_path / "whole.png").stat().st_size / 2
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_on_a_slide_a_plot_has_its_room_and_letters_for_a_projector_and_on_the_screen_its_own_again(name):
+    """The caption is below the room of 12.3 x 5.1 inches; the deck has it as text."""
+    fig = captioned(name)
+    sizes = {text: text.get_fontsize() for text in fig.findobj(Text)}
+    with on_a_slide(fig):
+        (captions, axes), (width, height) = boxes(fig), fig.get_size_inches() * fig.dpi
+        texts = [text for ax in fig.axes for text in ax.findobj(Text) if text.get_visible() and text.get_text()]
+        assert min(text.get_fontsize() * ENLARGED for text in texts) >= 15.99
+        top = max((caption.y1 for caption in captions), default=0.0)
+        assert (height - top) / width == pytest.approx(PICTURE[1] / PICTURE[0], abs=0.002)
+        for box in axes:
+            assert box.x0 > -1 and box.x1 < width + 1 and box.y0 > top - 1 and box.y1 < height + 1
+            assert box.height > 0.2 * (height - top)
+    assert {text: text.get_fontsize() for text in sizes} == sizes
+
+
+def test_an_exported_svg_is_as_large_as_on_the_slide_and_its_text_is_text_in_fonts_that_are_common(tmp_path):
+    text = export(captioned("reliability"), "a_slide", tmp_path)[1].read_text(encoding="utf8")
+    wide, high = (float(value) / 72 for value in re.findall(r'="([\d.]+)pt"', text)[:2])
+    assert wide == pytest.approx(12.3) and 5.1 < high < 6.2
+    assert "accuracy, %</text>" in text and "Is it right as often as it says?</text>" in text
+    fonts = set(re.findall(r"font-family: ([^;\"]+)", text))
+    assert fonts and all(font.endswith("'DejaVu Sans', Verdana, sans-serif") for font in fonts)
 
 
 def test_export_of_a_moved_figure_is_what_the_screen_shows(tmp_path):

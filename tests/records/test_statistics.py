@@ -17,8 +17,10 @@ from tricks.records.statistics import (
     WORDS,
     Comparison,
     best_over_last,
+    budget,
     comparisons,
     few_seeds,
+    headline,
 )
 from tricks.records.store import Run, load_all
 
@@ -199,3 +201,57 @@ def test_all_committed_records_can_be_asked():
     assert pairs and all(len(each.seeds) >= 5 for each in pairs)
     one = few_seeds(pairs, 1)
     assert one.tries == sum(len(each.seeds) for each in pairs) and one.clear == 0
+
+
+# For slides
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "sentence", "numbers"),
+    [
+        (
+            {"in 12 epochs": CLEAR},
+            Effect(0.4, sd=0.2),
+            "X brings a gain in 12 epochs; in the paper, a gain",
+            "Here, points (95 % intervals): in 12 epochs +1.00 ± 0.50 · Paper: +0.40 ± 0.39, one run each",
+        ),
+        (
+            {"in 12 epochs": CLEAR, "in 120": OPEN, "later": CLEAR},
+            Effect(-0.4, single=False),
+            "X brings a gain in 12 epochs and later, no clear difference in 120; in the paper, a loss",
+            "Here, points (95 % intervals): in 12 epochs +1.00 ± 0.50; in 120 +0.20 ± 3.02; "
+            "later +1.00 ± 0.50 · Paper: -0.40",
+        ),
+        (
+            {"here": ONE},
+            Effect(0.1, sd=0.2, single=False),
+            "X brings no clear difference here; in the paper, no clear difference",
+            "Here, points (95 % intervals): here +1.00 (one seed) · Paper: +0.10 ± 0.39",
+        ),
+        (
+            {"here": CLEAR},
+            Effect(0.4, single=False, unlike="two changes in one"),
+            "X brings a gain here",
+            "Here, points (95 % intervals): here +1.00 ± 0.50 · Paper: +0.40 (two changes in one)",
+        ),
+        ({"here": CLEAR}, None, "X brings a gain here", "Here, points (95 % intervals): here +1.00 ± 0.50"),
+    ],
+)
+def test_a_headline_is_a_sentence_and_the_numbers_behind_it(ours, theirs, sentence, numbers):
+    assert headline("X", ours, theirs) == (sentence, numbers)
+
+
+def test_a_budget_is_said_in_plain_words():
+    def trained(seed, epochs, source):
+        meta = {"train_images": 10_000, "test_images": 2_000, "source": source}
+        return Run("arm", replace(BASELINE, epochs=epochs), seed, [], {}, meta)
+
+    short = [trained(seed, 12, "cifar10 (JPEG copy)") for seed in range(5)]
+    said = "10,000 pictures of CIFAR-10 for 12 epochs and tested on 2,000 others"
+    assert budget(short) == f"5 seeds, each trained on {said}"
+    assert budget(short[:1]) == f"1 seed trained on {said}"
+    long = [trained(seed, 120, "Penn-Fudan") for seed in range(3)]
+    said = "10,000 pictures of Penn-Fudan or CIFAR-10 for 12 or 120 epochs and tested on 2,000 others"
+    assert budget(long + short) == f"3 to 5 seeds, each trained on {said}"
+    with pytest.raises(ValueError, match="at least one run"):
+        budget([])

@@ -1,24 +1,28 @@
-"""Slides: a PowerPoint deck of the exported figures, with the lessons' questions and the sources in the speaker notes.
+"""Slides: a PowerPoint deck of the exported figures and of the lessons' questions, sources in the speaker notes.
 
 A picture says itself what it shows (`tricks.plots.export` keeps it in the PNG). No lesson is executed.
 """
 
 import io
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jupytext
-from PIL import Image
+from matplotlib.font_manager import findfont
+from PIL import Image, ImageFont
 from pptx import Presentation
-from pptx.enum.text import PP_ALIGN
+from pptx.enum.text import MSO_ANCHOR, PP_ALIGN
 from pptx.util import Inches, Pt
 
 from tricks import ROOT
 from tricks.data.files import write_atomic
-from tricks.plots.export import OWN, figures_folder
+from tricks.plots.export import OWN, PICTURE, SMALLEST, figures_folder
+from tricks.plots.text import FAMILY
 from tricks.records import paper
 from tricks.records.store import nearest_name
 
@@ -43,13 +47,30 @@ SOURCES = (
     "Figures: figures/, as PNG; ./course run writes them again, as SVG and PDF too. ./course deck makes these slides.",
 )
 
+QUESTIONS = "For discussion"
+
 Box = tuple[float, float, float, float]  # left, top, width, height in inches
 WIDTH, HEIGHT = 13.333, 7.5  # 16:9
-TITLE: Box = (0.5, 0.2, 12.333, 1.05)
-PICTURE_TOP, PICTURE_HEIGHT = 1.3, 5.25
-CAPTION: Box = (0.5, 6.6, 12.333, 0.75)
-TEXT: Box = (0.5, 1.4, 12.333, 5.8)
-TITLE_SIZES = {90: 28, 140: 24, 240: 18}  # points of a title with up to so many letters; 12 of a longer one
+TITLE: Box = (0.5, 0.15, 12.333, 0.85)
+NUMBERS: Box = (0.5, 1.0, 12.333, 0.64)
+TITLE_ALONE: Box = (0.5, 0.15, 12.333, 1.3)
+PICTURE_BOX: Box = (0.5, 1.64, *PICTURE)
+FOOT: Box = (0.5, 6.75, 8.6, 0.65)  # n, budget and data
+PLACE: Box = (9.2, 6.75, 3.633, 0.65)  # which lesson
+TEXT: Box = (0.5, 1.5, 12.333, 5.2)
+WHOLE: Box = (0.5, 1.5, 12.333, 5.85)
+SIZES = (32, 30, 28, 26, 24, 22, 20, 18, SMALLEST)  # points, of which a text has the largest that fits
+INSET = (0.1, 0.05)  # inches that python-pptx leaves free in a box, left and right, above and below
+LINE, GAP = 1.2, 0.5  # in heights of its letters: what a line takes, and what is free between two paragraphs
+
+
+class Words(NamedTuple):
+    """A text on a slide."""
+
+    text: str
+    box: Box
+    largest: int = 18  # points
+    right: bool = False  # at the box's right edge
 
 
 @dataclass(frozen=True)
@@ -96,85 +117,169 @@ def read_picture(path: Path) -> dict[str, str]:
     return fields
 
 
-def pages(section: str | None, folder: Path) -> list[tuple[Lesson | None, Path]]:
-    """The pictures of all lessons, or of those of a section such as "5", "3.1", "B" or "own", in the lessons' order.
+def pages(section: str | None, folder: Path) -> list[tuple[Lesson | None, Path | None]]:
+    """What the slides are of, in the lessons' order: a lesson's pictures, then, without a picture, its questions.
+
+    Of all lessons, or of those of a section such as "5", "3.1" or "B". A reader's own pictures are no lesson's, and the
+    section "own" has them alone.
 
     ValueError names the sections there are; FileNotFoundError says which lesson writes a picture that is missing.
     """
     lessons = [read_lesson(path) for path in sorted(LESSONS.glob("*.py"))]
+    if section == OWN:
+        theirs = {folder / f"{name}.png" for lesson in lessons for name in lesson.exports}
+        pictures = [*sorted(folder.glob("[!.]*.png")), *sorted((folder / OWN).glob("[!.]*.png"))]
+        own: list[tuple[Lesson | None, Path | None]] = [(None, path) for path in pictures if path not in theirs]
+        if not own:
+            raise ValueError(f"section {section!r} has no figures: `slide` and the button Export slide write some")
+        return own
     chosen = [each for each in lessons if section is None or f"{each.number}.".startswith(f"{section}.")]
-    if not chosen and section != OWN:
+    if not chosen:
         there = [*dict.fromkeys(part for each in lessons for part in (each.number.split(".")[0], each.number)), OWN]
         nearest = nearest_name(str(section), there)
         raise ValueError(f"no section {section!r}. Nearest: {nearest!r}. There are {', '.join(there)}")
-    found: list[tuple[Lesson | None, Path]] = []
+    found: list[tuple[Lesson | None, Path | None]] = []
     for lesson in chosen:
         paths = [folder / f"{name}.png" for name in lesson.exports]
         if missing := [path.name for path in paths if not path.exists()]:
             raise FileNotFoundError(f"{folder} has no {', '.join(missing)}: ./course run {lesson.name} writes it")
         found += [(lesson, path) for path in paths]
-    if section in (None, OWN):
-        theirs = {folder / f"{name}.png" for lesson in lessons for name in lesson.exports}
-        pictures = [*sorted(folder.glob("[!.]*.png")), *sorted((folder / OWN).glob("[!.]*.png"))]
-        found += [(None, path) for path in pictures if path not in theirs]
-    if not found:
-        raise ValueError(f"section {section!r} has no figures: `slide` and the button Export slide write some")
+        found += [(lesson, None)] if lesson.questions else []
     return found
 
 
 def write(section: str | None = None) -> str:
-    """Make the deck of all figures, or of one section, and say where it is. Errors: those of `pages`, and OSError."""
+    """Make the deck of all lessons, or of one section, and say where it is. Errors: those of `pages`, and OSError."""
     folder = figures_folder()
     chosen = pages(section, folder)
     path = folder / ("deck.pptx" if section is None else f"deck_{section}.pptx")
     file = io.BytesIO()
     deck(chosen).save(file)
     write_atomic(path, file.getvalue())
-    return f"{path}: {len(chosen)} figures on {len(chosen) + 2} slides"
+    return f"{path}: {sum(picture is not None for _, picture in chosen)} figures on {len(chosen) + 2} slides"
 
 
-def deck(chosen: Sequence[tuple[Lesson | None, Path]]) -> Any:
-    """The presentation: a title, a slide for each figure, the sources."""
+def deck(chosen: Sequence[tuple[Lesson | None, Path | None]]) -> Any:
+    """The presentation: a title, a slide for each figure and for each lesson's questions, the sources."""
     show = Presentation()
     show.slide_width, show.slide_height = Inches(WIDTH), Inches(HEIGHT)
     show.core_properties.title, show.core_properties.author = NAME, ""
     headings = dict.fromkeys(lesson.heading if lesson else OWN_HEADING for lesson, _ in chosen)
-    add_slide(show, NAME, READING, [SUBTITLE, CITATION, "", *headings], 14, TEXT)
+    add_slide(show, NAME, READING, Words(f"{SUBTITLE}\n" + "\v".join(headings), WHOLE, 24))
     for lesson, path in chosen:
-        add_figure(show, lesson, path)
-    add_slide(show, "Sources", READING, SOURCES, 18, TEXT)
+        if path:
+            add_figure(show, lesson, path)
+        elif lesson:
+            notes = f"{lesson.questions}\n\n{source(lesson)}"
+            words = Words(lesson.questions, TEXT, 28), Words(sections(lesson), FOOT), place(lesson)
+            add_slide(show, QUESTIONS, notes, *words)
+    add_slide(show, "Sources", READING, Words("\n".join((*SOURCES, READING)), WHOLE, 24))
     return show
 
 
 def add_figure(show: Any, lesson: Lesson | None, path: Path) -> None:
-    """A slide with takeaway, picture and caption; the questions and sources are in its notes."""
+    """A slide with takeaway, numbers, picture, budget; the questions and sources are in its notes."""
     fields = read_picture(path)
-    title = re.sub(r"(?<!\w)-(?=\d)", "−", fields["Title"] or path.stem.replace("_", " "))  # a minus, not a hyphen
-    caption, place = fields["Comment"], OWN_HEADING
-    notes = [title, caption, "", f"Figure: {path.name}", f"Records, in data/runs: {fields['Source'] or 'none'}"]
+    title = with_minus(fields["Title"] or path.stem.replace("_", " "))
+    numbers, caption = with_minus(fields.get("Subtitle", "")), fields["Comment"]
+    below, notes = caption, [title, *([numbers] if numbers else []), caption, ""]
     if lesson:
-        place = f"{lesson.heading} · paper: {lesson.paper}"
-        notes[2:3] = ["", "For discussion", lesson.questions, "", f"Lesson: notebooks/{lesson.name}.ipynb"]
-        notes += [f"Paper: {paper.SOURCE}, {lesson.paper}"]
-    slide = add_slide(show, title, "\n".join(notes), [caption, place], 12, CAPTION)
-    shape = slide.shapes.add_picture(str(path), 0, Inches(PICTURE_TOP), height=Inches(PICTURE_HEIGHT))
-    shape.crop_bottom = float(fields["Caption-Height"])  # the caption stands below, as text
-    shape.width = round(shape.width / (1 - shape.crop_bottom))
-    shape.left = (show.slide_width - shape.width) // 2
+        below = fields.get("Budget") or caption or sections(lesson)
+        notes += [QUESTIONS, lesson.questions, "", source(lesson)]
+    notes += [f"Figure: {path.name}", f"Records, in data/runs: {fields['Source'] or 'none'}"]
+    words = [Words(numbers, NUMBERS, 20)] if numbers else []
+    slide = add_slide(show, title, "\n".join(notes), *words, Words(below, FOOT), place(lesson))
+    shape = slide.shapes.add_picture(str(path), 0, 0)
+    shape.crop_bottom = float(fields["Caption-Height"])  # what the caption says stands below, as text
+    _, top, width, height = map(Inches, PICTURE_BOX)
+    high = shape.height * (1 - shape.crop_bottom)
+    larger = min(width / shape.width, height / high)
+    shape.width, shape.height = round(larger * shape.width), round(larger * high)
+    shape.left, shape.top = (show.slide_width - shape.width) // 2, top + (height - shape.height) // 2
     shape._element.nvPicPr.cNvPr.set("descr", fields["Description"])  # read aloud in place of the picture
 
 
-def add_slide(show: Any, title: str, notes: str, lines: Sequence[str], size: int, box: Box) -> Any:
-    """A slide with its title, speaker notes, and lines of text in a box."""
+def source(lesson: Lesson) -> str:
+    """Where a slide of a lesson comes from, for its notes."""
+    return f"Lesson: notebooks/{lesson.name}.ipynb\nPaper: {paper.SOURCE}, {lesson.paper}"
+
+
+def sections(lesson: Lesson) -> str:
+    """What of the paper a lesson is about, for the foot of a slide."""
+    return f"Paper: {lesson.paper}" if lesson.paper else ""
+
+
+def place(lesson: Lesson | None) -> Words:
+    """Of which lesson a slide is."""
+    return Words(lesson.heading if lesson else OWN_HEADING, PLACE, right=True)
+
+
+def with_minus(text: str) -> str:
+    """The text with a minus in place of a hyphen before a number."""
+    return re.sub(r"(?<!\w)-(?=\d)", "−", text)
+
+
+def add_slide(show: Any, title: str, notes: str, *words: Words) -> Any:
+    """A slide with its title, speaker notes and texts, each as large as it fits into its box."""
     slide = show.slides.add_slide(show.slide_layouts.get_by_name("Title Only"))
     slide.notes_slide.notes_text_frame.text = notes
-    large = next((points for letters, points in TITLE_SIZES.items() if len(title) <= letters), 12)
-    text = slide.shapes.add_textbox(0, 0, 0, 0)
-    for shape, place, words, points in ((slide.shapes.title, TITLE, title, large), (text, box, "\n".join(lines), size)):
-        shape.left, shape.top, shape.width, shape.height = map(Inches, place)
-        shape.text_frame.text, shape.text_frame.word_wrap = words, True
-        for paragraph in shape.text_frame.paragraphs:
-            paragraph.alignment = PP_ALIGN.LEFT
-            for run in paragraph.runs:
-                run.font.size = Pt(points)
+    alone = all(each.box != NUMBERS for each in words)
+    put(slide.shapes.title, Words(title, TITLE_ALONE if alone else TITLE, SIZES[0]), MSO_ANCHOR.MIDDLE)
+    for each in filter(lambda each: each.text, words):
+        put(slide.shapes.add_textbox(0, 0, 0, 0), each, MSO_ANCHOR.TOP)
     return slide
+
+
+def put(shape: Any, words: Words, anchor: Any) -> None:
+    """Put a text into a shape, and both into their place."""
+    shape.left, shape.top, shape.width, shape.height = map(Inches, words.box)
+    text, points = fitted(words)
+    shape.text_frame.text, shape.text_frame.word_wrap, shape.text_frame.vertical_anchor = text, True, anchor
+    for i, paragraph in enumerate(shape.text_frame.paragraphs):
+        paragraph.alignment = PP_ALIGN.RIGHT if words.right else PP_ALIGN.LEFT
+        paragraph.space_before = Pt(GAP * points if i else 0)
+        for run in paragraph.runs:
+            run.font.size = Pt(points)
+
+
+def fitted(words: Words) -> tuple[str, int]:
+    """A text and the points in which it fits into its box; where the smallest are too many, it ends in "…"."""
+    _, _, width, height = words.box
+    for points in SIZES:
+        if points <= words.largest and height_of(words.text, width, points) <= height:
+            return words.text, points
+    text = words.text
+    while height_of(f"{text}…", width, SMALLEST) > height:
+        text = text[: -1 - len(text) // 50].rstrip()
+    return f"{text}…", SMALLEST
+
+
+def height_of(text: str, width: float, points: float) -> float:
+    """Inches that a text takes in a box: its paragraphs ("\\n"), and lines ("\\v") broken at their spaces.
+
+    Its letters are DejaVu Sans, which is wider than the fonts that a deck is likely to be shown in.
+    """
+    room = 0.98 * (width - 2 * INSET[0]) * 72 / points  # programs place letters a little differently
+    lines, space = 0, length(" ")
+    for line in re.split("[\n\v]", text):
+        lines, used = lines + 1, 0.0
+        for word in line.split():
+            wide = length(word)
+            if used and used + space + wide > room:
+                lines, used = lines + 1, 0.0
+            used += wide + (space if used else 0)
+            lines, used = lines + int(used // room), used % room  # of a word longer than a line
+    return (lines * LINE + text.count("\n") * GAP) * points / 72 + 2 * INSET[1]
+
+
+@cache
+def length(text: str) -> float:
+    """Of a text, in heights of its letters; of Chinese, Japanese and Korean characters, each is as wide as high."""
+    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
+    return letters().getlength(text) / letters().size + wide
+
+
+@cache
+def letters() -> ImageFont.FreeTypeFont:
+    """The course's font."""
+    return ImageFont.truetype(findfont(FAMILY), 100)

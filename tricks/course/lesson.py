@@ -200,9 +200,9 @@ def sliders(
     return Panel(plot, data, controls)
 
 
-def slide(fig: Figure, name: str, *, takeaway: str = "", runs: Sequence[Run] = ()) -> list[Path]:
+def slide(fig: Figure, name: str, *, takeaway: str = "", numbers: str = "", runs: Sequence[Run] = ()) -> list[Path]:
     """Write a figure for slides into figures/, as PNG, SVG and PDF. Returns their paths; see `tricks.plots.export`."""
-    return export(fig, name, takeaway=takeaway, runs=runs)
+    return export(fig, name, takeaway=takeaway, numbers=numbers, runs=runs)
 
 
 # Live runs

@@ -1,7 +1,6 @@
 """Plots for what a teacher says and how hard it pulls (§5.3)."""
 
 from collections.abc import Sequence
-from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,7 @@ def soft_targets(
     stand T and the entropy −Σ p log p; the three largest have their value; the dashed line is 1/K, where all classes
     are alike. `redraw(temperature)`.
     """
-    logits, classes = np.asarray(logits, float), [short(name) for name in classes]
+    logits, names = np.asarray(logits, float), [short(name) for name in classes]
     n, k = logits.shape
     shape = {"gridspec_kw": {"height_ratios": (1.0, 2.1)}, "squeeze": False}
     fig, (above, below) = canvas(n, 2, height=5.0, **shape)
@@ -33,9 +32,9 @@ def soft_targets(
     for ax, bars_ax, image, label, r in zip(above, below, images, labels, logits, strict=True):
         ax.axis("off")
         ax.imshow(image, interpolation="nearest")
-        ax.set_title(fill(f"label: {classes[label]}", 66 // n), fontsize=SMALL, loc="center")
+        ax.set_title(f"label: {short(classes[label], 16)}", fontsize=SMALL, loc="center")
         bars_ax.set(xlim=(0, 1.25), ylim=(k - 0.5, -0.5), xlabel="probability", xticks=(0, 0.5, 1), yticks=range(k))
-        bars_ax.set_yticklabels(classes if bars_ax is below[0] else [])
+        bars_ax.set_yticklabels(names if bars_ax is below[0] else [])
         bars_ax.axvline(1 / k, color=GREY, linestyle="--", linewidth=1)
         bars_ax.grid(axis="y", visible=False)
         colours = [COLOURS[1] if i == label else COLOURS[0] for i in range(k)]

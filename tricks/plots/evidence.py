@@ -188,7 +188,8 @@ def against_paper(
     difference, by name, have rows of their own below, over a band that is its interval.
     """
     guesses = guesses or {}
-    lines = [fill(str(ours.against(theirs)), 30) if theirs else "" for ours, theirs in results.values()]
+    letters = 30 if len(results) < 6 else 45  # of many rows, each has one line
+    lines = [fill(str(ours.against(theirs)), letters) if theirs else "" for ours, theirs in results.values()]
     row = max(0.55, 0.22 * (1 + max(line.count("\n") for line in lines)))  # inches
     share = min(0.28, 4 / max(1, len(guesses))) / row  # of a row, for each guess
     fig, ax = canvas(height=1.7 + row * (len(results) + share * len(guesses)), caption=caption)

@@ -1,22 +1,34 @@
-"""Figures for slides: PNG, SVG and PDF, 16:9, that say themselves what they show."""
+"""Figures for slides: PNG, SVG and PDF, as wide as a slide and with letters for a projector.
+
+They say themselves what they show: the PNG's text fields have it, and `tricks.course.deck` reads them.
+"""
 
 import hashlib
 import io
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import matplotlib
+from matplotlib.axis import Axis
+from matplotlib.text import Text
 from PIL.PngImagePlugin import PngInfo
 
 from tricks import ROOT
 from tricks.data.files import write_error
 from tricks.plots.style import SCREEN_DPI, SIZE, Figure, course_style, packed
-from tricks.plots.text import plain, spoken
+from tricks.plots.text import FAMILY, plain, spoken
+from tricks.records.statistics import budget
 from tricks.records.store import Run
 
-SLIDE_DPI = 240  # 8 x 4.5 inches are 1920 x 1080 pixels
+PICTURE = (12.3, 5.1)  # inches that a slide of 13.33 x 7.5 has for a picture, without its caption
+SMALLEST = 16  # points of the smallest type on a slide
+ENLARGED = PICTURE[0] / SIZE[0]  # a picture is drawn as wide as on the screen, and shown so much larger
+SLIDE_DPI = 240  # 1,920 pixels across
+ELSEWHERE = "Verdana, sans-serif"  # in an SVG, where DejaVu Sans is not installed: as wide, and common
 SLIDE_COLOURS, SLIDE_ERROR = 16384, 16  # MANY_COLOURS and PALETTE_ERROR of a slide, whose edges have more shades
 OWN = "own"  # the folder in figures/ of what a reader has set up; in a deck, the section that no lesson has
 
@@ -27,13 +39,20 @@ def figures_folder() -> Path:
 
 
 def export(
-    fig: Figure, name: str, folder: Path | None = None, *, takeaway: str = "", runs: Sequence[Run] = ()
+    fig: Figure,
+    name: str,
+    folder: Path | None = None,
+    *,
+    takeaway: str = "",
+    numbers: str = "",
+    runs: Sequence[Run] = (),
 ) -> list[Path]:
-    """Write a figure for slides, 16:9: PNG of 1920 x 1080, SVG and PDF, into `folder` (figures/). Returns the paths.
+    """Write a figure for slides: PNG, SVG with its text as text, and PDF, into `folder` (figures/). Returns the paths.
 
-    `takeaway` is what the figure shows in one sentence, printed from records like any other: the title of its slide in
-    `./course deck`; the plot's own titles stand in for it. `runs` are the records behind it. Both go into the PNG's
-    text, with the caption and the words for those who do not see the picture: a picture says itself what it shows.
+    `takeaway` is what the figure shows in one sentence, the title of its slide in `./course deck`; the plot's own
+    titles stand in for it. `numbers` are those behind the sentence, its second line (`records.statistics.headline`
+    makes both), and `runs` the records behind them. All go into the PNG's text, with the caption and the words for
+    those who do not see the picture: a picture says itself what it shows.
 
     The same figure gives the same bytes. The figure itself stays as it was. ValueError on a name that is not made of
     letters, digits, "_" and "-"; WriteError with the path if it cannot be written.
@@ -41,26 +60,13 @@ def export(
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
         raise ValueError(f"export name {name!r}: letters, digits, _ and - only, as in '05_2_optimal_gap'")
     folder = folder or figures_folder()
-    (width, height), dpi = fig.get_size_inches(), fig.dpi
     paths = []
     try:
-        fig.set_size_inches(SIZE, forward=False)
-        fig.set_dpi(SLIDE_DPI)
-        fig.reset_layout()
         folder.mkdir(parents=True, exist_ok=True)
-        with course_style():
-            fig.draw_without_rendering()  # the caption finds its place
-            words = slide_text(fig, takeaway, runs)
+        with course_style(), on_a_slide(fig):
+            words = slide_text(fig, takeaway, numbers, runs)
             fig.reset_layout()
-            metadata = {
-                "svg": {"Date": None, "Title": words["Title"], "Description": words["Description"]},
-                "pdf": {"CreationDate": None, "Title": words["Title"], "Subject": words["Description"]},
-            }
-            contents = {"png": slide_png(fig, words)}
-            for suffix, fields in metadata.items():
-                file = io.BytesIO()
-                fig.savefig(file, format=suffix, metadata=fields)
-                contents[suffix] = file.getvalue()
+            contents = {"png": slide_png(fig, words), "svg": slide_svg(fig, words), "pdf": slide_pdf(fig, words)}
         for suffix, content in contents.items():
             path = folder / f"{name}.{suffix}"
             partial = folder / f".{name}.{os.getpid()}.{suffix}"  # not half a slide on a full disk, nor two at once
@@ -72,11 +78,50 @@ def export(
             paths.append(path)
     except OSError as error:
         raise write_error(folder / f"{name}.png", error) from error
+    return paths
+
+
+@contextmanager
+def on_a_slide(fig: Figure) -> Iterator[None]:
+    """In here, a figure has the shape of a picture on a slide, its caption below, and no type below 16 points."""
+    (width, height), dpi = fig.get_size_inches(), fig.dpi
+    small: dict[Text, float] = {}
+    try:
+        fig.set_dpi(SLIDE_DPI)
+        laid_out(fig, 0)
+        caption = caption_of(fig)
+        for text in texts(fig):
+            if text is not caption and text.get_fontsize() < SMALLEST / ENLARGED:
+                small[text] = float(text.get_fontsize())
+                text.set_fontsize(SMALLEST / ENLARGED)
+        laid_out(fig, caption.get_window_extent().y1 / SLIDE_DPI if caption else 0)
+        yield
     finally:
+        for text, points in small.items():
+            text.set_fontsize(points)
         fig.set_size_inches((width, height), forward=False)
         fig.set_dpi(dpi)
         fig.stale = True
-    return paths
+
+
+def laid_out(fig: Figure, below: float) -> None:
+    """Put everything into place on a slide, with so many inches below for the caption."""
+    fig.set_size_inches((SIZE[0], PICTURE[1] / ENLARGED + below), forward=False)
+    fig.reset_layout()
+    fig.draw_without_rendering()
+
+
+def texts(fig: Figure) -> Iterator[Any]:
+    """All texts of a figure, also those of ticks that are in store for an axis with more of them."""
+    yield from fig.findobj(Text)
+    for axis in fig.findobj(Axis):
+        for tick in (*axis.majorTicks, *axis.minorTicks):  # pyright: ignore[reportAttributeAccessIssue]
+            yield from (tick.label1, tick.label2)
+
+
+def caption_of(fig: Figure) -> Text | None:
+    """The caption in a picture."""
+    return next((text for text in fig.texts if fig.caption and text.get_text() == fig.get_supxlabel()), None)
 
 
 def slide_png(fig: Figure, words: dict[str, str]) -> bytes:
@@ -84,8 +129,27 @@ def slide_png(fig: Figure, words: dict[str, str]) -> bytes:
     fields, file = PngInfo(), io.BytesIO()
     for name, text in words.items():
         fields.add_text(name, text)
-    small = packed(fig.picture(SLIDE_DPI), SLIDE_COLOURS, SLIDE_ERROR)
-    small.save(file, "png", optimize=True, pnginfo=fields, dpi=(SLIDE_DPI, SLIDE_DPI))
+    small, dpi = packed(fig.picture(SLIDE_DPI), SLIDE_COLOURS, SLIDE_ERROR), SLIDE_DPI / ENLARGED
+    small.save(file, "png", optimize=True, pnginfo=fields, dpi=(dpi, dpi))
+    return file.getvalue()
+
+
+def slide_svg(fig: Figure, words: dict[str, str]) -> bytes:
+    """The SVG of a slide, as large as it stands there; text is text, which can be edited."""
+    file = io.BytesIO()
+    about = {"Date": None, "Title": words["Title"], "Description": words["Description"]}
+    with matplotlib.rc_context({"svg.fonttype": "none"}):
+        fig.savefig(file, format="svg", metadata=about)
+    text = file.getvalue().decode("utf8").replace(f"'{FAMILY}'", f"'{FAMILY}', {ELSEWHERE}")
+    larger = re.sub(r'="([\d.]+)pt"', lambda found: f'="{ENLARGED * float(found[1]):g}pt"', text, count=2)
+    return larger.encode("utf8")
+
+
+def slide_pdf(fig: Figure, words: dict[str, str]) -> bytes:
+    """The PDF of a slide."""
+    file = io.BytesIO()
+    about = {"CreationDate": None, "Title": words["Title"], "Subject": words["Description"]}
+    fig.savefig(file, format="pdf", metadata=about)
     return file.getvalue()
 
 
@@ -104,20 +168,21 @@ def export_own(
     return export(fig, name, figures_folder() / OWN, takeaway=takeaway, runs=runs)
 
 
-def slide_text(fig: Figure, takeaway: str, runs: Sequence[Run]) -> dict[str, str]:
+def slide_text(fig: Figure, takeaway: str, numbers: str, runs: Sequence[Run]) -> dict[str, str]:
     """What a slide has to say besides the picture, as the text fields of its PNG; `tricks.course.deck` reads them.
 
-    Source: the start of the records' paths below data/runs, one per recipe. Caption-Height: the share of the picture's
-    height that the caption in it takes, from below.
+    Budget: the runs' n, budget and data for an audience. Source: the start of the records' paths below data/runs, one
+    per recipe. Caption-Height: the share of the picture's height that the caption in it takes, from below.
     """
     titles = (axes.get_title("left") or axes.get_title() for axes in fig.axes)
     own = "; ".join(dict.fromkeys(spoken(title).strip().replace("\n", " ") for title in titles if title))
-    share = 0.0
-    if text := next((text for text in fig.texts if fig.caption and text.get_text() == fig.get_supxlabel()), None):
-        share = text.get_window_extent().y1 / fig.bbox.height
+    caption = caption_of(fig)
+    share = caption.get_window_extent().y1 / fig.bbox.height if caption else 0.0
     records = dict.fromkeys(f"{path.parent.name}/{path.stem.rpartition('-')[0]}" for path in (r.path() for r in runs))
     words = {
         "Title": takeaway or own,
+        "Subtitle": numbers,
+        "Budget": budget(runs) if runs else "",
         "Description": fig.alt,
         "Comment": fig.caption,
         "Source": ", ".join(records),

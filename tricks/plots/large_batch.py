@@ -26,7 +26,7 @@ def gradient_noise(
         ax.plot(batch_sizes, values, "o", color=colour, markersize=8, label=name)
         ax.plot(batch_sizes, np.exp(log_v.mean() + log_b.mean() - log_b), ":", color=colour)
     ax.plot([], [], ":", color=GREY, label="proportional to 1/b: slope −1")
-    ax.set(xlabel="batch size b, images", ylabel="variance of the gradient, summed over weights")
+    ax.set(xlabel="batch size b, images", ylabel="variance of the gradient,\nsummed over weights")
     ax.set(xscale="log", yscale="log")
     ax.set_xticks(batch_sizes, [f"{b}" for b in batch_sizes])
     ax.minorticks_off()

@@ -174,6 +174,51 @@ def caption(runs: Sequence[Run], *, curve: bool = False) -> str:
     )
 
 
+DATA = {"cifar10": "CIFAR-10", "imagenette": "Imagenette"}  # a source's first word: what people call it
+
+
+def budget(runs: Sequence[Run]) -> str:
+    """n, budget and data of some runs in plain words, for the foot of a slide. ValueError when there are none."""
+    if not runs:
+        raise ValueError("a budget needs at least one run")
+
+    def each(values: Iterable[Any], between: str = " or ") -> str:
+        return between.join(dict.fromkeys(map(str, values)))
+
+    counts = [sum(other.recipe == run.recipe for other in runs) for run in runs]
+    n = each(sorted({min(counts), max(counts)}), " to ")
+    images = each(f"{run.meta['train_images']:,}" for run in runs)
+    data = each(DATA.get(name, name) for name in (run.meta["source"].partition(" (")[0] for run in runs))
+    epochs = each(sorted({run.recipe.epochs for run in runs}))
+    tested = each(f"{run.meta['test_images']:,}" for run in runs)
+    seeds = "1 seed" if n == "1" else f"{n} seeds, each"
+    return f"{seeds} trained on {images} pictures of {data} for {epochs} epochs and tested on {tested} others"
+
+
+def headline(change: str, ours: Mapping[str, Comparison], theirs: Effect | None = None) -> tuple[str, str]:
+    """What a change did to something of which more is better, for a slide: a sentence, and the numbers behind it.
+
+    `ours`: where -> our difference, as in {"in 12 epochs": compare(...)}. The paper's difference stands beside them; it
+    is not in the sentence where it is of another change.
+    """
+    places: dict[str, list[str]] = {}
+    for where, found in ours.items():
+        places.setdefault(_brought(found.mean, found.clear), []).append(where)
+    sentence = f"{change} brings " + ", ".join(f"{what} {' and '.join(at)}" for what, at in places.items())
+    unit = next(iter(ours.values())).unit
+    numbers = "; ".join(f"{where} {found.mean:+z.2f} ± {found.half:.2f}" for where, found in ours.items())
+    numbers = f"Here, {unit} (95 % intervals): {numbers}"
+    if theirs:
+        numbers += f" · Paper: {theirs}" + (f" ({theirs.unlike})" if theirs.unlike else "")
+        if not theirs.unlike:
+            sentence += f"; in the paper, {_brought(theirs.delta, abs(theirs.delta) > theirs.noise)}"
+    return sentence, numbers.replace(" ± inf", " (one seed)")
+
+
+def _brought(delta: float, clear: bool) -> str:
+    return ("a gain" if delta > 0 else "a loss") if clear else "no clear difference"
+
+
 def lead(new: Sequence[Run], old: Sequence[Run]) -> Any:
     """Test accuracy of `new − old`, in points, epoch by epoch, for the seeds that both arms have: (seeds, epochs)."""
     rows = [zip(x.rows, y.rows, strict=True) for x, y in paired(new, old)]
