@@ -210,6 +210,7 @@ def slide(fig: Figure, name: str, *, takeaway: str = "", numbers: str = "", runs
 
 SECONDS_BETWEEN_UPDATES = 0.25
 PAUSE = 40  # times what the last picture took, at least: pictures cost less than 3 % of a run on any machine
+AT_ONCE = 2.0  # seconds from the start in which that does not count: it shall be seen to move
 MEASURED = 0.02  # the share of a run after which its own pace says more than an estimate
 
 
@@ -255,7 +256,9 @@ class Watch:
             return
         left = time_left(share, now - self._started)
         self._draw(self._done() + (f", {duration(left)} left" if share < 1 and math.isfinite(left) else ""))
-        self._due = time.monotonic() + max(SECONDS_BETWEEN_UPDATES, PAUSE * (time.monotonic() - now))
+        after = time.monotonic()
+        pause = PAUSE * (after - now) if now - self._started > AT_ONCE else 0.0
+        self._due = after + max(SECONDS_BETWEEN_UPDATES, pause)
 
     def follow(self, rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         """Pass the run's rows on as they come, and say how it ended if that was not at its end."""
