@@ -12,7 +12,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jupytext
 from matplotlib.font_manager import findfont
 from PIL import Image, ImageFont
 from pptx import Presentation
@@ -87,8 +86,13 @@ class Lesson:
 
 def read_lesson(path: Path) -> Lesson:
     """A lesson from its source."""
-    cells = jupytext.read(path, fmt="py:percent").cells
-    text, code = ("\n\n".join(c.source for c in cells if c.cell_type == kind) for kind in ("markdown", "code"))
+    written = path.read_text(encoding="utf8")  # read by hand: jupytext takes seconds to be imported
+    _, *cells = re.split(r"^# %%(.*)\n", written, flags=re.MULTILINE)  # what follows "# %%", and the cell, in turn
+    kinds: dict[bool, list[str]] = {True: [], False: []}
+    for tags, cell in zip(cells[::2], cells[1::2], strict=True):
+        kinds["[markdown]" in tags].append(cell.strip())
+    text = re.sub(r"^# ?", "", "\n#\n".join(kinds[True]), flags=re.MULTILINE)
+    code = "\n\n".join(kinds[False])
     text = re.sub(r"\[([^]]*)]\([^)]*\)|[`$]", r"\1", text)  # without links and marks
     about = " ".join(text.partition("*Paper:* ")[2].partition("\n\n")[0].split())
     questions = text.partition("## For discussion\n")[2].partition("\n## ")[0].replace("*", "")
