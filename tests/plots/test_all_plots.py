@@ -271,6 +271,7 @@ def test_export_writes_the_same_bytes_each_time_and_leaves_the_figure_as_it_was(
 @pytest.mark.parametrize("name", ["optimal_gap", "reliability", "contour_paths", "curves"])
 def test_an_exported_picture_is_packed_and_the_one_drawn(name, tmp_path):
     fig = captioned(name)
+    fig.set_size_inches(style.SIZE)  # the slide's
     path = export(fig, "a_slide", tmp_path)[0]
     with on_a_slide(fig):
         exact, packed = picture(fig.png(240, small=False)), picture(path.read_bytes())

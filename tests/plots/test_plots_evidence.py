@@ -115,7 +115,7 @@ def test_intervals_have_both_ends_and_one_value_has_none():
 def test_response_draws_every_seed_and_the_t_interval():
     groups = [[75.0, 75.4, 75.9], [76.0]]
     ax = evidence.response([0, 0.1], groups, "ε", "accuracy, %").axes[0]
-    dots = sorted(y for line in ax.lines if line.get_alpha() for y in line.get_ydata())
+    dots = sorted(y for line in ax.lines if line.get_fillstyle() == "none" for y in line.get_ydata())
     assert dots == sorted(groups[0] + groups[1])
     mean, half = t_interval(groups[0])
     bars = ax.containers[0].lines[2][0].get_segments()

@@ -48,7 +48,8 @@ def test_coverage_says_how_much_is_unread_and_names_each_weight_where_it_first_s
     assert {text.get_text() for text in first.texts} >= {"1×1, stride 2", "108 of 144 never read"}
     assert {text.get_text() for text in second.texts} >= {"3×3, stride 2", "0 of 144 never read"}
     assert numbers(first) == {(0, 0): "4", (1, 0): "0"}
-    assert numbers(second) == {(0, 0): "0.44", (1, 0): "0.89", (1, 1): "1.8"}  # 1, 2 and 4 of 9, over a quarter
+    # 1, 2 and 4 of 9, over a quarter; at (0, 0) the first would be wider than its place, and so would its neighbour
+    assert numbers(second) == {(2, 0): "0.44", (5, 0): "0.89", (1, 1): "1.8"}
     drawn = first.images[0].get_array()
     assert np.array_equal(drawn.mask, reading(1, 2) == 0)  # orange
     assert np.array_equal(drawn.filled(0), reading(1, 2))

@@ -57,9 +57,8 @@ def reliability(runs: Mapping[str, Sequence[Run]], *, caption: str = "") -> Figu
         right.stairs(share, edges, fill=True, facecolor=(colour, 0.15), edgecolor=colour, linewidth=2)
     left.set(xlabel="confidence, %", ylabel="accuracy, %", title="Is it right as often as it says?")
     left.set(xlim=(0, 102), ylim=(0, 102))
-    clear = {"handlelength": 1, "handletextpad": 0.5, "labelspacing": 0.25, "borderaxespad": 0}  # of the diagonal
-    left.legend(loc="lower right", **clear)
     right.set(xlabel="confidence, %", ylabel="test images, %", title="How sure is it?", xlim=(0, 102), ylim=(0, None))
+    fig.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=2)
     return fig
 
 
