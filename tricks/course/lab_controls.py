@@ -102,7 +102,9 @@ STYLE = """<style>
 .tricks-lab .widget-tab > .lm-TabBar { overflow: visible; }
 .tricks-lab .widget-tab > .lm-TabBar .lm-TabBar-content { flex-wrap: wrap; }
 .tricks-lab .widget-tab > .lm-TabBar .lm-TabBar-tab { flex: 0 0 auto; min-width: 0; padding: 0 6px; }
-.tricks-lab .widget-tab > .lm-TabBar .lm-TabBar-tab:focus-visible { outline: 2px solid var(--jp-ui-font-color1); outline-offset: -2px; }
+.tricks-lab .widget-tab > .lm-TabBar .lm-TabBar-tab:focus-visible {
+  outline: 2px solid var(--jp-ui-font-color1); outline-offset: -2px;
+}
 .tricks-lab .tricks-section { display: flex; flex-flow: row wrap; gap: 0 16px; overflow: visible; }
 .tricks-lab .tricks-wide { flex: 1 1 290px; width: auto; max-width: 420px; margin: 2px 0; }
 .tricks-lab .tricks-switches .widget-html-content { line-height: normal; }
