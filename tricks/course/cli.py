@@ -69,10 +69,11 @@ def run(
 
 
 def deck(section: Annotated[str | None, conf.arg(metavar="N", help_behavior_hint="")] = None) -> None:
-    """Make figures/deck.pptx: a slide per figure of the lessons and one with each lesson's questions.
+    """Make figures/deck.pptx: a slide per figure, and each lesson's questions.
 
-    Of one section, or of your own figures: figures/deck_N.pptx. The sources are in the
-    speaker notes. Nothing is trained or executed.
+    Of one section, or of your own figures: figures/deck_N.pptx.
+
+    Sources are in the speaker notes. Nothing is trained or executed.
 
     Args:
         section: of the paper, such as 5 or 3.1, B, or own for your own figures

@@ -91,7 +91,7 @@ class Lab(Panel):
         controls = {name: field_control(name, spec, getattr(self.start, name, 0)) for name, spec in specs.items()}
         super().__init__(before_training, self._before, controls)
         self.cost, self.grey = line("tricks-note"), line("tricks-note")
-        self.progress, self.status, self.goal = line(), line(), line("tricks-note")
+        self.progress, self.status, self.mission_state = line(), line(), line("tricks-note")
         self.result, self.result_words = widgets.Image(format="png"), widgets.HTML(layout=self.words.layout)
         self.picture.layout = widgets.Layout()  # the style's: as high as it is wide
         self.picture.add_class("tricks-before")
@@ -113,7 +113,7 @@ class Lab(Panel):
         gone = widgets.HTML(STYLE + GONE)
         gone.add_class("tricks-gone")
         row = box(*self.buttons.values(), widgets.HTML(COPY), kind="tricks-switches")
-        lines = [self.status, self.progress, self.message, self.goal]
+        lines = [self.status, self.progress, self.message, self.mission_state]
         bar = widgets.VBox([gone, row, self.asked, self.code, *lines])
         bar.add_class("tricks-bar")
         choice = [("none: a recipe of your own", None), *((mission.title, mission) for mission in MISSIONS)]
@@ -474,12 +474,12 @@ class Lab(Panel):
     def _judge(self) -> None:
         """Say whether the mission is reached."""
         if not self.mission:
-            self.goal.value = ""
+            self.mission_state.value = ""
             return
         reached, words = self.mission.reached(self.runs)
         text = html.escape(f"{self.mission.title}: {'reached' if reached else 'not yet'}. {in_words(words)}")
         look = ' class="tricks-reached"' if reached else ""
-        self.goal.value = f'<div role="status"{look}>{text}</div>'
+        self.mission_state.value = f'<div role="status"{look}>{text}</div>'
 
     def _enable(self) -> None:
         """Buttons can be pressed where they do something."""
