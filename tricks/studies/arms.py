@@ -44,6 +44,11 @@ def stacked(recipe: Recipe, changes: Mapping[str, Mapping[str, Any]]) -> dict[st
     return {name: (recipe := replace(recipe, **change)) for name, change in changes.items()}
 
 
+def named(groups: Mapping[str, Mapping[str, K]]) -> dict[str, K]:
+    """The arms of several groups, each called after its group and its row."""
+    return {f"{group}-{row}": arm for group, arms in groups.items() for row, arm in arms.items()}
+
+
 def table(standard: Recipe, efficient: Recipe, teacher: str, mixup_epochs: int) -> dict[str, Recipe]:
     """The rows of Tables 6, 8 and 9 below a standard one: how the network was trained, by a short name for each row."""
     refinements = {
@@ -80,7 +85,7 @@ def section_6(scale: str, backbones: dict[str, Recipe], *tasks: Transfer) -> dic
     for task in tasks:
         on = {row: replace(task, backbone=backbone) for row, backbone in backbones.items()}
         groups[f"{scale}{task.task}"] = {"random": replace(task, pretrained=False), **on}
-    return {group: {f"{group}-{row}": arm for row, arm in arms.items()} for group, arms in groups.items()}
+    return {group: named({group: arms}) for group, arms in groups.items()}
 
 
 BACKBONES = table(PRETRAIN_STANDARD, PRETRAIN_EFFICIENT, "bottleneck26-pool", mixup_epochs=PRETRAIN_STANDARD.epochs)
@@ -104,14 +109,12 @@ PAPER_4 = {
 }
 PAPER_4 |= {f"paper-{batch}-amp": replace(PAPER_4[f"paper-{batch}-no-bias"], amp=True) for batch in ("small", "large")}
 PAPER_5 = stacked(PAPER_4["paper-large-amp"], {f"paper-tweaks-{tweak}": {f"tweak_{tweak}": True} for tweak in "bc"})
-PAPER_NETS = {
-    f"paper-{name}-{row}": recipe
-    for name, rows in (
-        ("inception", paper_net("inception-v3", image_size=299)),
-        ("mobilenet", paper_net("mobilenet-v1", image_size=224)),
-    )
-    for row, recipe in rows.items()
-}
+PAPER_NETS = named(
+    {
+        "paper-inception": paper_net("inception-v3", image_size=299),
+        "paper-mobilenet": paper_net("mobilenet-v1", image_size=224),
+    }
+)
 PAPER_7 = {  # Places365 as class folders; "best" is without a teacher
     f"paper-places-{name}": replace(PAPER_BACKBONES[row], dataset="data/places365")
     for name, row in (("efficient", "efficient"), ("best", "mixup"))
@@ -126,7 +129,7 @@ FULL = table(
     replace(SHORT, epochs=120), replace(EFFICIENT, epochs=120, warmup_epochs=5.0), "resnet14", mixup_epochs=200
 )
 FULL_ARMS = {
-    **{f"full-{row}": arm for row, arm in FULL.items()},
+    **named({"full": FULL}),
     "full-smooth-200": replace(FULL["smooth"], epochs=200),  # as many as mixup has
 }
 FULL_LEAVE_OUT = {  # one trick of `full-efficient` left out, all others kept
@@ -195,14 +198,9 @@ FULL_AFTER = {
     "full-trivial": replace(FULL["smooth"], trivial_augment=True),
     "full-muon": replace(FULL["smooth"], **MUON),
 }
-THREE_NETS = {
-    f"{name}-{row}": recipe
-    for name, rows in (
-        ("inception", three_nets("inception-small", lr=0.4)),
-        ("mobilenet", three_nets("mobilenet-small", lr=0.4)),
-    )
-    for row, recipe in rows.items()
-}
+THREE_NETS = named(
+    {"inception": three_nets("inception-small", lr=0.4), "mobilenet": three_nets("mobilenet-small", lr=0.4)}
+)
 NOISY = {  # wrong training labels, with and without the tricks that are said to help against them
     f"noise-{share}{suffix}": replace(COSINE, label_noise=share, **trick)
     for share in (0.2, 0.4)
