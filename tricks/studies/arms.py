@@ -174,7 +174,8 @@ LADDER_COSINE = replace(UP["ladder-cosine"], zero_gamma=False)
 # What came after the bag, each trick alone on what the ladder kept, without its teacher. All of them, and the baseline,
 # are also judged by several views of each picture, so that those are nobody's own advantage.
 AFTER = replace(LADDER_ARMS["ladder-kept"], teacher="", test_views=True)
-MUON = {"optimizer": "muon", "muon_lr": 0.05}
+MUON = {"optimizer": "muon", "muon_lr": 0.2}
+AFTER_STACK = replace(AFTER, **MUON, whitening=True, dirac=True)
 AFTER_ARMS = {
     "after-baseline": replace(LADDER, test_views=True),
     "after-bag": AFTER,
@@ -240,6 +241,12 @@ PILOTS: dict[str, Mapping[str, Recipe | Transfer]] = {  # study: its candidates
             **held_out(f"pilot-{name}-step", THREE_NETS[f"{name}-efficient"], lr=(0.2, 0.4, 0.8)),
         }
         for name in ("inception", "mobilenet")
+    },
+    "pilot_after": {  # Muon's rate, alone and with what goes with it; and what more the stack may take
+        **held_out("pilot-muon", replace(AFTER, optimizer="muon"), muon_lr=(0.05, 0.1, 0.2, 0.4)),
+        **held_out("pilot-stack", AFTER_STACK, muon_lr=(0.1, 0.2, 0.4)),
+        **held_out("pilot-stack-flips", AFTER_STACK, alternating_flip=(True,)),
+        **held_out("pilot-stack-linear", replace(AFTER_STACK, schedule="linear")),
     },
     "pilot_detection": held_out("pilot-detection", DETECTION, lr=(0.01, 0.02)),
     "pilot_segmentation": held_out("pilot-segmentation", SEGMENTATION, lr=(0.01, 0.02, 0.05, 0.1, 0.2, 0.4)),
