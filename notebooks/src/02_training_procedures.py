@@ -358,7 +358,7 @@ def three_ways(settings):
             above = loss(*path[-1].numpy()) - lowest
             ax.plot(*path.T, "o-", markersize=2.5, linewidth=1.2, label=f"{label}: {above:.3f}")
         ax.set(title=f"η = {lr}, μ = {momentum}", **axes)
-        ax.legend(loc="upper right", fontsize=8, frameon=True, edgecolor="white")
+        ax.legend(loc="upper right", frameon=True, edgecolor="white")
         ax.label_outer()
     return fig
 

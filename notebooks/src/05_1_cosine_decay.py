@@ -181,7 +181,7 @@ def figure_3a():
     for ax, times in zip(axes, (np.arange(0, 120, 0.2), np.arange(0, 9, 0.02)), strict=True):
         for kind, colour in zip(("step", "cosine"), style.COLOURS, strict=False):
             x, y = (np.array(values)[: math.ceil(times[-1])] for values in paper.curve("3a", kind))
-            ax.plot(x, y, "o", color=colour, markersize=5, alpha=0.4, label=f"paper, {kind}")
+            ax.plot(x, y, "o", color=colour, markersize=5, markerfacecolor="none", label=f"paper, {kind}")
             for warm, line in ((5, "-"), (4, ":")):
                 ax.plot(times, rates_at(warm, kind, times), line, color=colour, label=f"{kind}, warm-up {warm}")
         ax.set(xlabel="epoch", ylabel="learning rate", ylim=(0, 0.44))

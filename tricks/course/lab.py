@@ -129,7 +129,7 @@ class Lab(Panel):
         after = widgets.VBox([self.result, self.result_words, self.grey])
         self.pictures = widgets.Tab([before, after], titles=["What it asks for", "What came out"])
         self.pictures.add_class("tricks-pictures")
-        self.children = [bar, box(left, self.pictures, kind="tricks-columns")]
+        self.children = [bar, box(left, self.pictures, kind="tricks-columns"), self.aid]
         self.add_class("tricks-lab")
 
     # Before training

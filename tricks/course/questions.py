@@ -16,6 +16,7 @@ import numpy as np
 from IPython.core.formatters import DisplayFormatter
 from IPython.display import display
 
+from tricks.course.sliders import aid
 from tricks.plots.evidence import against_paper
 from tricks.plots.style import SCREEN_DPI, Figure, signed
 from tricks.records.paper import Effect
@@ -268,7 +269,7 @@ class Guess:
         together = widgets.VBox([row, self._list])
         switch = widgets.ToggleButton(value=bool(self.group), description="Guess as a group", layout={"width": "180px"})
         widgets.dlink((switch, "value"), (together.layout, "display"), lambda on: "flex" if on else "none")
-        self.widget = widgets.VBox([widgets.HTML(html.escape(question)), self._slider, switch, together])
+        self.widget = widgets.VBox([widgets.HTML(html.escape(question)), self._slider, switch, together, aid(1)])
         self.widget.add_class("tricks-guess")
         self._tell()
 
