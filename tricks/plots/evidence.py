@@ -206,7 +206,7 @@ def against_paper(
     if guesses:
         if math.isfinite(halves[0]):
             ends = ours[0].mean - halves[0], ours[0].mean + halves[0]
-            ax.axvspan(*ends, color=COLOURS[0], alpha=0.12, linewidth=0)
+            ax.axvspan(*ends, facecolor=(COLOURS[0], 0.12), edgecolor=COLOURS[0], linewidth=0.6)
         ax.plot(list(guesses.values()), below, "v", color=COLOURS[2], markersize=9, label="guess")
     ax.set_yticks([*places, *below], [*results, *map(short, guesses)])
     ax.set(xlabel=f"difference, {unit}", ylim=(-0.6 - share * len(guesses), len(results) - 0.4))
@@ -238,7 +238,7 @@ def progress(
     fig, (left, right) = canvas(2, height=3.6, caption=caption)
     moving = {"marker": "o", "markersize": 4, "animated": True, "clip_on": False}  # the last marker is on the edge
     lines = {"train_loss": left.plot([], [], **moving)[0], metric: right.plot([], [], label="test", **moving)[0]}
-    (steps,) = left.plot([], [], linewidth=0.8, alpha=0.6, color=COLOURS[0], zorder=1, animated=True)
+    (steps,) = left.plot([], [], linewidth=0.8, alpha=0.75, color=COLOURS[0], zorder=1, animated=True)
     if metric == "test_accuracy":
         style = {"linestyle": "--", "color": COLOURS[4], "label": "training, clean"}
         lines["train_accuracy"] = right.plot([], [], **style, **moving)[0]
