@@ -386,6 +386,36 @@ def time_left(share: float, spent: float, estimate: float = math.inf) -> float:
 # Evidence
 
 
+def conclusion(**parts: str) -> None:
+    """A box that ends a lesson: what each of `CONCLUSION` is, in a sentence. ValueError if one is missing or unknown.
+
+    The numbers in the sentences are for the lesson to take from the records.
+    """
+    if [*parts] != [*CONCLUSION] or not all(text.strip() for text in parts.values()):
+        raise ValueError(f"conclusion of {', '.join(parts)}: it must say {', '.join(CONCLUSION)}, in this order")
+    rows = [(CONCLUSION[name], " ".join(text.split())) for name, text in parts.items()]
+    cell = "padding: 4px 10px; vertical-align: top; text-align: left; color: #222"
+    lines = "".join(
+        f'<tr style="background: none"><th style="{cell}; white-space: nowrap">{name}</th>'
+        f'<td style="{cell}">{html.escape(text, quote=False)}</td></tr>'
+        for name, text in rows
+    )
+    look = "background: #e8f1f8; border-left: 6px solid #0173b2; border-collapse: collapse; max-width: 900px; margin: 0"
+    shown = f'<table class="tricks-conclusion" style="{look}">{lines}</table>'
+    plain = "\n".join(f"{name}: {text}" for name, text in rows)
+    display({"text/html": shown, "text/plain": plain}, raw=True)
+
+
+CONCLUSION = {  # parts of a lesson's conclusion: what each is called
+    "mechanism": "Mechanism",
+    "paper": "In the paper",
+    "short": "Here, short runs",
+    "long": "Here, long runs",
+    "use": "Use it when",
+    "harms": "It harms when",
+}
+
+
 def verdicts(results: Mapping[str, tuple[Comparison, Effect]]) -> None:
     """Print each comparison, the paper's difference beside ours, and what the two say together."""
     for label, (ours, theirs) in results.items():

@@ -214,6 +214,64 @@ class Quiz(_Question):
         return pressed
 
 
+def bug_hunt(code: str, wrong: str, right: str, why: str, test: Callable[[dict[str, Any]], None], **names: Any) -> None:
+    """Show code with one wrong line and ask which it is, with a button for each line.
+
+    `right` is what should stand in place of `wrong`. `test` gets the names that the code defines and raises
+    AssertionError with what it sees: at the code as it is, and not at the mended one, both of which are tried here.
+    `names` are what the code uses. ValueError if the line is not there once, or if the test does not tell them apart.
+    """
+    display(BugHunt(code, wrong, right, why, test, names))
+
+
+class BugHunt(Quiz):
+    """Code with one wrong line: see `bug_hunt`. A saved notebook has the code, and the answer folded."""
+
+    def __init__(
+        self,
+        code: str,
+        wrong: str,
+        right: str,
+        why: str,
+        test: Callable[[dict[str, Any]], None],
+        names: Mapping[str, Any],
+    ) -> None:
+        lines = code.strip("\n").splitlines()
+        if (times := [line.strip() for line in lines].count(wrong)) != 1:
+            raise ValueError(f"{wrong!r} is {times} of the lines: it must be one")
+        before, after = (_failure(text, test, names) for text in (code, code.replace(wrong, right)))
+        if not before or after:
+            raise ValueError(
+                f"the test says {before!r} of the wrong line and {after!r} of {right!r}: only one must fail"
+            )
+        self.lines = [f"{number:2d}  {line}" for number, line in enumerate(lines, 1)]
+        answer = f"{why} It should be `{right}`. The test said: {before}. With that line it passes."
+        still = f"this line is right. The test still says: {before}."
+        kept = {text: line.strip() for text, line in zip(self.lines, lines, strict=True) if line.strip()}
+        question = "One line is wrong. Which one?"
+        super().__init__(
+            question, {text: (line == wrong, answer if line == wrong else still) for text, line in kept.items()}
+        )
+        self.add_class("tricks-hunt")
+        text = "\n".join(self.lines)
+        (found,) = (text for text, line in kept.items() if line == wrong)
+        inside = f"<code>{html.escape(found)}</code><br>{html.escape(answer)}"
+        folded = f"<details><summary>The wrong line</summary>{inside}</details>"
+        shown = f"<p><b>{question}</b></p><pre>{html.escape(text)}</pre>{folded}"
+        self.twin = {"text/html": shown, "text/plain": f"{question}\n{text}\n\n{found.strip()}: {answer}"}, {}
+
+
+def _failure(code: str, test: Callable[[dict[str, Any]], None], names: Mapping[str, Any]) -> str:
+    """What a test says of what some code defines, or nothing where it passes."""
+    space = dict(names)
+    exec(compile(code, "<bug hunt>", "exec"), space)
+    try:
+        test(space)
+    except AssertionError as error:
+        return str(error) or "the test fails"
+    return ""
+
+
 def _judged(good: bool, why: str) -> str:
     return f"✓ Right: {why}" if good else f"✗ Not this one: {why}"
 
@@ -222,6 +280,7 @@ def _judged(good: bool, why: str) -> str:
 QUIZ_STYLE = """<style>
 .tricks-quiz .jupyter-button {
     height: auto; max-width: 800px; padding: 6px 10px; line-height: 1.4; text-align: left; white-space: normal }
+.tricks-hunt .jupyter-button { padding: 2px 10px; font-family: monospace; white-space: pre-wrap }
 </style>"""
 
 
