@@ -7,7 +7,8 @@ from typing import Any
 import ipywidgets as widgets
 
 from tricks.course.sliders import control
-from tricks.recipe import SPLITS, Recipe, choices
+from tricks.recipe import SPLITS, Recipe
+from tricks.values import choices
 
 TEACHER = "resnet14"  # of the recorded runs
 CONTROLS: dict[str, dict[str, Any]] = {  # section: field of Recipe, or seed: what `sliders.control` makes of it
