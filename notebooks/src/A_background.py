@@ -103,9 +103,9 @@ def plain_and_residual():
 
 CAPTION = f"n = 1 seed · {IMAGES:,} images of {dataset.source} at 16 px, 64 a step · mean over 15 steps · live"
 opening = plain_and_residual()
-ends = [f"{kind} {float(LOSSES[kind, 44][-15:].mean()):.2f} nats" for kind in KINDS]
-slide(opening, "A_plain_and_residual", takeaway="Plain networks get worse with depth; with one addition they do not",
-      numbers=f"44 layers, the last of {STEPS} steps: {', '.join(ends)}")
+plain, residual = (LOSSES[kind, 44][-15:].mean().item() for kind in KINDS)
+takeaway = f"44 layers after {STEPS} steps: loss {plain:.2f} nats as a plain stack, {residual:.2f} with additions"
+slide(opening, "A_plain_and_residual", takeaway=takeaway)
 opening
 
 # %% [markdown]
@@ -169,7 +169,7 @@ detection_plots.three_tasks(small[0], shown.boxes / 2, *small[1:], THING)
 # %%
 z = torch.tensor([2.0, 1.0, -1.0])  # cat, dog, lorry; the picture shows a cat
 q = z.exp() / z.exp().sum()
-print("softmax:", [f"{value:.3f}" for value in q])
+print("softmax:", ", ".join(f"{value:.3f}" for value in q))
 print(f"loss: {-q[0].log():.4f} nats; PyTorch: {F.cross_entropy(z[None], torch.tensor([0])):.4f}")
 print(f"all logits + 100: {F.cross_entropy(z[None] + 100, torch.tensor([0])):.4f}")
 print(f"knowing nothing, 10 classes: log 10 = {math.log(10):.3f} nats")
@@ -186,7 +186,7 @@ sliders(
 # **Often misread:** *"Logits are probabilities that are not normalised yet."* No: exp z is; a logit may be negative,
 # and
 # 100 more on all of them changes nothing. Only differences count. *"A loss of 2.3 is a bad network."* With ten classes
-# it is one that has learnt nothing yet: log 10. All curves of the first picture begin near it. Used in
+# it is one that has learnt nothing yet: log 10. Most curves of the first picture begin near it. Used in
 # [lesson 05_2](05_2_label_smoothing.ipynb).
 #
 # ## 4. Mini-batch SGD
@@ -207,7 +207,7 @@ gradients = torch.stack([g @ along, rest @ across], dim=1).numpy()
 SIZES = [2**k for k in range(11)]
 
 
-def batches(b=1):
+def batches(b=16):
     return background.minibatch(gradients, b, caption=f"{len(g):,} images of {dataset.source}, in the two directions")
 
 
@@ -231,14 +231,14 @@ sliders(
 # %%
 torch.manual_seed(0)
 layer, norm = nn.Linear(5, 3).double(), nn.BatchNorm1d(3).double()
-inputs, wanted, outputs = torch.randn(64, 5).double(), torch.randn(64, 3).double(), []
+inputs, wanted, rows = torch.randn(64, 5).double(), torch.randn(64, 3).double(), []
 for bias in (0.0, 1.0, 100.0):
     layer.bias.data.fill_(bias)
-    outputs.append(norm(layer(inputs)))
-    in_weight, in_bias = torch.autograd.grad((outputs[-1] - wanted).square().mean(), [layer.weight, layer.bias])
-    changed = (outputs[-1] - outputs[0]).abs().max().item()
-    print(f"bias {bias:5}: output changed by less than {max(changed, 1e-12):.0e}", end=", ")
-    print(f"largest gradient: weight {in_weight.abs().max():.3f}, bias less than {max(in_bias.abs().max(), 1e-12):.0e}")
+    output = norm(layer(inputs))
+    of_weight, of_bias = torch.autograd.grad((output - wanted).square().mean(), [layer.weight, layer.bias])
+    rows.append({"bias": bias, "first output": f"{output[0, 0]:.10f}", "largest gradient in a bias":
+                 f"{of_bias.abs().max():.0e}", "in a weight": f"{of_weight.abs().max():.3f}"})
+table(rows)
 
 # %% [markdown]
 # **Often misread:** *"Without a bias, a network overfits."* No: a bias is one more number to fit with. Without it, the
@@ -305,6 +305,10 @@ sliders(
 # bowl, one direction 50 times as steep as the other, computed exactly.
 
 # %% tags=["hide-input"]
+def cooled(start=0.4, end_over_start=0.5):
+    return background.annealed(start, end_over_start)
+
+
 def end(rates):
     return background.bowl_loss(rates)[-1]
 
@@ -312,7 +316,7 @@ def end(rates):
 best = min((end([rate / 100] * background.STEPS), rate / 100) for rate in range(1, 101))
 print("The best constant rate, {1}, ends at a loss of {0:.4f}.".format(*best))
 sliders(
-    background.annealed, start=(0.02, 1.0, 0.02), end_over_start=(0.0, 1.0, 0.02),
+    cooled, start=(0.02, 1.0, 0.02), end_over_start=(0.0, 1.0, 0.02),
     goal="End at a loss below 0.005.",
     reached=lambda start, end_over_start: end(background.annealed_rates(start, end_over_start)) < 0.005,
     solution={"start": 0.4, "end_over_start": 0.02},
@@ -407,7 +411,7 @@ sliders(
 print("gradient of the first layer over that of the last")
 table([
     {"network": f"{kind}, {'with' if batch_norm else 'without'} batch norm",
-     **{f"{depth} layers": f"{first_over_last(kind, depth, batch_norm):.2g}" for depth in DEPTHS}}
+     **{f"{depth} layers": f"{float(f'{first_over_last(kind, depth, batch_norm):.2g}'):g}" for depth in DEPTHS}}
     for batch_norm in (True, False) for kind in KINDS
 ])
 
@@ -523,8 +527,8 @@ check("half-life", left_after, lambda eta, lam: 0.5, [(0.1, 1e-4), (0.4, 1e-4), 
 
 # %% [markdown]
 # **3. Bug hunt** (10 minutes, medium). One step of SGD with weight decay for a linear classifier. It runs, the loss
-# falls, and one line is wrong. Which? Give its number and the line as it should be, as text. The check runs the step
-# and compares it with `torch.optim.SGD`, which decays W and not b.
+# falls, and one line is wrong. Return its number and the line as it should be, as text: `return 1, "def ..."`. The
+# check runs the step and compares it with `torch.optim.SGD`, which decays W and not b.
 
 # %%
 STEP = """\
@@ -540,9 +544,9 @@ def step(W, b, x, y, lr, decay):
 print("\n".join(f"{number}  {line}" for number, line in enumerate(STEP.splitlines(), 1)))
 
 # %%
-wrong, line = ..., ...
-# solution
-wrong, line = 4, "loss = cross_entropy(logits, y)"
+def wrong_line():
+    # solution
+    return 4, "loss = cross_entropy(logits, y)"
 
 
 # %% tags=["hide-input"]
@@ -553,10 +557,11 @@ def start(seed):
 
 
 def repaired(seed):
-    if wrong is ... or line is ...:
+    answer = wrong_line()
+    if answer is None:
         return None
-    lines = STEP.splitlines()
-    lines[wrong - 1] = ("    " if wrong > 1 else "") + line.strip()
+    (number, line), lines = answer, STEP.splitlines()
+    lines[number - 1] = ("    " if number > 1 else "") + line.strip()
     names = {"cross_entropy": F.cross_entropy, "grad": torch.autograd.grad, "torch": torch}
     exec("\n".join(lines), names)
     return [part.detach() for part in names["step"](*start(seed), 0.1, 0.01)]
@@ -575,6 +580,28 @@ check("bug hunt", repaired, by_optimizer, [0, 1],
            "section 6.")
 
 # %% [markdown]
+# ## Deeper: where 44 layers begin
+#
+# **Why does the residual network of 44 layers begin above log 10?** Each addition adds a variance, so what reaches the
+# head grows with the number of blocks. Zero γ, a trick of the paper, starts each block at x + 0. The loss of the first
+# 256 pictures before any step:
+
+# %% tags=["hide-input"]
+def first_loss(depth, gamma):
+    model = fresh(depth, residual=True)
+    for last in model.norms[2::2]:
+        nn.init.constant_(last.weight, gamma)
+    return F.cross_entropy(model(x[:256]), y[:256]).item()
+
+
+table([{"last γ of each block": gamma, **{f"{depth} layers": f"{first_loss(depth, gamma):.3f}" for depth in DEPTHS}}
+       for gamma in (1.0, 0.0)])
+
+# %% [markdown]
+# **Often misread:** *"Zero γ is for all batch norms."* Only for the last one of each block; with zeros in all, no
+# weight would ever learn ([appendix B](B_paper_vs_code.ipynb)). *"It must help, since the beginning is calmer."* What
+# it does to accuracy is another question: [lesson 03_1](03_1_large_batch_training.ipynb).
+#
 # ## Deeper: data augmentation
 #
 # **Where do more pictures come from?** From the same ones: each time a picture is used, it is cropped, mirrored and

@@ -193,9 +193,11 @@ def gradient_by_depth(
         kind: ax.plot([], [], "o-", color=colour, markersize=4, label=kind, animated=True)[0]
         for kind, colour in kinds.items()
     }
-    values = np.concatenate([np.asarray(each, float) for each in norms.values()])
+    limits = {}
+    for state in (True, False):
+        values = np.concatenate([np.asarray(each, float) for (*_, norm), each in norms.items() if norm is state])
+        limits[state] = (values.min() / 3, 3 * values.max())
     ax.set(xlabel="layer, counted from the picture", ylabel="norm of its weights' gradient", yscale="log")
-    ax.set(ylim=(values.min() / 5, 5 * values.max()))
     words = heading(ax, fontsize=11)
     fig.legend(*ax.get_legend_handles_labels(), loc="outside upper left", ncols=2)
 
@@ -204,8 +206,8 @@ def gradient_by_depth(
         for kind, line in lines.items():
             norm = np.asarray(norms[kind, depth, batch_norm], float)
             line.set_data(np.arange(1, len(norm) + 1), norm)
-            ratios.append(f"{kind} {norm[0] / norm[-1]:.2g}")
+            ratios.append(f"{kind} {float(f'{norm[0] / norm[-1]:.2g}'):g}")
         words.set_text(f"first layer's gradient, divided by the last one's: {', '.join(ratios)}")
-        set_limits(ax, xlim=(0, depth + 0.5))
+        set_limits(ax, xlim=(0, depth + 0.5), ylim=limits[batch_norm])
 
     return with_redraw(fig, redraw, depth, batch_norm)
