@@ -2,8 +2,8 @@
 # # Appendix A: the background
 #
 # **What does one addition do?** Left, networks that are stacks of convolutions; right, the same networks with one `+ x`
-# in every second layer. Same pictures, same order, same optimiser. Left, the deepest learns least, and this is the loss
-# of the pictures it is *trained* on. Why?
+# in every second layer. Same pictures, same order, same optimiser. Left, 44 layers learn next to nothing, and this is
+# the loss of the pictures they are *trained* on. Right, they learn. Why?
 
 # %% tags=["hide-input"]
 import math
@@ -376,6 +376,9 @@ table([
 # x = relu(F(x))       # plain: to hand x on, F must learn to copy
 # x = relu(x + F(x))   # residual: to hand x on, F must be 0
 # ```
+#
+# That depth then *pays* takes longer than 120 steps: in the first picture 44 layers with the addition learn, and are
+# not ahead of 8.
 #
 # *Residual* is what F has to learn: the difference of what is wanted and x. In the backward pass, the derivative of
 # x + F(x) is 1 + F′(x): by way of the 1, the gradient reaches x whatever F is. Here is how much of it arrives at each

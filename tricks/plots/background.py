@@ -76,19 +76,21 @@ def minibatch(gradients: Any, b: int = 1, *, caption: str = "") -> Figure:
     fig, (left, right) = canvas(2, height=4.4, caption=caption)
     left.plot(*gradients.T, ".", color=LIGHT, markersize=3, label="one picture")
     (dots,) = left.plot([], [], ".", color=COLOURS[0], markersize=5, animated=True, label="mean over a batch of b")
-    left.plot(*mean, "+", color=COLOURS[1], markersize=13, markeredgewidth=2.5, zorder=5, label="mean over all")
+    left.plot(*mean, "+", color=COLOURS[1], markersize=13, markeredgewidth=2.5, animated=True, label="mean over all")
     left.axvline(0, color=INK, linewidth=1)
     reach = 1.05 * np.quantile(np.abs(gradients - mean), 0.995)
     left.set(xlim=(mean[0] - reach, mean[0] + reach), ylim=(mean[1] - reach, mean[1] + reach))
     left.set(xlabel="component along the mean gradient", ylabel="a component across it")
     uphill = heading(left, fontsize=11)
-    left.legend(loc="upper left", markerscale=1, frameon=True, framealpha=0.9, edgecolor="none")
     sizes = 2.0 ** np.arange(0, 11)
-    right.loglog(sizes, single / sizes, "--", color=GREY, label="variance of one picture, divided by b")
-    (point,) = right.plot([], [], "o", color=COLOURS[0], markersize=9, animated=True, label=f"of {BATCHES} batches")
+    right.loglog(sizes, single / sizes, "--", color=GREY, label="of one picture, divided by b")
+    (point,) = right.plot(
+        [], [], "o", color=COLOURS[0], markersize=9, animated=True, label=f"variance of {BATCHES} batches"
+    )
     words = right.text(0.04, 0.05, "", transform=right.transAxes, va="bottom", linespacing=1.4, animated=True)
     right.set(xlabel="pictures in a batch, b", ylabel="variance of the batch's gradient", title="Variance: one over b")
-    right.legend(loc="upper right")
+    handles, labels = (a + b for a, b in zip(*(ax.get_legend_handles_labels() for ax in (left, right)), strict=True))
+    fig.legend(handles, labels, loc="outside upper left", ncols=3)
 
     def redraw(b: int = b) -> None:
         drawn = np.random.default_rng(0).integers(len(gradients), size=(BATCHES, b))
