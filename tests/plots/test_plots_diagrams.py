@@ -158,6 +158,7 @@ def test_all_of_it_is_said(made):
         assert " ".join(box.words.split("\n")) in said
     for arrow in made.arrows:
         assert arrow.words.replace("\n", " × ") in said
+    assert said.count("where nothing passes") == sum(arrow.dashed for arrow in made.arrows)
 
 
 def at(made, start, end):
@@ -259,7 +260,7 @@ def test_a_detectors_maps_and_heads_are_its_own():
 
 def test_a_segmenters_strides_dilation_and_head_are_its_own():
     made = segmenter(classes=4)
-    apart = [box.words for name, box in made.boxes.items() if name.startswith("apart")]
+    apart = [box.words for name, box in made.boxes.items() if name.startswith("Map of")]
     assert apart == [f"{n} px apart" for n in (4, 4, 8, 8, 8)]
     assert "dilation 2" in made.boxes["backbone.stage4"].words
     assert at(made, "backbone.stage4", "classifier.0") == "512\n20×20"
@@ -270,22 +271,20 @@ def test_a_segmenters_strides_dilation_and_head_are_its_own():
     dense = segmentation.build(TRANSFER, 4, build("bottleneck14-pool", 10, **ALL)).eval()
     dense.backbone.stem[-1] = nn.Identity()  # no max pooling: all maps are twice as large
     made = diagrams.segmenter(dense, picture(160))
-    assert (
-        made.boxes["wider"].words == "interpolation\n× 4" and made.boxes["apart backbone.stage4"].words == "4 px apart"
-    )
+    assert made.boxes["wider"].words == "interpolation\n× 4" and made.boxes["Map of stage 4"].words == "4 px apart"
 
 
 def test_a_gradient_is_drawn_where_the_parameters_have_one():
     made = gradients()
     dashed = {(arrow.start, arrow.end) for arrow in made.arrows if arrow.dashed}
     assert dashed == {("bn2", "conv2"), ("conv2", "bn1"), ("bn1", "conv1"), ("conv1", "below")}
-    assert "bn2\nγ = 0\n" in made.boxes["bn2"].words and "the block its path B" in made.boxes["forward"].words
+    assert "bn2\nγ = 0\n" in made.boxes["bn2"].words and "the block its path B" in made.boxes["The other way"].words
     block = trained().stages[0][0]
     assert made.boxes["bn2"].words.endswith(f"{torch.cat([block.bn2.weight.grad, block.bn2.bias.grad]).norm():.2g}")
     assert torch.equal(block.conv2.weight.grad, torch.zeros_like(block.conv2.weight))
     for made in (gradients(steps=1), gradients(zero=False)):
         assert not any(arrow.dashed for arrow in made.arrows)
-        assert made.boxes["forward"].words == "Forward: path A counts"
+        assert made.boxes["The other way"].words == "Forward: path A counts"
 
 
 def test_a_forward_pass_for_shapes_leaves_the_model_as_it_was():

@@ -44,7 +44,10 @@ class Arrow(NamedTuple):
     dashed: bool = False
 
 
-KEY = {"kept": Box(6.28, 0.2, 1.1, 0.3, "blue: kept", KEPT), "new": Box(7.42, 0.2, 1.1, 0.3, "orange: new", NEW)}
+KEY = {
+    "One colour": Box(6.28, 0.2, 1.1, 0.3, "blue: kept", KEPT),
+    "The other": Box(7.42, 0.2, 1.1, 0.3, "orange: new", NEW),
+}
 
 
 class Diagram(NamedTuple):
@@ -58,10 +61,10 @@ class Diagram(NamedTuple):
         """All of it, for those who do not see it."""
         said = {name: " ".join(box.words.split("\n")) for name, box in self.boxes.items()}
         joined = {name for arrow in self.arrows for name in (arrow.start, arrow.end)}
-        steps = [said[name] for name in said if name not in joined]
+        steps = [f"{name}: {words}" for name, words in said.items() if name not in joined]
         for start, end, words, dashed in self.arrows:
             what = ", where nothing passes" if dashed else words and ": " + words.replace("\n", " × ")
-            steps.append(f"from [{said[start]}] to [{said[end]}]{what}")
+            steps.append(f"From [{said[start]}] to [{said[end]}]{what}")
         return ". ".join(steps)
 
 
@@ -72,9 +75,9 @@ def diagram(what: Diagram, *, caption: str = "") -> Figure:
     return with_redraw(fig, drawn_in(ax), what)
 
 
-def drawn_in(ax: Axes, width: float = SIZE[0], height: float = HEIGHT) -> Callable[[Diagram], None]:
+def drawn_in(ax: Axes, width: float = SIZE[0]) -> Callable[[Diagram], None]:
     """A function that shows one diagram after the other in these axes, and says it in the figure's alt text."""
-    ax.set(xlim=(0, width), ylim=(0, height))
+    ax.set(xlim=(0, width), ylim=(0, HEIGHT))
     ax.axis("off")
     known: list[tuple[Diagram, list[Artist]]] = []
 
@@ -202,7 +205,7 @@ def trunk(seen: Any, parts: Mapping[str, Any], found: Mapping[str, Any]) -> Diag
     stem, *stages = parts
     boxes = {"picture": Box(0.34, TOP, 0.6, 0.35, "picture")}
     inside = "\n".join(["stem", *brief(parts[stem]), count(parts[stem])])
-    boxes[stem] = Box(1.87, TOP, 0.94, 1.1, inside, KEPT)
+    boxes[stem] = Box(1.85, TOP, 1.0, 1.1, inside, KEPT)
     for place, name in enumerate(stages, start=1):
         stage, many = parts[name], f"{len(parts[name])} block{'s' * (len(parts[name]) > 1)}"
         stride = math.prod(first(layer.stride) for layer in path_a(stage[0]))
@@ -229,7 +232,7 @@ def network(net: Any, x: Any) -> Diagram:
     last = list(parts)[-1]
     boxes["output"] = Box(boxes[last].x, 0.6, 1.2, 0.65, f"output\nmean, linear\n{count(net.head)}", KEPT)
     arrows.append(Arrow(last, "output", stacked(found[last])))
-    boxes["inside"] = Box(0.5, 0.7, 0.8, 0.5, "inside\nstage 2", "")
+    boxes["The row below"] = Box(0.5, 0.7, 0.8, 0.5, "inside\nstage 2", "")
     blocks = {}
     for _, (first_one, *others) in groupby(net.stages[1], key=lambda block: bool(layers(block.shortcut))):
         path_b = ", ".join(brief(first_one.shortcut)) or "the input itself"
@@ -272,21 +275,21 @@ def block(net: Any, x: Any, read: Mapping[str, float]) -> Diagram:
 def distillation(nets: Mapping[str, Any], x: Any, temperature: float, weight: float) -> Diagram:
     """Student and teacher, `nets` by their names, from a picture to the terms of eq. 6; `weight` is the second's."""
     (student, learner), (teacher, larger) = nets.items()
-    boxes = {"picture": Box(0.5, 1.35, 0.92, 0.5, f"picture\n{times(x.shape[1:])}")}
+    boxes = {"picture": Box(0.53, 1.35, 1.0, 0.5, f"picture\n{times(x.shape[1:])}")}
     arrows = []
     for kind, net, name, does, z, y, colour in (
         ("student", learner, student, "learns", "z", 2.05, KEPT),
         ("teacher", larger, teacher, "stays as it is", "r", 0.5, NEW),
     ):
         logits = f"{z}: {times(shapes(net, x)[''])}\nlogits"
-        boxes[kind] = Box(1.98, y, 1.36, 0.7, f"{kind}: {name}\n{count(net)} numbers\n{does}", colour)
-        boxes[z] = Box(3.23, y, 0.64, 0.5, logits, colour)
+        boxes[kind] = Box(2.03, y, 1.48, 0.7, f"{kind}: {name}\n{count(net)} numbers\n{does}", colour)
+        boxes[z] = Box(3.26, y, 0.64, 0.5, logits, colour)
         boxes[f"soft {z}"] = Box(4.45, min(y, 1.45), 1.2, 0.5, f"softmax({z} / T)\nT = {temperature:g}", colour)
         arrows += [Arrow("picture", kind), Arrow(kind, z), Arrow(z, f"soft {z}")]
     boxes["hard z"] = Box(4.45, 2.35, 1.2, 0.3, "softmax(z)", KEPT)
     boxes["label"] = Box(4.45, 3.0, 1.2, 0.3, "label p")
-    boxes["hard"] = Box(6.0, 2.67, 1.3, 0.5, "cross-entropy\nwith the label", KEPT)
-    boxes["soft"] = Box(6.0, 0.98, 1.3, 0.5, "cross-entropy\nwith the teacher", NEW)
+    boxes["hard"] = Box(6.0, 2.67, 1.36, 0.5, "cross-entropy\nwith the label", KEPT)
+    boxes["soft"] = Box(6.0, 0.98, 1.36, 0.5, "cross-entropy\nwith the teacher", NEW)
     boxes["× 1"] = Box(7.4, 2.67, 1.06, 0.5, "weight 1", KEPT)
     boxes["× T²"] = Box(7.4, 0.98, 1.06, 0.5, f"weight {weight:g} · T²\n= {weight * temperature**2:g}", NEW)
     boxes["loss"] = Box(7.4, 1.82, 1.06, 0.3, "loss: sum")
@@ -328,16 +331,18 @@ def segmenter(model: Any, x: Any) -> Diagram:
     found = shapes(model, x)
     parts = {f"backbone.{name}": part for name, part in model.backbone.named_children()}
     boxes, arrows = trunk(x.shape[1:], parts, found)
-    for name in parts:
+    for place, name in enumerate(parts):
         apart = round(x.shape[2] / found[name][1])
-        boxes[f"apart {name}"] = Box(boxes[name].x, 3.22, 0.9, 0.14, f"{apart} px apart", "")
+        boxes[f"Map of stage {place}" if place else "Map of the stem"] = Box(
+            boxes[name].x, 3.22, 0.9, 0.14, f"{apart} px apart", ""
+        )
     head = {f"classifier.{name}": layer for name, layer in model.classifier.named_children() if layers(layer)}
     for place, (name, layer) in enumerate(head.items()):
         what = f"{', '.join(brief(layer))}\n{count(layer)}"
-        boxes[name] = Box(7.06 - 1.6 * place, 1.1, 1.1, 0.5, what, NEW)
+        boxes[name] = Box(7.06 - 1.68 * place, 1.1, 1.1, 0.5, what, NEW)
     last, scores, final = list(parts)[-1], found[list(head)[-1]], found[""]["out"]
-    boxes["wider"] = Box(3.71, 1.1, 1.2, 0.5, f"interpolation\n× {final[1] // scores[1]}", NEW)
-    boxes["out"] = Box(1.76, 1.1, 1.3, 0.5, f"{final[0]} numbers\nat each pixel", NEW)
+    boxes["wider"] = Box(3.65, 1.1, 1.2, 0.5, f"interpolation\n× {final[1] // scores[1]}", NEW)
+    boxes["out"] = Box(1.6, 1.1, 1.3, 0.5, f"{final[0]} numbers\nat each pixel", NEW)
     carried = [*(found[name] for name in (last, *head)), final]
     return Diagram(boxes | KEY, arrows + linked((last, *head, "wider", "out"), [*map(stacked, carried)]))
 
@@ -361,7 +366,7 @@ def gradient_path(block: Any, below: Any) -> Diagram:
     boxes["sum"] = Box(6.75, 1.95, 0.8, 2.4, "A + B,\nReLU", KEPT)
     boxes["loss"] = Box(7.65, 1.95, 0.55, 0.4, "loss", KEPT)
     silent = "γ = 0 and β = 0: path A puts out 0, the block its path B" if gamma == beta == 0 else "path A counts"
-    boxes["forward"] = Box(3.8, 0.3, 5.0, 0.3, f"Forward: {silent}", "")
+    boxes["The other way"] = Box(3.8, 0.3, 5.0, 0.3, f"Forward: {silent}", "")
     arrows = [Arrow("loss", "sum"), Arrow("sum", "path B"), Arrow("path B", "below", dashed=not norm(below))]
     for start, end in pairwise(["sum", *reversed(chain), "below"]):
         arrows.append(Arrow(start, end, dashed=not norm(chain[end if end in chain else start])))
