@@ -21,6 +21,7 @@ import statistics
 from functools import partial
 from itertools import pairwise, permutations
 
+import torch
 from IPython.display import display
 from scipy.special import chdtri, stdtrit
 
@@ -28,7 +29,7 @@ from tricks import ROOT, recipe
 from tricks.course.lesson import live_run, load_data, show, slide, sliders, table, verdicts
 from tricks.course.questions import check, predict
 from tricks.models import resnet
-from tricks.plots import evidence, ladder, style
+from tricks.plots import diagrams, evidence, ladder, style
 from tricks.records import paper
 from tricks.records.statistics import (
     WORDS,
@@ -89,6 +90,23 @@ for start, whose in ((paper.table("1")["ResNet-50"]["top1"], "another paper's"),
 ENDS = {"§3": "+ FP16", "§4": "+ tweak D", "§5.1": "+ cosine decay", "§5.2": "+ label smoothing", "§5.3–5.4": "+ mixup"}
 gains = [b - a for a, b in pairwise([own, *(theirs[label] for label in ENDS.values())])]
 print("own gain, by section:", ", ".join(f"{part} {gain:+.2f}" for part, gain in zip(ENDS, gains, strict=True)))
+
+# %% [markdown]
+# ### The network on the ladder
+#
+# The paper's Fig. 1. A ResNet-50 is a stem, four stages of residual blocks, and an output: the mean over all positions,
+# then a linear layer. From left to right the map gets smaller and its channels more. A residual block has two paths
+# whose results are added; path B is the input itself where nothing has to be halved. Most of our own runs have a
+# smaller one, resnet8: choose it, and look where its parameters are.
+
+# %% tags=["hide-input"]
+def network_of(net="resnet50"):
+    side, classes = (224, 1000) if net == "resnet50" else (32, 10)
+    with torch.device("meta"):  # shapes without numbers
+        return diagrams.network(resnet.build(net, classes).eval(), torch.empty(1, 3, side, side))
+
+
+sliders(partial(diagrams.diagram, caption=diagrams.NOTATION), network_of, net=["resnet50", "resnet8"])
 
 # %% [markdown]
 # ### What else changes on the way up

@@ -28,7 +28,7 @@ from tricks import augment, parameters, process, schedules
 from tricks.course.lesson import budget, live_run, load_data, show, show_loop, slide, sliders, table, tabled
 from tricks.course.questions import check, predict, quiz
 from tricks.data.order import balanced_order
-from tricks.plots import evidence, large_batch
+from tricks.plots import diagrams, evidence, large_batch
 from tricks.plots import schedules as schedule_plots
 from tricks.recipe import BASELINE
 from tricks.records import make, paper, statistics
@@ -309,7 +309,15 @@ assert torch.equal(block(z), z)  # path A adds nothing, path B is the identity
 # %% [markdown]
 # At the start, the network is as deep as its shortcuts. That does *not* stop back-propagation. With d the gradient at
 # the output of the batch norm, ∂L/∂γ = Σ d·x̂, summed over pictures and positions: γ's own value is not in it. What is
-# multiplied by γ is the gradient that goes on *into* path A. Norms of the gradients in the first block, measured:
+# multiplied by γ is the gradient that goes on *into* path A. The first block at step 0, with the norms measured:
+
+# %% tags=["hide-input"]
+next(first_steps(silent, [0.05], batch_size=64))  # the gradients are there, no step is made
+way = diagrams.gradient_path(block, silent.stem)
+diagrams.diagram(way, caption="resnet8, step 0 · arrows: the gradient's way back, dashed where it is 0 · its norms")
+
+# %% [markdown]
+# The same norms at steps 0 and 1, with zero γ and without:
 
 # %%
 def watched(model):

@@ -39,7 +39,7 @@ from tricks.models.resnet import (
     multiply_adds,
     parameter_count,
 )
-from tricks.plots import evidence, preprocessing, tweaks
+from tricks.plots import diagrams, evidence, preprocessing, tweaks
 from tricks.records import make, paper
 from tricks.records.statistics import caption, compare, plus_minus
 from tricks.studies.studies import arm, recipe_of, study
@@ -168,21 +168,39 @@ tweaks.coverage(maps, columns=3)
 # block with B alone already reads every position, through path A; the orange of its path B does not show in the sum.
 # What D adds is that path B reads evenly. C changes the stem and no block.
 #
-# Plain is on the left; choose the tweak and the path on the right. *D alone* is the plain block with D's pooling.
+# The same block as a diagram, with the network's stem on its left. A box is a layer: kernel, channels out, stride. At
+# an arrow stands the shape of what passes, channels × height × width. Each convolution has its batch norm after it, and
+# a ReLU, but for the last one on each path. The map on the right is of the path that you choose. *D alone* is the plain
+# block with D's pooling: it reads everything, but three quarters of it only through the shortcut.
 
-# %%
-def beside_plain(tweak="D", path="both"):
-    return {f"plain, {path}": reading("plain", path), f"{tweak}, {path}": reading(tweak, path)}
+# %% tags=["hide-input"]
+@cache
+def block_diagram(tweak):
+    read = {path: float((reading(tweak, path) > 0).double().mean()) for path in ("path A", "path B")}
+    net = build("bottleneck14-pool", 10, **TWEAK[tweak]).eval()
+    return diagrams.block(net, torch.zeros(1, 3, TWEAKS.image_size, TWEAKS.image_size), read)
 
 
-sliders(tweaks.coverage, beside_plain, tweak=["B", "C", "D", "D alone"], path=list(PATHS))
+def one_block(tweak="plain", path="path B"):
+    return block_diagram(tweak), f"{tweak}, {path}", reading(tweak, path)
+
+
+def shortcut_reads_all(tweak, path):
+    return bool((reading(tweak, "path B") > 0).all())
+
+
+sliders(
+    tweaks.block_and_coverage, one_block, tweak=list(TWEAK), path=list(PATHS),
+    goal="Find the tweak with which the shortcut reads every pixel of its input.",
+    reached=shortcut_reads_all, solution={"tweak": "D"},
+)
 
 # %% [markdown]
-# The still picture above has the other settings. One that it lacks is *D alone*: the block reads everything, but
-# three quarters of it only through the shortcut.
+# For those who read this without a kernel, the block with all three tweaks. Its first 1×1 has stride 1 now, its 3×3
+# stride 2, and path B begins with a mean:
 
-# %%
-tweaks.coverage({f"D alone, {path}": reading("D alone", path) for path in PATHS})
+# %% tags=["hide-input"]
+tweaks.block_and_coverage(one_block("D"))
 
 # %% [markdown]
 # ### Work that nobody uses

@@ -26,8 +26,8 @@ from tricks import distillation, label_smoothing, metrics, recipe, targets, trai
 from tricks.course.lesson import live_run, load_data, short, show, show_loop, slide, sliders, table
 from tricks.course.questions import check, predict
 from tricks.models import resnet
+from tricks.plots import diagrams, evidence, style
 from tricks.plots import distillation as distillation_plots
-from tricks.plots import evidence, style
 from tricks.records import make, paper
 from tricks.records.statistics import caption, compare, plus_minus, t_interval, value
 from tricks.studies.studies import arm, recipe_of
@@ -93,7 +93,16 @@ guess = predict("Change in test accuracy", low=-5, high=5, unit="points")
 # $$\ell\big(p, \mathrm{softmax}(z)\big) \;+\; T^2\, \ell\big(\mathrm{softmax}(r/T), \mathrm{softmax}(z/T)\big)
 # \qquad\text{(eq. 6).}$$
 #
-# It is a plain sum: no mixing weight, no α. Three classes, the first is right, T = 2:
+# It is a plain sum: no mixing weight, no α. From a picture to the two terms, for the recorded runs of this lesson:
+
+# %% tags=["hide-input"]
+with torch.device("meta"):  # shapes only
+    nets = {net: resnet.build(net, K, tweak_d=DISTILL.tweak_d).eval() for net in (DISTILL.net, DISTILL.teacher)}
+    x = torch.empty(1, 3, DISTILL.image_size, DISTILL.image_size)
+diagrams.diagram(diagrams.distillation(nets, x, DISTILL.temperature, DISTILL.distill_weight))
+
+# %% [markdown]
+# By hand: three classes, the first is right, T = 2:
 
 # %%
 T = 2.0

@@ -33,7 +33,7 @@ from tricks.course.lesson import compare_steps, fine_tune, load_scenes, show, sl
 from tricks.course.questions import check, predict
 from tricks.models.resnet import parameter_count
 from tricks.plots import detection as detection_plots
-from tricks.plots import evidence, segmentation
+from tricks.plots import diagrams, evidence, segmentation
 from tricks.records import paper, statistics
 from tricks.studies.studies import arm, recipe_of, study
 from tricks.transfer import backbone, detection, loop
@@ -225,6 +225,15 @@ print(f"backbone of seed 0, trained on {classified.dataset}, {classified.image_s
 table([{"part": name, "parameters": f"{parameter_count(part):,}", "": "kept"} for name, part in kept.items()]
       + [{"part": "linear head", "parameters": f"{parameter_count(classifier.head):,}", "": "dropped"}]
       + [{"part": name, "parameters": f"{parameter_count(part):,}", "": "new, random"} for name, part in new.items()])
+
+# %% [markdown]
+# How the parts are joined, with the shape of each map for one of our pictures. Blue was trained before, orange is new.
+# *RoI align* cuts from the pyramid what lies inside a proposed region, and brings it to one size:
+
+# %% tags=["hide-input"]
+with torch.inference_mode():
+    joined = diagrams.detector(detector, torch.from_numpy(shown.picture).permute(2, 0, 1)[None].float())
+diagrams.diagram(joined, caption=diagrams.NOTATION)
 
 # %% [markdown]
 # How many boxes does it look at? One picture on its way through the new parts, before any of them has learnt

@@ -31,7 +31,7 @@ from tricks import metrics, recipe
 from tricks.course.lesson import compare_steps, fine_tune, load_scenes, show, slide, sliders, table
 from tricks.course.questions import check, predict
 from tricks.models.resnet import NETS, ResNet, multiply_adds, parameter_count
-from tricks.plots import evidence
+from tricks.plots import diagrams, evidence
 from tricks.plots import segmentation as segmentation_plots
 from tricks.records import paper, statistics
 from tricks.studies.studies import arm, recipe_of, study
@@ -202,6 +202,14 @@ print(f"backbone of seed 0, trained on {classified.dataset}, {classified.image_s
 table([{"part": name, "parameters": f"{n:,}", "": "kept"} for name, n in kept.items()]
       + [{"part": "linear head", "parameters": f"{parameter_count(classifier.head):,}", "": "dropped"},
          {"part": "FCN head", "parameters": f"{parameter_count(segmenter.classifier):,}", "": "new, random"}])
+
+# %% [markdown]
+# How the parts are joined, with the shape of each map. Blue was trained before, orange is new. *8 px apart* means: so
+# many pixels of the picture lie between two neighbours of the map.
+
+# %% tags=["hide-input"]
+seen = next(segmenter.parameters()).new_zeros(1, 3, SIZE, SIZE)
+diagrams.diagram(diagrams.segmenter(segmenter.eval(), seen), caption=diagrams.NOTATION)
 
 # %% [markdown]
 # ## Stride and dilation

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tricks.plots import tweaks
+from tricks.plots.diagrams import Arrow, Box, Diagram
 from tricks.records.statistics import t_interval
 
 
@@ -29,7 +30,16 @@ PANELS = {
     "paper": ("multiply-adds, G", {"plain": ([3.8], [76.2]), "C": ([4.3], [76.9]), "D": ([4.3], [77.2])}),
     "ours": ("ms per image", {"plain": ([8.0, 8.2], [70.0, 71.0]), "D": ([9.0, 9.4], [72.0, 74.0])}),
 }
+
+
+def beside(kernel, path):
+    """A diagram of two boxes, and a map."""
+    boxes = {"into": Box(2, 3, 1.5, 0.3, "into"), path: Box(2, 1, 1.5, 0.3, f"{kernel}×{kernel}, {path}")}
+    return Diagram(boxes, [Arrow("into", path, "64 × 16 × 16")]), f"{path} of {kernel}", reading(kernel, 2, 8)
+
+
 PLOTS = {
+    "block_and_coverage": partial(tweaks.block_and_coverage, beside(1, "path B")),
     "coverage": partial(tweaks.coverage, {"plain": reading(1, 2), "D": reading(2, 2)}),
     "coverage, one map": partial(tweaks.coverage, {"7×7, stride 2": reading(7, 2, 8)}),
     "coverage, nine maps": partial(tweaks.coverage, NINE, columns=3),
@@ -39,7 +49,12 @@ PLOTS = {
     "accuracy_cost": partial(tweaks.accuracy_cost, PANELS),
 }
 BEFORE, AFTER = {"plain": reading(1, 2), "D": reading(2, 2)}, {"now": reading(3, 4), "then": reading(7, 2)}
-REDRAWN = {"coverage": (tweaks.coverage, (BEFORE,), (AFTER,), (AFTER,))}
+SECOND = beside(3, "path A")
+REDRAWN = {
+    "coverage": (tweaks.coverage, (BEFORE,), (AFTER,), (AFTER,)),
+    "block_and_coverage": (tweaks.block_and_coverage, (beside(1, "path B"),), (SECOND,), (SECOND,)),
+}
+WITHOUT_AXES = {"block_and_coverage"}  # one of its two
 
 
 def test_coverage_says_how_much_is_unread_and_names_each_weight_where_it_first_stands():
@@ -63,6 +78,14 @@ def numbers(ax):
 def test_coverage_redraws_only_as_many_maps_as_it_has():
     with pytest.raises(ValueError, match="1 maps, but 2 are drawn"):
         tweaks.coverage(BEFORE).redraw({"one": reading(1, 2)})
+
+
+def test_a_block_and_what_it_reads_change_together_in_the_picture_and_in_words():
+    fig = tweaks.block_and_coverage(beside(1, "path B"))
+    assert "[1×1, path B]: 64 × 16 × 16. Heat map: path B of 1, 48 of 64 never read" in fig.alt
+    fig.redraw(SECOND)
+    assert "[3×3, path A]: 64 × 16 × 16. Heat map: path A of 3, 0 of 64 never read" in fig.alt
+    assert "1×1" not in fig.alt and fig.alt.count("Heat map") == 1
 
 
 def test_receptive_field_is_centred_on_the_output():

@@ -88,6 +88,7 @@ class Figure(matplotlib.figure.Figure):
 
     redraw: Callable[..., None] | None = None
     caption: str = ""
+    words: str = ""  # what the picture shows, where its axes do not say it
     draft = False  # about to be replaced by another one: what a notebook gets is made fast, not small and sharp
     _background: Any = None  # all but the animated artists, as drawn
 
@@ -146,6 +147,8 @@ class Figure(matplotlib.figure.Figure):
     @property
     def alt(self) -> str:
         """What the picture shows, in words, for those who do not see it."""
+        if self.words:
+            return f"Diagram. {self.words}. {self.caption}".rstrip(". ")
         panels = []
         for axes in self.axes:
             labels = " against ".join(filter(None, (axes.get_ylabel(), axes.get_xlabel())))

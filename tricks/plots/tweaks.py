@@ -1,13 +1,14 @@
 """Plots of networks: what a layer reads of its input, and what an architecture costs (§4)."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle, zip_longest
 from typing import Any
 
 import matplotlib
 import numpy as np
 
+from tricks.plots.diagrams import BLOCK, HEIGHT, Diagram, drawn_in
 from tricks.plots.evidence import SEEDS
 from tricks.plots.style import (
     COLOURS,
@@ -42,40 +43,66 @@ def coverage(maps: Mapping[str, Any], *, columns: int = 0) -> Figure:
     rows = math.ceil(len(maps) / columns)
     side = 0.82 * SIZE[0] / columns  # inches
     fig, axes = canvas(columns, rows, height=rows * (side + 0.75), squeeze=False)
-    blues = matplotlib.colormaps["Blues"].with_extremes(bad=UNREAD)
-    drawn = []
-    for ax, weights in zip(axes.flat, maps.values(), strict=False):
-        image = ax.imshow(np.zeros(np.shape(weights)), cmap=blues, vmin=0, vmax=DARKEST, animated=True)
-        middle: Any = {"ha": "center", "va": "center", "fontsize": SMALL, "bbox": {"edgecolor": "none", "pad": 1}}
-        numbers = [ax.text(0, 0, "", **middle, animated=True) for _ in range(NUMBERS)]
-        label, unread = heading(ax, above=21), heading(ax, lines=2, fontsize=10)
-        ax.set(xlabel="column", ylabel="row", xticks=[], yticks=[])
-        ax.grid(visible=False)
-        drawn.append((image, numbers, label, unread))
+    drawn = [_map(ax, weights, side) for ax, weights in zip(axes.flat, maps.values(), strict=False)]
     for ax in axes.flat[len(maps) :]:
         ax.remove()
-    bar = fig.colorbar(drawn[0][0], ax=fig.axes, extend="max", ticks=range(DARKEST + 1), aspect=25 * rows)
+    bar = fig.colorbar(axes.flat[0].images[0], ax=fig.axes, extend="max", ticks=range(DARKEST + 1), aspect=25 * rows)
     bar.set_label("weight, 1 = even reading")
 
     def redraw(maps: Mapping[str, Any]) -> None:
         if len(maps) != len(drawn):
             raise ValueError(f"{len(maps)} maps, but {len(drawn)} are drawn")
-        for (name, weights), (image, numbers, label, unread) in zip(maps.items(), drawn, strict=True):
-            weights = np.asarray(weights, float)
-            image.set_data(np.ma.masked_equal(weights, 0))
-            places = _places(weights, 72 * side / weights.shape[1])
-            for number, place in zip_longest(numbers, places):
-                number.set_visible(place is not None)
-                if place is not None:
-                    value = weights[place[1], place[0]]
-                    ground = blues(value / DARKEST) if value else UNREAD
-                    number.set(position=place, text=f"{value:.2g}", color=on(ground))
-                    number.get_bbox_patch().set_facecolor(ground)
-            label.set_text(name)
-            zeros = int((weights == 0).sum())
-            unread.set(text=f"{zeros} of {weights.size} never read", color=COLOURS[1] if zeros else GREY)
+        for (name, weights), show in zip(maps.items(), drawn, strict=True):
+            show(name, weights)
 
     return with_redraw(fig, redraw, maps)
+
+
+@styled
+def block_and_coverage(shown: tuple[Diagram, str, Any]) -> Figure:
+    """A block's diagram (`diagrams.block`) beside what one of its paths reads: diagram, label and map of `coverage`.
+
+    `redraw(shown)` takes others; the map keeps its shape.
+    """
+    ratios: Any = {"gridspec_kw": {"width_ratios": (BLOCK, SIZE[0] - BLOCK)}}
+    fig, (left, right) = canvas(2, height=HEIGHT + 0.4, **ratios)
+    show_block, show_map = drawn_in(left, BLOCK), _map(right, shown[2], SIZE[0] - BLOCK - 0.3)
+
+    def redraw(shown: tuple[Diagram, str, Any]) -> None:
+        diagram, label, weights = shown
+        show_block(diagram)
+        fig.words += f". Heat map: {label}, {show_map(label, weights)}"
+
+    return with_redraw(fig, redraw, shown)
+
+
+def _map(ax: Any, weights: Any, side: float) -> Callable[[str, Any], str]:
+    """Prepare axes `side` inches wide for maps like this one: a function that shows one and says what is not read."""
+    blues = matplotlib.colormaps["Blues"].with_extremes(bad=UNREAD)
+    image = ax.imshow(np.zeros(np.shape(weights)), cmap=blues, vmin=0, vmax=DARKEST, animated=True)
+    middle: Any = {"ha": "center", "va": "center", "fontsize": SMALL, "bbox": {"edgecolor": "none", "pad": 1}}
+    numbers = [ax.text(0, 0, "", **middle, animated=True) for _ in range(NUMBERS)]
+    label, unread = heading(ax, above=21), heading(ax, lines=2, fontsize=10)
+    ax.set(xlabel="column", ylabel="row", xticks=[], yticks=[])
+    ax.grid(visible=False)
+
+    def show(name: str, weights: Any) -> str:
+        weights = np.asarray(weights, float)
+        image.set_data(np.ma.masked_equal(weights, 0))
+        places = _places(weights, 72 * side / weights.shape[1])
+        for number, place in zip_longest(numbers, places):
+            number.set_visible(place is not None)
+            if place is not None:
+                value = weights[place[1], place[0]]
+                ground = blues(value / DARKEST) if value else UNREAD
+                number.set(position=place, text=f"{value:.2g}", color=on(ground))
+                number.get_bbox_patch().set_facecolor(ground)
+        label.set_text(name)
+        zeros = int((weights == 0).sum())
+        unread.set(text=f"{zeros} of {weights.size} never read", color=COLOURS[1] if zeros else GREY)
+        return unread.get_text()
+
+    return show
 
 
 def _places(weights: np.ndarray, cell: float) -> list[tuple[int, int]]:
