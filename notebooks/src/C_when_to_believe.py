@@ -131,8 +131,8 @@ sliders(
 # Below are our recipes with five seeds, each with the band of its first three. The line at 0 is the mean of all five.
 
 # %% tags=["hide-input"]
-NAMES = ("baseline", "efficient", "cosine", "cosine-amp", "smoothing-0.05", "smoothing-0.1", "smoothing-0.2",
-         "smoothing-0.4", "distill", "smooth-mixup", "distill-mixup", "long", "long-mixup")
+NAMES = ("baseline", "efficient", "efficient-early", "cosine", "cosine-amp", "smoothing-0.05", "smoothing-0.1",
+         "smoothing-0.2", "smoothing-0.4", "distill", "smooth-mixup", "distill-mixup", "long", "long-mixup")
 arms = {name: sorted(arm(name), key=lambda run: run.seed) for name in NAMES}
 away = {name: [run.accuracy - statistics.mean(r.accuracy for r in runs) for run in runs[:3]]
         for name, runs in arms.items()}
@@ -161,9 +161,9 @@ default_band()
 draws = np.random.default_rng(0).normal(0, 1, (20_000, 3))  # studies of three runs whose true mean is 0
 outside = (draws.min(1) > 0) | (draws.max(1) < 0)
 print(f"worst to best of three: the truth is outside in {outside.mean():.1%} of {len(draws):,} studies")
-default = [max(values) - min(values) for values in away.values()]
-ours = [2 * t_interval(values)[1] for values in away.values()]
-print(f"mean width in the picture: {statistics.mean(default):.2f} points, of t {statistics.mean(ours):.2f}")
+left = statistics.mean(max(values) - min(values) for values in away.values())
+right = statistics.mean(2 * t_interval(values)[1] for values in away.values())
+print(f"mean width in the picture: {left:.2f} points on the left, {right:.2f} on the right")
 
 # %% [markdown]
 # (In the picture few bands miss the line, because the mean of five has the same three runs in it.) The wide intervals
@@ -210,8 +210,9 @@ classified = [run for run in load_all() if run.recipe.metric == "accuracy"]
 everything = comparisons(classified)  # of every two arms that are tested alike and share five seeds or more
 typical = math.sqrt(statistics.mean(statistics.variance(each.differences) for each in everything))
 single = math.sqrt(statistics.mean(statistics.variance([run.accuracy for run in runs]) for runs in arms.values()))
-print(f"sd of one run: {single:.2f} points, so of a difference without any common luck √2 · {single:.2f} = ", end="")
-print(f"{math.sqrt(2) * single:.2f}; of a paired difference: {typical:.2f} ({len(everything)} comparisons)")
+print(f"sd of one run: {single:.2f} points")
+print(f"sd of a difference without any common luck: √2 · {single:.2f} = {math.sqrt(2) * single:.2f} points")
+print(f"sd of a paired difference, measured: {typical:.2f} points ({len(everything)} comparisons)")
 print("paired ÷ not paired, in the panel:", ", ".join(f"{paired / other:.2f}" for paired, other in widths.values()))
 
 # %% [markdown]
@@ -490,7 +491,8 @@ def mended(new, old):
     return differences.mean(), stdtrit(n - 1, 0.975) * differences.std(ddof=1) / math.sqrt(n)
 
 
-def right(new, old):
+# %% tags=["hide-input"]
+def theirs_2(new, old):
     return t_interval([new[seed][-1] - old[seed][-1] for seed in new if seed in old])
 
 
@@ -500,7 +502,7 @@ TRAPS = [
     ({0: [70], 1: [72], 2: [75]}, {2: [74], 1: [71.5], 0: [69]}),  # the seeds in another order
     ({0: [70], 1: [72], 2: [75]}, {1: [71], 2: [74.5], 3: [80]}),  # a seed that only one arm has
 ]
-check("bug hunt", mended, right, TRAPS,
+check("bug hunt", mended, theirs_2, TRAPS,
       hint="Ask of each line: which epoch is this? Which seed is subtracted from which? What is divided by n, and "
            "which factor belongs to n − 1 degrees of freedom? NumPy's std divides by n unless it gets ddof=1.")
 
