@@ -124,8 +124,8 @@ sliders(
 # seaborn draws a "95 %" band around the mean of `lineplot`, `pointplot` and `barplot` unless told otherwise
 # (`errorbar=("ci", 95)`). It is a *bootstrap*: draw n runs out of the n with replacement, take the mean, repeat 1,000
 # times, keep the middle 95 % of the means. With three runs there are 27 equally likely draws, and one of them is three
-# times the worst run: 1/27 = 3.7 %, more than the 2.5 % that are cut off. So the band's lower end *is* the worst run,
-# and its upper end the best one.
+# times the worst run: 1/27 = 3.7 %, more than the 2.5 % that are cut off. So, but for a rare plot, the band's lower end
+# *is* the worst run, and its upper end the best one.
 #
 # How often is the truth outside? If all three runs lie on the same side of it. That has the probability 2 · ½³ = 25 %.
 # Below are our recipes with five seeds, each with the band of its first three. The line at 0 is the mean of all five.
@@ -167,7 +167,7 @@ print(f"mean width in the picture: {left:.2f} points on the left, {right:.2f} on
 
 # %% [markdown]
 # (In the picture few bands miss the line, because the mean of five has the same three runs in it.) The wide intervals
-# on the right do not look as good. They are what three runs can say. In this course every band and bar is `t95`.
+# on the right do not look as good. They are what three runs can say. In this course every interval of a mean is `t95`.
 #
 # ## The same seeds in both arms
 #
