@@ -1,9 +1,8 @@
 # %% [markdown]
 # # Start here
 #
-# **Claim.** Train one recipe several times, change nothing but the seed, and you get several accuracies. A trick is
-# worth believing when its gain is larger than the seeds alone would explain. Below, their spread is measured, and an
-# interval for the mean is computed from it.
+# **Claim.** A recipe and a seed are an experiment, and a trick is one changed field of the recipe. Train one recipe
+# several times, change nothing but the seed, and you get several accuracies.
 #
 # The course follows *Bag of Tricks for Image Classification with Convolutional Neural Networks* (He et al., 2018)
 # section by section: each trick built by hand, read in the code that trains with it, moved with a slider, measured over
@@ -12,10 +11,9 @@
 # After this lesson you can
 # 1. find your way through a lesson, and check that your machine is ready for the others;
 # 2. change one thing in a recipe, and train it;
-# 3. tell a live run from a recorded one;
-# 4. compute a 95 % interval from a handful of seeds, and say what it covers and what it does not.
+# 3. tell a live run from a recorded one.
 #
-# *Time:* 20 minutes to read and drag, 1 minute of training on two CPU cores. *Paper:* §2.1 and §5.1, for the example.
+# *Time:* 15 minutes to read and drag, 1 minute of training on two CPU cores. *Paper:* §2.1 and §5.1, for the example.
 #
 # In JupyterLab, Shift+Enter runs a cell and goes to the next; *Run → Run All Cells* runs the whole lesson.
 
@@ -26,16 +24,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from IPython.display import display
-from scipy.special import stdtrit
 
 from tricks import ROOT, metrics, precision, process, schedules, train
 from tricks.course.lesson import budget, live_run, load_data, show, show_loop, slide, sliders, table
 from tricks.course.questions import check, predict
-from tricks.plots import evidence, preprocessing, style
+from tricks.plots import evidence, preprocessing
 from tricks.plots import schedules as schedule_plots
 from tricks.recipe import BASELINE, changes
-from tricks.records.statistics import caption, t_interval
+from tricks.records.statistics import caption
 from tricks.studies.studies import arm, recipe_of
 
 COSINE = recipe_of("cosine")
@@ -190,7 +186,7 @@ print(f"Result: {live_accuracy:.2f} % of all {len(dataset.test.labels):,} test i
 # `COSINE` at its full size, recorded. These runs were not made just now: each is a file in `data/runs` with its recipe,
 # its seed and a row per epoch, and it is found by the *value* of the recipe. Change a field, and these runs are no
 # longer found. Every picture made from records carries the small line: seeds, network, budget, data, device. As in your
-# live run, the curve is measured on samples; the band is a 95 % interval of the mean, explained below.
+# live run, the curve is measured on samples; the band is a 95 % interval of the mean.
 
 # %%
 runs = arm("cosine")
@@ -209,77 +205,11 @@ print(f"live run above: {live_accuracy:.2f} %, one seed at its own budget; it is
 
 # %% [markdown]
 # These runs show how `COSINE` goes. They do not show what the cosine in it adds: that takes the same recipe with step
-# decay, seed by seed, and the paper's difference beside it (section 5.1). Whatever is compared, it needs an interval.
-#
-# ## An interval by hand
-#
-# The mean of n seeds is itself uncertain. Its standard error is s/√n, where s is the standard deviation over seeds with
-# n − 1 in the denominator. Because s was estimated from the same few runs, the factor in front is not 1.96 but
-# Student's t, which for 95 % and n − 1 degrees of freedom stands in any table:
-
-# %%
-n = len(accuracies)
-t = {3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}[n]
-mean = sum(accuracies) / n
-s = math.sqrt(sum((a - mean) ** 2 for a in accuracies) / (n - 1))
-half = t * s / math.sqrt(n)
-print(f"n = {n}, mean = {mean:.3f}, s = {s:.3f}, standard error = {s / math.sqrt(n):.3f}, t = {t}")
-print(f"by hand:     {mean:.2f} ± {half:.2f} %")
-print(f"the library: {t_interval(accuracies)[0]:.2f} ± {t_interval(accuracies)[1]:.2f} %")
-assert math.isclose(half, t_interval(accuracies)[1], rel_tol=1e-3)  # the table has four digits
-
-# %% [markdown]
-# What does "95 %" promise? Suppose the truth is known: seeds scatter around 75 % with a standard deviation of 0.5.
-# Repeat a study of n seeds many times, and draw its interval each time. An interval misses when the true mean is not in
-# it. The title counts the misses among 20,000 studies, with Student's t and with 1.96. How many seeds does it take
-# until 1.96 will do?
-
-
-# %%
-@style.styled
-def repeated_studies(n=5):
-    fig, ax = style.canvas(height=3.6)
-    ax.axhline(75, color=style.GREY, linewidth=1)
-    ax.set(xlabel="the first 60 studies", ylabel="accuracy, %", xlim=(-1, 60), ylim=(73, 77), title=" ")
-    holds = ax.vlines([], [], [], color=style.COLOURS[0], animated=True, label="holds the true mean")
-    misses = ax.vlines([], [], [], color=style.COLOURS[1], animated=True, label="misses it")
-    text = ax.text(0, 1.04, "", transform=ax.transAxes, fontsize=12, animated=True)
-    fig.legend(loc="outside lower right", ncols=2)
-
-    def redraw(n):
-        studies = np.random.default_rng(0).normal(75, 0.5, (20_000, n))
-        mean, error, t = studies.mean(1), studies.std(1, ddof=1) / math.sqrt(n), stdtrit(n - 1, 0.975)
-        wrong, missed = abs(mean - 75) > t * error, (abs(mean - 75) > 1.96 * error).mean()
-        for lines, which in ((holds, ~wrong), (misses, wrong)):
-            lines.set_segments(
-                [[(i, mean[i] - t * error[i]), (i, mean[i] + t * error[i])] for i in range(60) if which[i]]
-            )
-        text.set_text(f"n = {n}: {wrong.mean():.1%} miss with t = {t:.2f}, {missed:.1%} with 1.96")
-
-    return style.with_redraw(fig, redraw, n)
-
-
-sliders(repeated_studies, n=(2, 30))
-
-# %% [markdown]
-# Two and twenty seeds as still pictures:
-
-# %%
-display(repeated_studies(2), repeated_studies(20))
-
-# %% [markdown]
-# With five seeds, 1.96 would miss more than twice as often as it promises. With two, Student's interval keeps its
-# promise by being so wide that it says little. Hence the studies of this course plan for three seeds at least, and for
-# five or more where runs are cheap. The small line under a picture says how many there are.
+# decay, seed by seed, and the paper's difference beside it (section 5.1). How many seeds that takes, and how an
+# interval like the band is computed, is in [C When to believe](C_when_to_believe.ipynb).
 #
 # ## Misreadings
 #
-# - *"95 % of runs fall inside."* The interval is about the mean. For one more run it is mean ± t · s · √(1 + 1/n),
-#   which is √(n + 1) times as wide.
-# - *"It covers all the luck there is."* It covers the seeds. All of them are tested on the same pictures, and on others
-#   the mean would be another. The recipes that a study compares, its *arms*, have the same seeds and the same test
-#   pictures, so lessons compare them seed by seed.
-# - *"No clear difference means no effect."* It means that the interval of the difference holds 0 at this budget.
 # - *"My live run is at odds with the records."* It has other pictures, epochs or devices. Only the records carry a
 #   claim.
 #
@@ -317,17 +247,15 @@ print("written:", *(path.name for path in slide(fig, "00_recorded_runs", takeawa
 # - A recipe and a seed are an experiment; a trick is one changed field.
 # - Records carry the claims: several seeds, last epoch, whole test set. A live run shows you how it goes, and is one
 #   run.
-# - An interval is mean ± t · s / √n. It covers the luck of the seeds. A trick's gain is a difference and has an
-#   interval of its own, which has to exclude 0.
+# - One run is not enough to believe a difference: [C When to believe](C_when_to_believe.ipynb).
 #
 # ## For discussion
 #
-# 1. In the paper's Table 6, label smoothing adds 0.40 points to ResNet-50-D and 0.10 to MobileNet, one run each. Which
-#    would you believe, if seeds scattered there as they do here? What else would you want to know?
-# 2. You may spend ten runs. One trick with ten seeds, or two tricks with five?
+# 1. A recipe, a seed, a number: what else would you need to train somebody else's run again?
+# 2. How far apart may two runs of one recipe be before you would look for a fault?
 # 3. Why not report the best epoch? And the best seed?
 #
 # ## Where to go on
 #
-# [01 Introduction](01_introduction.ipynb) shows what all the tricks are worth together, how two recipes are compared,
-# and where each lesson is. After it, each lesson stands on its own; their numbers are the paper's sections.
+# [01 Introduction](01_introduction.ipynb) shows what all the tricks are worth together, and
+# where each lesson is. After it, each lesson stands on its own; their numbers are the paper's sections.

@@ -2,13 +2,11 @@
 # # 8 Trick Lab
 #
 # **Claim.** A recipe of your own against the paper's baseline takes a minute or two on two CPU cores. One run of each
-# shows a difference of several points and hides one of a few tenths: how far single pairs of runs scatter is computed
-# below, from the recorded runs.
+# shows a difference of several points and hides one of a few tenths.
 #
 # After this lesson you can
 # 1. put a recipe together from the tricks of sections 3 to 5, train it, and lay it over another one;
-# 2. say what the difference of two single runs is worth;
-# 3. turn a find into evidence: more seeds, and a choice that was not made on the test set.
+# 2. turn a find into evidence: more seeds, and a choice that was not made on the test set.
 #
 # *Time:* 30 minutes. *Paper:* §3–§5; Tables 4, 5 and 6 are what the lab takes apart.
 
@@ -20,12 +18,11 @@ from scipy.special import stdtrit
 
 from tricks.course import cost, lab_run, missions
 from tricks.course.lab import Lab
-from tricks.course.lesson import short, show, slide, table
+from tricks.course.lesson import short, show, table
 from tricks.course.questions import check
-from tricks.plots.evidence import response
 from tricks.recipe import BASELINE, changes
-from tricks.records.statistics import caption, compare
-from tricks.studies.studies import arm, recipe_of
+from tricks.records.statistics import compare
+from tricks.studies.studies import recipe_of
 
 # %% [markdown]
 # ## The lab
@@ -39,7 +36,7 @@ from tricks.studies.studies import arm, recipe_of
 #
 # 1. Press **Train**. This is the baseline.
 # 2. Change *one* thing. Guess what it does, then press **Train** again. The legend says what differs from run 1.
-# 3. Go on until a recipe beats the baseline by more than luck could (the number is computed below). **All tricks**
+# 3. Go on until a recipe beats the baseline by more than luck could: by two points, say (see below). **All tricks**
 #    switches on what section 7 stacks, and is not bound to be the best at this budget.
 # 4. **Save runs** asks which of them are to be kept in `data/own/`, **Export slide** writes the picture into
 #    `figures/own/`, and **Copy as code** copies the Python that makes the recipe.
@@ -120,37 +117,8 @@ table(rows)
 # %% [markdown]
 # ## What the difference of two single runs is worth
 #
-# The recorded runs of section 5.2 as an example: four amounts of smoothing against none, each over several seeds. A
-# dot is one pair of runs with the same seed, which is what the lab shows you. The bar is the 95 % interval of their
-# mean.
-
-# %%
-plain = arm("cosine")
-ARMS_5_2 = {eps: arm(f"smoothing-{eps}") for eps in (0.05, 0.1, 0.2, 0.4)}
-pairs = {eps: compare(runs, plain) for eps, runs in ARMS_5_2.items()}
-everything = [*plain, *(run for runs in ARMS_5_2.values() for run in runs)]
-fig = response(list(pairs), [list(pair.differences) for pair in pairs.values()], "smoothing ε",
-               "difference to one-hot, points", reference={"no difference": 0.0}, caption=caption(everything))
-for eps, pair in pairs.items():
-    print(f"ε = {eps}: single pairs from {min(pair.differences):+.2f} to {max(pair.differences):+.2f}. {pair}")
-
-# %%
-squares = [(d - pair.mean) ** 2 for pair in pairs.values() for d in pair.differences]
-freedom = sum(len(pair.differences) - 1 for pair in pairs.values())
-takeaway = "Each dot is one pair of runs: what a single comparison could have said"
-if freedom:
-    sd = math.sqrt(sum(squares) / freedom)
-    luck = float(stdtrit(freedom, 0.975)) * sd
-    takeaway = f"A single pair of runs scatters by ±{luck:.1f} points around what the change is worth"
-    print(f"sd of one pair's difference, pooled over the four: {sd:.2f} points ({freedom} degrees of freedom)")
-    print(f"a change that is worth nothing stays within ±{luck:.1f} points in 95 % of pairs")
-slide(fig, "08_single_pairs", takeaway=takeaway, runs=everything)
-fig
-
-# %% [markdown]
-# Below the last number, the lab's difference is as good as none. And when you try twenty recipes that are worth
-# nothing, expect one of them to exceed it by luck alone: the best of many has to be run again, with seeds that had no
-# part in choosing it.
+# Two runs of one recipe are easily a point apart, and a single pair has no interval. Of differences below half a point
+# it often has the wrong sign: [C When to believe](C_when_to_believe.ipynb) counts how often, in all our records.
 #
 # ## From a find to evidence
 #
@@ -166,7 +134,7 @@ fig
 # ## Misreadings
 #
 # - *"Same seed, so the difference is due to the change."* The runs start alike and see the same crops. After a few
-#   steps the smallest change has made them as different as two seeds, as the dots above show.
+#   steps the smallest change has made them nearly as different as two seeds.
 # - *"The curve that is lower on the left is better."* With smoothing, mixup or a teacher the training loss has another
 #   target and another floor. Compare losses of equal targets only.
 # - *"The curve says more than the diamond."* Each point of the curve is measured on 2,000 pictures, whose sampling
@@ -224,8 +192,8 @@ check("seeds", seeds, lambda s, d: min(n for n in range(2, 2_000) if stdtrit(n -
 #
 # - The lab trains any recipe of this course and lays runs over each other; the legend says in what they differ, and by
 #   how much at the end, on all test pictures.
-# - A difference of two single runs has no interval. How far such differences scatter is printed above; smaller ones
-#   are noise, and the best of many is partly luck.
+# - A difference of two single runs has no interval: under a point or so it may be noise, and the best of many is partly
+#   luck.
 # - Saved runs are records. With more seeds, chosen on held-out pictures, a find becomes an arm of a study.
 #
 # ## For discussion

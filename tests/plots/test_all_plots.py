@@ -20,7 +20,7 @@ from PIL import Image
 
 from tricks import ROOT
 from tricks.data.files import WriteError
-from tricks.plots import ladder, preprocessing, smoothing, style
+from tricks.plots import preprocessing, seeds, smoothing, style
 from tricks.plots.export import ENLARGED, PICTURE, export, on_a_slide
 from tricks.plots.style import canvas, styled
 
@@ -234,7 +234,7 @@ def test_threads_that_draw_do_not_mix_their_settings():
 
 
 def test_a_figure_shows_itself_in_a_notebook_with_words_for_those_who_do_not_see_it():
-    data, metadata = ladder.seeds_needed(caption="made up")._repr_mimebundle_()
+    data, metadata = seeds.seeds_needed(caption="made up")._repr_mimebundle_()
     assert metadata["image/png"] == {"width": 800, "height": 400}
     assert data["image/png"].startswith("iVBORw0KGgo")
     assert data["text/plain"].startswith("Plot. studies with a clear difference, % against seeds n in each arm")

@@ -1,4 +1,4 @@
-"""Plots of what a trick is worth: ladders, what is read from them, two orders, seeds, recorded runs."""
+"""Plots of what a trick is worth: ladders, what is read from them, two orders, recorded runs."""
 
 import math
 import statistics
@@ -13,7 +13,7 @@ from tricks.plots import ladder
 from tricks.plots.ladder import nearest_arm
 from tricks.plots.style import COLOURS, LIGHT
 from tricks.recipe import BASELINE
-from tricks.records.statistics import Comparison, compare, power, same_seeds, seeds_for
+from tricks.records.statistics import Comparison, compare, same_seeds
 from tricks.records.store import Run
 
 
@@ -63,13 +63,10 @@ PLOTS = {
     "explorer": partial(ladder.explorer, ARMS, 0.4, 0.5, 0.1),
     "two_orders": partial(ladder.two_orders, 0.36, 0.84, -0.22, names=("distillation", "mixup")),
     "two_orders, one spoils the other": partial(ladder.two_orders, 0.3, 0.2, -2.0),
-    "seeds_needed": partial(ladder.seeds_needed, 0.4, 0.3, 5),
-    "seeds_needed, no effect": partial(ladder.seeds_needed, 0.4, 0.0, 2),
 }
 REDRAWN = {
     "explorer": (ladder.explorer, (ARMS, 0.0, 0.0, 0.4), (0.1, 0.5, 0.4), (ARMS, 0.1, 0.5, 0.4)),
     "two_orders": (ladder.two_orders, (0.4, 0.6, 0.0), (-0.9,), (0.4, 0.6, -0.9)),
-    "seeds_needed": (ladder.seeds_needed, (0.5, 0.5, 5), (1.2, 0.2, 12), (1.2, 0.2, 12)),
 }
 WITHOUT_AXES = {"ladder", "ladder, ordered", "measures"}  # their other panels have the rungs' names at the first
 
@@ -206,27 +203,3 @@ def test_two_orders_lead_to_the_same_top_and_first_and_last_differ_by_the_intera
     heights = np.array([bar.get_height() for bar in right.patches]).reshape(3, 2)  # first, last, mean of both
     assert heights == pytest.approx(np.array([[0.3, 0.5], [0.1, 0.3], [0.2, 0.4]]))
     assert heights[2].sum() == pytest.approx(0.6)  # the means of both orders add up to the whole
-
-
-@pytest.mark.parametrize("effect, sd, n", [(0.5, 0.5, 5), (0.3, 0.8, 3), (-0.4, 0.5, 12)])
-def test_power_is_the_share_of_simulated_studies_whose_interval_excludes_0(effect, sd, n):
-    studies = np.random.default_rng(0).normal(effect, sd, (200_000, n))
-    t = {3: 4.3027, 5: 2.7764, 12: 2.2010}[n]
-    clear = np.abs(studies.mean(1)) > t * studies.std(1, ddof=1) / math.sqrt(n)
-    assert power(effect, sd, n) == pytest.approx(clear.mean(), abs=0.005)
-
-
-def test_power_at_its_ends_and_the_seeds_for_it():
-    assert power(0, 1, np.array([2, 5, 40])) == pytest.approx(0.05)
-    assert power(50, 1, 5) == pytest.approx(1)
-    assert [seeds_for(effect, 1) for effect in (0.5, 0.8, 1)] == [34, 15, 10]  # as in published tables of the t-test
-    assert seeds_for(0, 1) == 1_000
-    with pytest.raises(ValueError, match="sd = 0: must be above 0"):
-        power(1, 0, 5)
-
-
-def test_seeds_needed_draws_power_and_half_width():
-    left, right = ladder.seeds_needed(0.5, 0.4, 10).axes
-    chance = next(line for line in left.lines if line.get_label() == "interval excludes 0")
-    assert dict(zip(*chance.get_data(), strict=True))[10] == pytest.approx(100 * power(0.4, 0.5, 10))
-    assert right.lines[2].get_xydata()[0] == pytest.approx([10, 2.2622 * 0.5 / math.sqrt(10)], abs=1e-4)

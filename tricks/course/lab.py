@@ -465,7 +465,7 @@ class Lab(Panel):
             finished = [run for run in self.runs if run.final]
             below = caption(finished) + warning if finished else ""
             if len(finished) > 1:
-                below += " · one run of each: a difference of two single runs has no interval (lesson 01)"
+                below += " · one run of each: a difference of two single runs has no interval (lesson C)"
             self.overlay = overlay(self._labelled(), grey, recipe.epochs, caption=below)
             paint(self.overlay, self.result, self.result_words)
             self.grey.value = f"<div>{html.escape(words)}</div>"

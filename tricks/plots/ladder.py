@@ -1,4 +1,4 @@
-"""Plots for what a trick is worth (§1, §7): ladders and what is read from them, two orders, seeds, recorded runs."""
+"""Plots for what a trick is worth (§1, §7): ladders and what is read from them, two orders, recorded runs."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -6,7 +6,6 @@ from itertools import cycle, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import ndtr, stdtrit
 
 from tricks.plots.style import (
     COLOURS,
@@ -16,7 +15,6 @@ from tricks.plots.style import (
     SMALL,
     Figure,
     canvas,
-    ceiling,
     heading,
     set_limits,
     signed,
@@ -24,7 +22,7 @@ from tricks.plots.style import (
     with_redraw,
 )
 from tricks.recipe import SAMPLE_IMAGES
-from tricks.records.statistics import Comparison, compare, plus_minus, power, same_seeds, seeds_for, t95, t_interval
+from tricks.records.statistics import Comparison, compare, plus_minus, same_seeds, t95, t_interval
 from tricks.records.store import Run
 
 KINDS = {"higher": COLOURS[0], "lower": COLOURS[1], "no clear difference": LIGHT, "one seed, no interval": LIGHT}
@@ -236,47 +234,6 @@ def two_orders(
                 text.set(position=(centre, max(height, 0) + 0.02 * room), text=signed(height))
 
     return with_redraw(fig, redraw, interaction)
-
-
-@styled
-def seeds_needed(sd: float = 0.5, effect: float = 0.5, n: int = 5, *, caption: str = "") -> Figure:
-    """How often n seeds make a difference clear, and how wide their interval is, against n.
-
-    `sd` is that of one paired difference, `effect` the true mean difference, in points. `redraw(sd, effect, n)`.
-    """
-    most = 40
-    seeds = np.arange(2, most + 1)
-    fig, (left, right) = canvas(2, height=4.0, caption=caption)
-    left.axhline(80, color=GREY, linewidth=1, linestyle="--", label="80 %")
-    (chance,) = left.plot([], [], color=COLOURS[0], animated=True, label="interval excludes 0")
-    (here,) = left.plot([], [], "o", color=COLOURS[1], markersize=9, animated=True, label="this n")
-    left.set(xlabel="seeds n in each arm", ylabel="studies with a clear difference, %", ylim=(0, 103))
-    (width,) = right.plot([], [], color=COLOURS[0], animated=True, label="half-width of the interval")
-    (size,) = right.plot([], [], color=GREY, linestyle="--", animated=True, label="the true difference")
-    (there,) = right.plot([], [], "o", color=COLOURS[1], markersize=9, animated=True)
-    right.set(xlabel="seeds n in each arm", ylabel="points of accuracy")
-    headings = [heading(ax, fontsize=11) for ax in (left, right)]
-    for ax, place in ((left, "lower right"), (right, "upper right")):
-        ax.set(xlim=(0, most))
-        ax.legend(loc=place)
-
-    def redraw(sd: float = sd, effect: float = effect, n: int = n) -> None:
-        halves = stdtrit(seeds - 1, 0.975) * sd / np.sqrt(seeds)
-        found = 100 * power(effect, sd, seeds)
-        chance.set_data(seeds, found)
-        here.set_data([n], [found[n - 2]])
-        width.set_data(seeds, halves)
-        size.set_data([0, most], [abs(effect)] * 2)
-        top = ceiling(max(halves[1], abs(effect)))  # of two seeds nobody wants to see the interval
-        set_limits(right, ylim=(0, top))
-        there.set_data([n], [min(halves[n - 2], top)])
-        enough = seeds_for(effect, sd)
-        needed = f"80 % needs {enough}" if enough < 1_000 else "80 % needs 1,000 or more"
-        headings[0].set_text(f"{n} seeds: clear in {found[n - 2]:.0f} %; {needed}")
-        wrong = 100 * float(ndtr(-abs(effect) / sd))
-        headings[1].set_text(f"± {halves[n - 2]:.2f}. One seed: wrong sign in {wrong:.0f} %")
-
-    return with_redraw(fig, redraw, sd, effect, n)
 
 
 # Recorded runs
