@@ -11,7 +11,8 @@ in `solutions/` each check has to say correct.
 
 How a cell is folded. Tagged `hide-input` (`# %% tags=["hide-input"]`) it is collapsed, its output is not: imports,
 bookkeeping that is not the lesson, and the code of a quiz, which has the answers. Tagged `hide-output` its output is
-collapsed until the cell is run: what a guess is about, which the saved notebook has in sight.
+collapsed until the cell is run: what a guess is about, which the saved notebook has in sight. A section whose heading
+begins with "Deeper" (`# ## Deeper: ...`, at the top of a cell of its own) is collapsed up to the next heading.
 
     python tools/build_notebooks.py [NAME ...] [--jobs N]     build; NAME is the start of a lesson's name, such as 05_2
     python tools/build_notebooks.py --check                   compare sources with built notebooks, execute nothing
@@ -84,14 +85,15 @@ def parse(text: str, solutions: bool) -> nbformat.NotebookNode:
         new = nbformat.v4.new_code_cell if cell.cell_type == "code" else nbformat.v4.new_markdown_cell
         position = len(notebook.cells)
         key = hashlib.sha256(f"{position}\n{content}".encode()).hexdigest()[:12]
-        notebook.cells.append(new(content, id=key, metadata=metadata(tags)))
+        notebook.cells.append(new(content, id=key, metadata=metadata(tags, content)))
     return notebook
 
 
-def metadata(tags: list[str]) -> dict[str, Any]:
-    """A cell's metadata: its tags, and which of its parts these fold."""
+def metadata(tags: list[str], content: str = "") -> dict[str, Any]:
+    """A cell's metadata: its tags, which of its parts they fold, and whether its section is collapsed."""
     folded = {part: True for tag, part in FOLDED.items() if tag in tags}
-    return {**({"tags": tags} if tags else {}), **({"jupyter": folded} if folded else {})}
+    deeper = {"jp-MarkdownHeadingCollapsed": True} if content.startswith("## Deeper") else {}
+    return {**({"tags": tags} if tags else {}), **({"jupyter": folded} if folded else {}), **deeper}
 
 
 def blanked(code: str) -> str:
@@ -165,7 +167,7 @@ def publish(notebook: nbformat.NotebookNode) -> str:
     notebook.metadata = nbformat.from_dict(METADATA)  # without widget state and the version of this Python
     count = 0
     for cell in notebook.cells:
-        cell.metadata = nbformat.from_dict(metadata(cell.metadata.get("tags", [])))
+        cell.metadata = nbformat.from_dict(metadata(cell.metadata.get("tags", []), cell.source))
         if cell.cell_type == "code":
             count += 1
             cell.execution_count = count
@@ -191,7 +193,7 @@ def faults(notebook: nbformat.NotebookNode) -> list[str]:
     if notebook.metadata != METADATA:
         found.append(f"metadata is {dict(notebook.metadata)}, must be {METADATA}")
     for i, cell in enumerate(notebook.cells):
-        if cell.metadata != (wanted := metadata(cell.metadata.get("tags", []))):
+        if cell.metadata != (wanted := metadata(cell.metadata.get("tags", []), cell.source)):
             found.append(f"cell {i}: metadata is {dict(cell.metadata)}, must be {wanted}")
         if cell.cell_type != "code":
             continue

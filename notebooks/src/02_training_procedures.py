@@ -166,7 +166,7 @@ def train(train_set, test_set, epochs=8, batch_size=128, peak=0.1, weight_decay=
 # %%
 dataset = load_data()
 data = pictures(dataset)
-rows = race({"from zero": train}, data, caption=f"live, seed 0 · the loop from zero · {dataset.source}")
+zero = race({"from zero": train}, data, caption=f"live, seed 0 · the loop from zero · {dataset.source}")
 
 # %% [markdown]
 # Guessing gives 10 %. This is the loop that the next lessons change, each by the one to three lines that its trick is:
@@ -581,7 +581,7 @@ conclusion(
 # - *"A mini-batch gives a biased gradient."* Its expectation is the full gradient, for every b. Only the variance
 #   depends on b.
 # - *"Fewer hyper-parameters make a simpler model."* What a model can express depends on its parameters, not on how many
-#   numbers you chose before training. Weight decay keeps all parameters, makes them smaller, and adds a hyper-parameter.
+#   numbers you chose before training. Weight decay keeps all parameters, makes them smaller, and adds one number.
 # - *"Momentum 0.9 and weight decay 0.0001, as in the paper."* The paper names neither number. They are in the commands
 #   that its authors published.
 # - *"Weights start at a = √(6/(d_in − d_out))."* A typing error in circulation; for equal sizes it divides by zero. It
@@ -701,7 +701,7 @@ def with_a_tenth_of_the_rate():
 slow = with_a_tenth_of_the_rate()
 
 # %% tags=["solution"]
-ends = {"0.1": rows["from zero"][-1], "0.01": slow["a tenth of the rate"][-1]}
+ends = {"0.1": zero["from zero"][-1], "0.01": slow["a tenth of the rate"][-1]}
 table([
     {"peak": peak, "training loss": end["train_loss"], "test accuracy, %": end["test_accuracy"]}
     for peak, end in ends.items()

@@ -604,7 +604,8 @@ table([{"last γ of each block": gamma, **{f"{depth} layers": f"{first_loss(dept
 # **Often misread:** *"Zero γ is for all batch norms."* Only for the last one of each block; with zeros in all, no
 # weight would ever learn ([appendix B](B_paper_vs_code.ipynb)). *"It must help, since the beginning is calmer."* What
 # it does to accuracy is another question: [lesson 03_1](03_1_large_batch_training.ipynb).
-#
+
+# %% [markdown]
 # ## Deeper: data augmentation
 #
 # **Where do more pictures come from?** From the same ones: each time a picture is used, it is cropped, mirrored and
@@ -624,7 +625,8 @@ preprocessing.images_grid(shown_views, ["original", *["drawn"] * 7], columns=8)
 # **Often misread:** *"It makes the data set larger."* An epoch has as many pictures and steps as before; what changes
 # is which view of a picture is seen. Nor are there new labels. *"The test pictures are augmented too."* They get a
 # fixed view: shorter side to 256 px, the middle 224 × 224. Used in [lesson 02](02_training_procedures.ipynb).
-#
+
+# %% [markdown]
 # ## Deeper: distillation and smoothing, as targets
 #
 # **What is the student asked to say?** Not only the label but the teacher's probabilities, made softer by a
@@ -642,7 +644,8 @@ table([{"target": name, **{c: f"{p:.3f}" for c, p in zip(background.CLASSES, row
 # the teacher tells them apart. *"Distillation makes every student better."* In Table 6 it helps the ResNet and harms
 # Inception-V3 and MobileNet. Used in [lessons 05_2](05_2_label_smoothing.ipynb) and
 # [05_3](05_3_knowledge_distillation.ipynb).
-#
+
+# %% [markdown]
 # ## Deeper: mixup
 #
 # **What is in a mixed picture?** Two training pictures, averaged with weights λ and 1 − λ, and their two targets,

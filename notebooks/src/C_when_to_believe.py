@@ -568,7 +568,8 @@ print(f"ours, sd over seeds: {single:.2f} points")
 # easy, or hard, for both. If b pictures are right in the first run alone and c in the second alone, the standard error
 # of their difference from the pictures is about √(b + c)/N. So an interval over seeds is about *this* test set, and
 # a claim about new pictures is a wider one.
-#
+
+# %% [markdown]
 # ## Deeper: repeating the paper's column
 #
 # A dot is the change of the means in the CVPR version; the bar is where about 95 of 100 *single pairs* of runs would

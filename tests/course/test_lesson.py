@@ -18,7 +18,7 @@ from markdown_it import MarkdownIt
 from PIL import Image
 
 from tricks import ROOT
-from tricks.course import lesson
+from tricks.course import from_zero, lesson
 from tricks.course.lesson import (
     budget,
     compare_steps,
@@ -68,6 +68,7 @@ class Screen(list):
 def screen(monkeypatch):
     screen = Screen()
     monkeypatch.setattr(lesson, "display", screen)
+    monkeypatch.setattr(from_zero, "display", screen)
     return screen
 
 
@@ -768,3 +769,56 @@ def test_steps_between_arms_are_drawn_and_judged_beside_the_papers(screen, capsy
     (fig,) = screen
     assert "n = 2 seeds" in fig.caption and fig.axes[0].get_xlabel().endswith("points of accuracy")
     assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == ["up", "down"]
+
+
+# Conclusions and the loop from zero
+
+SAID = dict.fromkeys(lesson.CONCLUSION, "It <helps>.")
+
+
+def test_a_conclusion_says_all_its_parts_in_order(screen):
+    lesson.conclusion(**SAID)
+    (shown,) = screen
+    assert shown["text/plain"].splitlines() == [f"{name}: It <helps>." for name in lesson.CONCLUSION.values()]
+    assert shown["text/html"].count("It &lt;helps&gt;.") == len(SAID) >= 6
+
+
+@pytest.mark.parametrize("wrong", [{"use": " "}, {"advice": "x"}])
+def test_a_conclusion_that_lacks_a_part_or_has_another_is_refused(wrong):
+    with pytest.raises(ValueError, match="conclusion of mechanism"):
+        lesson.conclusion(**{**SAID, **wrong})
+
+
+def test_the_loop_from_zero_is_short_and_needs_nothing_but_torch():
+    lines = [line for line in from_zero.source().splitlines() if line.strip()]
+    assert 40 < len(lines) <= 70
+    assert {line.split()[1] for line in lines if line.startswith(("import", "from"))} == {"math", "torch", "torch.nn"}
+
+
+def test_a_changed_loop_trains_as_its_lines_say_and_shows_them(screen):
+    """Against PyTorch's own label smoothing of a single batch, and against the loop as it is."""
+    torch.manual_seed(1)
+    data = (torch.randn(64, 3, 32, 32), torch.arange(64) % 4), (torch.randn(16, 3, 32, 32), torch.arange(16) % 4)
+    plain = from_zero.loop()
+    assert screen == []
+    old, new = "F.cross_entropy(net(x), y)", "F.cross_entropy(net(x), y, label_smoothing=eps)"
+    smooth = from_zero.loop({old: new}, eps=0.2)
+    (shown,) = screen
+    assert f"-            loss = {old}" in shown.data and f"+            loss = {new}" in shown.data
+    assert len(shown.data.splitlines()) < 15
+    (first,), (again,), (smoothed,) = (
+        list(each.train(*data, epochs=1, batch_size=64)) for each in (plain, plain, smooth)
+    )
+    assert first == again and 0 <= first["test_accuracy"] <= 100
+    torch.manual_seed(0)
+    net = plain.network(4).train()
+    order = torch.randperm(64)
+    x, y = plain.augmented(data[0][0][order]), data[0][1][order]
+    losses = [torch.nn.functional.cross_entropy(net(x), y, label_smoothing=eps).item() for eps in (0, 0.2)]
+    assert [first["train_loss"], smoothed["train_loss"]] == pytest.approx(losses, rel=1e-4)
+
+
+@pytest.mark.parametrize("text", ["no such line", "for "])
+def test_a_change_of_a_text_that_is_not_there_once_is_refused(text):
+    with pytest.raises(ValueError, match="must occur once"):
+        from_zero.changed({text: ""})

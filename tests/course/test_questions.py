@@ -11,7 +11,7 @@ import torch
 from IPython.display import Markdown
 
 from tricks.course import questions
-from tricks.course.questions import GOOD, OPEN, WRONG, Answer, Quiz, Veiled, check, predict, quiz
+from tricks.course.questions import GOOD, OPEN, WRONG, Answer, Quiz, Veiled, bug_hunt, check, predict, quiz
 from tricks.plots.smoothing import optimal_gap
 from tricks.records.paper import Effect
 from tricks.records.statistics import Comparison
@@ -218,6 +218,51 @@ def test_a_saved_quiz_unfolds_the_explanation_of_each_choice():
 def test_a_quiz_without_one_right_choice_or_with_an_unexplained_one_is_refused(choices, message):
     with pytest.raises(ValueError, match=message):
         quiz("Why?", choices)
+
+
+HUNTED = """
+def mean(values):
+    total = 0.0
+    for value in values:
+        total = value
+    return total / len(values)
+"""
+
+
+def means(names):
+    assert names["mean"]([1.0, 3.0]) == 2.0, "the mean of 1 and 3 is not 2"
+
+
+def hunt(**changes):
+    told = {"wrong": "total = value", "right": "total += value", "why": "Only the last value counts.", "test": means}
+    return bug_hunt(HUNTED, **{**told, **changes})
+
+
+def test_a_bug_hunt_says_of_each_line_whether_it_is_the_wrong_one(screen):
+    hunt()
+    (question,) = screen
+    assert [text[4:] for text in question.buttons] == HUNTED.strip().splitlines()
+    for text, button in question.buttons.items():
+        button.click()
+        said = words(question.answers[text].value)
+        assert ("Right: Only the last value counts." in said) == (text.endswith("total = value"))
+        assert "the mean of 1 and 3 is not 2" in said
+    data, _ = question.twin
+    assert HUNTED.splitlines()[2] in data["text/html"] and "<details>" in data["text/html"]
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"wrong": "total = values"}, "0 of the lines"),
+        ({"right": "total -= value"}, "only one must fail"),
+        ({"wrong": "total = 0.0", "right": "total = 0"}, "only one must fail"),
+        ({"test": lambda names: None}, "only one must fail"),
+    ],
+)
+def test_a_bug_hunt_whose_test_does_not_tell_the_two_apart_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        hunt(**changes)
 
 
 # Guesses

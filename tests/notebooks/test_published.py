@@ -173,6 +173,20 @@ def test_a_folded_cell_is_collapsed_in_jupyterlab_and_stays_so_when_published():
     assert "cell 0: metadata is" in "".join(tool.faults(published))
 
 
+def test_a_section_headed_deeper_is_collapsed_and_each_begins_a_cell():
+    notebook = tool.parse("# %% [markdown]\n# ## Deeper: why\n\n# %% [markdown]\n# ## Not deeper\n", False)
+    assert [cell.metadata for cell in notebook.cells] == [{"jp-MarkdownHeadingCollapsed": True}, {}]
+    assert tool.faults(nbformat.reads(tool.publish(notebook), as_version=4)) == []
+    headings = [
+        (line, cell.source.startswith("## Deeper"))
+        for source in LESSONS
+        for cell in tool.parse(source.read_text(encoding="utf8"), True).cells
+        for line in cell.source.splitlines()
+        if cell.cell_type == "markdown" and line.startswith("#") and "Deeper" in line
+    ]
+    assert len(headings) >= 5 and [line for line, begins in headings if not begins] == []
+
+
 def test_ids_repeat_and_tell_cells_apart():
     first, again = tool.parse(SOURCE, True), tool.parse(SOURCE, True)
     ids = [cell.id for cell in first.cells]
