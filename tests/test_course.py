@@ -535,5 +535,11 @@ def test_no_index_is_named():
 def test_packages_and_their_data_are_declared():
     assert pyproject()["project"]["requires-python"] == ">=3.11"
     assert {"torch>=2.9", "torchvision>=0.24", "jupyterlab>=4"} <= set(pyproject()["project"]["dependencies"])
-    ((package, patterns),) = pyproject()["tool"]["setuptools"]["package-data"].items()
-    assert all(list((ROOT / package.replace(".", "/")).glob(pattern)) for pattern in patterns)
+    declared = set()
+    for package, patterns in pyproject()["tool"]["setuptools"]["package-data"].items():
+        for pattern in patterns:
+            found = set((ROOT / package.replace(".", "/")).glob(pattern))
+            assert found, f"{package}: {pattern}"
+            declared |= found
+    files = {path for path in (ROOT / "tricks").rglob("*.*") if path.suffix not in {".py", ".pyc"} and path.is_file()}
+    assert declared == files

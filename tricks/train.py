@@ -93,9 +93,8 @@ def epochs(
 ) -> Generator[Row, None, None]:
     """Train `parts.model` as `recipe` says and yield one row of numbers per epoch (§2.1, Algorithm 1).
 
-    With `checkpoint`, the state after each epoch is written there, and a run that finds one yields its rows and goes on
-    from it as if it had never stopped. In `losses` (steps of an epoch,) whoever gives it can read each step's loss
-    meanwhile. FloatingPointError, with the step, when the loss is not finite.
+    The state after each epoch is kept in `checkpoint`; a run that finds one yields its rows and goes on from it. Each
+    step's loss is written into `losses` (steps of an epoch,). FloatingPointError, with the step, if it is not finite.
     """
     model, train, clean_sample, test_sample, _, teacher, average = parts
     device = next(model.parameters()).device

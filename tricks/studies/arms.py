@@ -200,7 +200,7 @@ FULL_AFTER = {
     "full-muon": replace(FULL["smooth"], **MUON),
 }
 THREE_NETS = named(
-    {"inception": three_nets("inception-small", lr=0.4), "mobilenet": three_nets("mobilenet-small", lr=0.4)}
+    {"inception": three_nets("inception-small", lr=0.4), "mobilenet": three_nets("mobilenet-small", lr=0.8)}
 )
 NOISY = {  # wrong training labels, with and without the tricks that are said to help against them
     f"noise-{share}{suffix}": replace(COSINE, label_noise=share, **trick)
@@ -237,7 +237,7 @@ PILOTS: dict[str, Mapping[str, Recipe | Transfer]] = {  # study: its candidates
     "pilot_teacher": held_out("pilot-teacher", SMOOTH, net=("resnet14", "resnet20")),
     **{
         f"pilot_{name}": {
-            **held_out(f"pilot-{name}", THREE_NETS[f"{name}-cosine"], lr=(0.05, 0.1, 0.2, 0.4, 0.8)),
+            **held_out(f"pilot-{name}", THREE_NETS[f"{name}-cosine"], lr=(0.05, 0.1, 0.2, 0.4, 0.8, 1.6)),
             **held_out(f"pilot-{name}-step", THREE_NETS[f"{name}-efficient"], lr=(0.2, 0.4, 0.8)),
         }
         for name in ("inception", "mobilenet")
