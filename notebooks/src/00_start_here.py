@@ -501,8 +501,8 @@ conclusion(
 # 7 minutes with the exercise. A wrong answer does not stop anything.
 
 # %% tags=["hide-input"]
-quiz("75.3 → 79.29 with the same ResNet-50. What is not training alone in that?", {
-    "Nothing: the network is the same": (
+quiz("75.3 → 79.29: better training of one and the same ResNet-50. What else is in that number?", {
+    "Nothing: network, team and data are the same": (
         False, "Tweaks B, C and D change its stem and its blocks, for about a tenth more multiply-adds."),
     "The blocks are changed, a larger network helps as a teacher, and the first number is another team's": (
         True, "Each of the three is in the number. From the authors' own baseline it is 3.42 points."),
@@ -517,7 +517,7 @@ quiz("The FP16 row of Table 4 is 0.18 points above the one before. What was the 
     "Memory: all weights are kept in 16 bits": (
         False, "Weights are kept in 32 bits, or small updates would be lost. Mixed precision is the name."),
 })
-quiz("Label smoothing: our interval holds 0, the paper has +0.40. What follows?", {
+quiz("Label smoothing: our interval holds 0, and the paper has a gain. What follows?", {
     "It does nothing for small networks": (
         False, "An interval that holds 0 also holds gains. It excludes only large ones."),
     "The paper was lucky": (False, "Its repeated runs at CVPR agree. Another network, other data: another question."),
