@@ -53,7 +53,8 @@ def rivals(answered=False):
 gain = paper.delta("1", TRICKS, PUBLISHED, "top1")
 over = paper.delta("1", TRICKS, BEST_RIVAL, "top1")
 takeaway = f"With the bag of tricks a ResNet-50 gains {gain:.2f} points, and passes the designed networks of its cost"
-slide(rivals(answered=True), "00_rivals", takeaway=takeaway)
+answer = rivals(answered=True)
+slide(answer, "00_rivals", takeaway=takeaway)
 rivals()
 
 # %% [markdown]
@@ -67,8 +68,10 @@ rivals()
 # After this lesson you can say in a sentence what each trick does, what it was worth in the paper and in our own
 # small runs, and which lesson to open next.
 #
-# *Time:* 12 minutes, one of them training on two CPU cores; with questions and exercise 19; with "Deeper" 24. *Paper:*
-# all of it. Shift+Enter runs a cell, *Run → Run All Cells* all of them. Nothing needs a GPU.
+# Shift+Enter runs a cell, *Run → Run All Cells* all of them. Nothing needs a GPU.
+#
+# *Time:* 12 minutes, one of them training on two CPU cores; with questions and exercise 19; with "Deeper" 24.
+# *Paper:* all of it, Tables 1 to 9.
 #
 # ## Your guess
 #
