@@ -5,7 +5,7 @@ import shutil
 import build_notebooks as tool
 import nbformat
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import TimeoutError, expect
 from test_sliders import CONTRASTS, notebook
 
 LESSONS = ("00_start_here", "05_1_cosine_decay", "08_trick_lab")
@@ -35,6 +35,19 @@ RECORD = """() => {
         const begun = document.querySelector('.jp-Notebook').innerText.includes('Live run on');
         window.seen.push([performance.now() / 1000, image?.src ?? '', image?.clientHeight ?? 0, begun]);
     }, 50);
+}"""
+
+# Whether a whole picture of the open lesson and a question in its text are in the window
+FIRST_SCREEN = """() => {
+    const {context, content} = window.jupyterapp.shell.currentWidget;
+    const room = content.node.getBoundingClientRect();
+    const inside = node => {
+        const place = node.getBoundingClientRect();
+        return place.height > 0 && place.top >= room.top && place.bottom <= room.bottom;
+    };
+    const seen = selector => [...content.node.querySelectorAll(selector)].filter(inside);
+    const asked = seen('.jp-MarkdownOutput :is(h1, h2, p, li)').some(text => text.innerText.includes('?'));
+    return context.isReady && seen('.jp-OutputArea-output img').some(image => image.complete) && asked;
 }"""
 
 RUN = (
@@ -118,6 +131,26 @@ def test_opening_lessons_asks_nothing_and_changes_nothing(lessons):
     assert "solutions" in listed and "src" not in listed and cut == []
     assert opened("notebooks/solutions/00_start_here.ipynb") and opened("notebooks/src/00_start_here.py")
     assert lessons.problems == []
+
+
+@pytest.mark.parametrize("name", [path.stem for path in tool.sources([])])
+@pytest.mark.timeout(180)
+def test_the_first_screen_of_a_lesson_has_a_picture_and_a_question(lessons, name):
+    """Without scrolling, beside the list of files, before anything is run: as a projector shows it."""
+    page, path = lessons.page, f"notebooks/{name}.ipynb"
+    if not page.url.startswith(lessons.url):
+        page.goto(f"{lessons.url}/?token={lessons.token}", wait_until="domcontentloaded")
+        page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=120_000)
+    page.evaluate(OPEN, path)
+    page.wait_for_function(IS_OPEN, arg=path, timeout=60_000)
+    for width, height in ((1440, 900), (1280, 720)):
+        with lessons.window(width, height):
+            try:
+                page.wait_for_function(FIRST_SCREEN, timeout=20_000)
+            except TimeoutError:
+                pytest.fail(f"at {width} x {height} there is no whole picture, or no question, on the first screen")
+            finally:
+                lessons.seen(f"first_screen_{name}_{width}")
 
 
 @pytest.mark.timeout(300)
