@@ -63,7 +63,7 @@ guess = predict("512 a step: accuracy at 8 times the rate, minus that at the sam
 # ## Linear scaling: eight steps or one
 #
 # Take eight batches of 64 pictures, with the gradients g₁ … g₈, and let the gradient stand still: none of them changes
-# while the weights move. Eight steps at the rate η, without momentum, go
+# while the weights move. Eight steps at the learning rate η, without momentum, go
 #
 # $$-\eta\,(g_1 + \dots + g_8) = -8\eta \cdot \tfrac{1}{8}(g_1 + \dots + g_8).$$
 #
@@ -78,10 +78,10 @@ for batch_size in (256, 512, 1024):
     print(f"b = {batch_size:5,}: learning rate {by_hand:.1f}")
 
 # %% [markdown]
-# Where does the noise come in? The distance on average, the *mean* displacement, gives the rule. Lesson 02 has the
-# variance of a batch's gradient, V(1)/b. Eight independent steps at η have the variance 8 · η² · V(1)/64, one step at
-# 8η has (8η)² · V(1)/512, which is the same number. So 1/b is not the reason for the rule; it makes the spread agree
-# as well. Multiply by √8 instead, and neither agrees.
+# Where does the noise come in? The distance on average, the *mean* displacement, gives the rule. By lesson 02, the
+# gradient of b pictures has the variance V(1)/b, with V(1) for a single picture. Eight independent steps at η have the
+# variance 8 · η² · V(1)/64, one step at 8η has (8η)² · V(1)/512, which is the same number. So 1/b is not the reason for
+# the rule; it makes the spread agree as well. Multiply by √8 instead, and neither agrees.
 #
 # Below, each thin line is one draw of the eight batches, for one weight whose gradient stands still. Move the factor
 # and watch both numbers. Then move the noise: does the best factor depend on it?
@@ -139,9 +139,9 @@ sliders(
 #
 # ## When the gradient does not stand still
 #
-# So we ask a real network, resnet8, without momentum. Eight steps of 64 pictures at η, then from the same weights one
-# step of all 512 at 8η. The cosine is 1 if both moved it in the same direction. Once from the first weights, once after
-# some training (the pictures are halved to 16 px, so that this takes seconds):
+# So we ask a real network, resnet8, the small residual network of the course's records: eight steps of 64 pictures at η
+# without momentum, then from the same weights one step of all 512 at 8η. The cosine is 1 if both moved it in the same
+# direction. Once from the first weights, once after some training (pictures halved to 16 px, to take seconds):
 
 # %% tags=["hide-input"]
 dataset = load_data()
@@ -237,8 +237,9 @@ sliders(
 # %% [markdown]
 # ## The two in the loop from zero
 #
-# The loop of lesson 02 has the batch size and the peak rate as settings, so linear scaling changes nothing in it: its
-# 0.1 was for 128 pictures, and 512 a step take 0.4. Warm-up is a factor in `rate`. Over a quarter of the run:
+# The loop of lesson 02 has the batch size and the peak, the highest rate of a run, as settings, so linear scaling
+# changes nothing in it: its 0.1 was for 128 pictures, and 512 a step take 0.4. Warm-up is a factor in `rate`. Over a
+# quarter of the run:
 
 # %%
 plain = loop()
@@ -352,8 +353,8 @@ spared = loop({"parameters = net.parameters()\n": GROUPS})
 
 # %% [markdown]
 # **Is that a result or a convention?** A convention. The paper recommends it, after Jia et al. (2018), to decay only
-# what can overfit; it spares a few hundred numbers of our network's 300,000. Its own Table 4 has no gain from it
-# (below).
+# what can overfit. It spares about 1,400 of our network's 309,000 numbers (counted under "Deeper"), and the paper's own
+# Table 4 has no gain from it (below).
 #
 # ## In the library
 #
@@ -375,7 +376,7 @@ show_loop("# linear scaling", context=1)
 # its own. First the step that you predicted, in the short regime. The paper has no such row: it starts from linear
 # scaling.
 
-# %% tags=["hide-output"]
+# %% tags=["hide-input", "hide-output"]
 SUFFIX = {"no scaling": "-unscaled", "linear scaling": "", "+ warm-up": "-warmup", "+ zero γ": "-zero",
           "+ no bias decay": "-no-bias"}  # fmt: skip
 OURS = {regime: {row: arm(f"{name}{suffix}") for row, suffix in SUFFIX.items()}
@@ -397,7 +398,7 @@ guess.reveal(ADDS["short"]["linear scaling"], label="8 times the rate,\n152 step
 # them are what two runs of one recipe may be apart there. The axis is linear between −1 and 1 and logarithmic beyond:
 # the paper's effects are tenths of a point, ours are points.
 
-# %% tags=["hide-output"]
+# %% tags=["hide-input", "hide-output"]
 ROWS = ["Linear scaling", "+ LR warmup", "+ Zero gamma", "+ No bias decay"]  # in Table 4
 rows_4, names = paper.table("4"), [*SUFFIX]
 TO_SMALL = {ours: paper.resnet_50(round(rows_4[row]["BS1024_top1"] - rows_4[ROWS[0]]["BS256_top1"], 2))
@@ -441,7 +442,7 @@ judged = tabled([{"": row, "paper": str(theirs), **{regime: str(ours[regime][row
                  if ours is ADDS or row == "linear scaling"])
 guess.veil(fig, judged)
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "hide-output"]
 short, long, way = ADDS["short"], ADDS["long"], {}
 for regime in OURS:
     recipe = OURS[regime]["+ zero γ"][0].recipe
