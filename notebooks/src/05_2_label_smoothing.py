@@ -610,7 +610,8 @@ table([
 # %% [markdown]
 # A target that does know about similarity needs a source for it: section 5.3 takes it from a larger network. That
 # teacher should not be smoothed too much itself. What smoothing pulls together is what it has to tell.
-#
+
+# %% [markdown]
 # ## For discussion
 #
 # 1. Fig. 4b's one-hot histogram has a long tail to the right. What would happen to it with twice as many epochs? And
