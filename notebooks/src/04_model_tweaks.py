@@ -48,9 +48,9 @@ preprocessing.images_grid(
 # second column: a quarter of the positions (second picture). The mean of each 2×2 square has the same size as its
 # output, and reads everything. The original ResNet-50 has the 1×1 with stride 2 wherever it halves its feature maps.
 #
-# **Claim.** On both paths of such a block three positions of four are computed by the block before and never looked at.
-# Tweak B makes path A read them, by moving a stride; tweak D makes the shortcut read them, by a mean. (Tweak C is
-# another matter: it replaces the first convolution of the network.)
+# **Claim.** A block that halves its map has two paths, the convolutions (A) and the shortcut (B), and on both three
+# positions of four are computed by the block before and never looked at. Tweak B makes path A read them, by moving a
+# stride; tweak D makes path B read them, by a mean. (Tweak C replaces the first convolution of the network.)
 #
 # After this lesson you can
 # 1. say which inputs a layer of kernel k and stride s never reads;
@@ -60,7 +60,7 @@ preprocessing.images_grid(
 #    them;
 # 5. tell from its strides which ResNet-50 a library has given you.
 #
-# *Time:* 30 minutes; 45 with the parts headed "Deeper", 80 with questions and exercises. One minute of it is training,
+# *Time:* 30 minutes; 45 with the parts headed "Deeper", 90 with questions and exercises. One minute of it is training,
 # on two idle CPU cores. *Paper:* §4, Fig. 1 and 2, Table 5.
 #
 # ## Before you go on: predict
@@ -144,7 +144,9 @@ def one_block(tweak="plain", path="path B"):
     return block_diagram(tweak), f"{tweak}, {path}", reading(tweak, path)
 
 
-slide(tweaks.block_and_coverage(one_block("D")), "04_idea", takeaway="With tweak D the shortcut reads all of its input")
+takeaway = "Where a plain ResNet halves its maps, both paths read a quarter of them; tweaks B and D make them read all"
+idea = tweaks.block_and_coverage(one_block())
+slide(idea, "04_idea", takeaway=takeaway)
 sliders(
     tweaks.block_and_coverage, one_block, tweak=list(TWEAK), path=list(PATHS),
     goal="Find the tweak with which the shortcut reads every position of its input.",

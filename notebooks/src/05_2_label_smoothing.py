@@ -34,13 +34,10 @@ def near_nine_tenths(run):
     return 100 * run.final["reliability"]["accuracy"][13]
 
 
-fig = reliability({f"one-hot targets, {epochs} epochs": long}, caption=statistics.caption(long))
-right = mean_of(long, near_nine_tenths)
-takeaway = f"Trained to the end, a network that is 90 % sure is right {right:.0f} times in 100"
-slide(fig, "05_2_overconfident", takeaway=takeaway, runs=long)
-fig
+reliability({f"one-hot targets, {epochs} epochs": long}, caption=statistics.caption(long))
 
 # %% tags=["hide-input"]
+right = mean_of(long, near_nine_tenths)
 fitted = mean_of(long, lambda run: run.rows[-1]["train_accuracy"])
 too_much = mean_of(long, statistics.overconfidence)
 print(f"Where its confidence is 87 to 93 %, it is right on {right:.0f} % of the test pictures. On all of them it is")
@@ -63,7 +60,7 @@ print(f"{too_much:.1f} points surer than it is right. Of its training pictures i
 # 3. read a reliability diagram, and say when smoothing makes it better and when worse;
 # 4. name three things that a calibration error does not tell.
 #
-# *Time:* 30 minutes; 40 with the parts headed "Deeper", 70 with questions and exercises. One minute of it is training,
+# *Time:* 30 minutes; 40 with the parts headed "Deeper", 75 with questions and exercises. One minute of it is training,
 # on two idle CPU cores. *Paper:* §5.2, eq. 3–5, Fig. 4, Table 6.
 #
 # ## Before you go on: predict
