@@ -46,7 +46,7 @@ preprocessing.images_grid(
 # %% [markdown]
 # A 1×1 convolution computes each output from one position. With a stride of 2 it visits every second row and every
 # second column: a quarter of the positions (second picture). The mean of each 2×2 square has the same size as its
-# output, and reads everything. The original ResNet-50 has the 1×1 with stride 2 wherever it halves its feature maps.
+# output, and reads everything. The original ResNet-50 has the 1×1 with stride 2 wherever a block halves its map.
 #
 # **Claim.** A block that halves its map has two paths, the convolutions (A) and the shortcut (B), and on both three
 # positions of four are computed by the block before and never looked at. Tweak B makes path A read them, by moving a
@@ -325,7 +325,7 @@ tweaks.part_costs({tweak: costs for tweak, (costs, _) in counted.items()})
 # as many outputs as before, only from means.
 #
 # Arithmetic is not time. The paper reports that ResNet-50-D trains about 3 % slower than ResNet-50 on its GPUs, for a
-# count that is larger by more than 10 %. Layers that move much and compute little set the pace there.
+# count that is larger by more than 10 %. Layers that move much and compute little may set the pace.
 #
 # ## Evidence
 #
@@ -373,8 +373,8 @@ guess.veil("\n".join(textwrap.fill(line, 110) for line in lines))
 # block begins as its shortcut ("Deeper" below shows how little the plain network then sees); maps as small as 2×2; and
 # 8 epochs, in which an early start counts.
 #
-# A second network says the same from the other side. In `resnet8`, the network of the loop above, path A reads
-# everything:
+# A second network fits that, though its data differ too. In `resnet8`, as in the loop above, path A reads everything,
+# and D's gain is smaller:
 
 # %% tags=["hide-input"]
 basic = statistics.compare(arm("ladder-d"), arm("ladder-no-bias"))
@@ -467,7 +467,7 @@ quiz("A 7×7 convolution costs 5.4 times a 3×3. So tweak C makes the stem …",
     "cheaper: three 3×3 are 27 products, one 7×7 is 49": (
         False, "For equal channels. But the second and the third 3×3 read 32 channels, the 7×7 reads three colours."),
     "dearer, because the last two of the three read 32 channels": (
-        True, "118 M become 358 M multiply-adds in ResNet-50: most of what C adds to Table 5."),
+        True, "118 M become 358 M multiply-adds in ResNet-50: all that C adds in Table 5."),
     "cheaper, because two of the three have stride 2": (
         False, "One has: Fig. 2b, and the FLOPs of Table 5. The text of the paper can be misread there."),
 })
@@ -603,10 +603,14 @@ def with_a_quarter():
 
 quarter = with_a_quarter()
 
+# %% tags=["solution"]
+fell = quarter["a quarter"][-1]["test_accuracy"] - end["plain"]
+print(f"A quarter − plain: {fell:+.1f} points; two equally good networks may be {luck:.1f} apart.")
+
 # %% [markdown] tags=["solution"]
-# The block reads a quarter, and the accuracy falls. But the first convolution also has a ninth of its weights now, so
-# the fall has two causes, and this run cannot divide it between them. An arm with D's shortcut on top would: it reads
-# everything again and has as few weights.
+# The block reads a quarter. But its first convolution also has a ninth of the weights now, so a change of accuracy has
+# two causes, and this run cannot divide it between them. An arm with D's shortcut on top would: it reads everything
+# again, and has as few weights.
 
 # %% [markdown]
 # ## Deeper: all blocks at once
