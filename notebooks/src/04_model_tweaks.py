@@ -199,7 +199,7 @@ table([{"multiply-adds that nobody uses": net, **{tweak: f"{100 * share:.1f} %" 
 # %%
 show(make_shortcut)
 show(Bottleneck.__init__, around="tweak_b else", context=1)
-show(make_stem, around="if tweak_c", context=3)
+show(make_stem, around="half = width // 2", context=1)
 
 # %% [markdown]
 # ## In the loop from zero
@@ -663,10 +663,15 @@ sliders(
 )
 
 # %% [markdown]
+# Four settings in one picture. The last is how vision transformers cut a picture into patches:
+
+# %% tags=["hide-input"]
+tweaks.coverage({f"{k}×{k}, stride {s}": layer_reading(k, s) for k, s in ((1, 2), (3, 2), (7, 2), (4, 4))}, columns=4)
+
+# %% [markdown]
 # Positions are left out if the kernel is smaller than the stride. The reading is even if the stride divides the kernel.
 # A 3×3 or a 7×7 with stride 2 reads everything, but in a checkerboard; a trained layer may make up for that with its
-# weights, a mean cannot. Large kernels make the unevenness small: for 7×7 it is 9 to 16 windows. (Vision transformers
-# cut a picture into patches with k = s.)
+# weights, a mean cannot. Large kernels make the unevenness small: for 7×7 it is 9 to 16 windows.
 
 # %% [markdown]
 # ## Deeper: what the stems read
