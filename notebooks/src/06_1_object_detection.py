@@ -8,11 +8,9 @@
 import math
 from dataclasses import replace
 from functools import partial
-from statistics import stdev
 
 import numpy as np
 import torch
-from IPython.display import display
 from scipy import ndimage
 from scipy.optimize import brentq
 from scipy.stats import spearmanr
@@ -20,7 +18,17 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import box_iou
 
 from tricks import metrics, recipe
-from tricks.course.lesson import conclusion, fine_tune, load_scenes, show, slide, sliders, table
+from tricks.course.lesson import (
+    compare_steps,
+    conclusion,
+    fine_tune,
+    load_scenes,
+    resolved,
+    show,
+    slide,
+    sliders,
+    table,
+)
 from tricks.course.questions import bug_hunt, check, predict, quiz
 from tricks.models.resnet import parameter_count
 from tricks.plots import detection as detection_plots
@@ -40,8 +48,8 @@ detection_plots.three_tasks(half[0], shown.boxes / 2, *half[1:], THING)
 
 # %% [markdown]
 # Three tasks on one picture: the first test picture in which two of them touch. *Detection* asks for a box, a class and
-# a score for each thing. *Semantic segmentation* (lesson 6.2) asks for the class of each pixel, and what touches becomes
-# one region. *Instance segmentation* asks for a mask for each thing; the paper does not report it.
+# a score for each thing. *Semantic segmentation* (lesson 6.2) asks for the class of each pixel, and what touches
+# becomes one region. *Instance segmentation* asks for a mask for each thing; the paper does not report it.
 #
 # **Claim.** A detector is a classifier with its head off and the heads of a detector on, all of it trained a little
 # longer. In the paper, seven classifiers of rising accuracy make seven detectors in the same order.
@@ -191,8 +199,8 @@ show(detection.build)
 
 # %% [markdown]
 # All layers are trained, the old ones and the new heads, with one learning rate. The loss is the sum of torchvision's
-# four: for anchors and for regions, each a class and a box. The loop is one for both tasks of section 6, and the task is
-# one line in it:
+# four: for anchors and for regions, each a class and a box. The loop is one for both tasks of section 6, and the task
+# is one line in it:
 
 # %% tags=["hide-input"]
 show(loop.epochs, around="task.loss", context=1)
@@ -252,8 +260,8 @@ table([
 # at 160,000.
 #
 # Penn-Fudan has no test set of its own, so its 170 pictures are divided into five *folds*: seed k takes the backbone
-# that was pretrained with seed k, trains on the other four folds and is tested on fold k. Folds differ in difficulty, by
-# more than most tricks are worth. So arms are compared seed by seed, on the same fold.
+# that was pretrained with seed k, trains on the other four folds and is tested on fold k. Folds differ in difficulty,
+# by more than most tricks are worth. So arms are compared seed by seed, on the same fold.
 #
 # First your guess:
 
@@ -267,6 +275,16 @@ guess.reveal(gained, label="pretrained (row 2) − random", caption=both_arms)
 # as differences seed by seed.
 
 # %% tags=["hide-input"]
+LONGER = "the paper's mixup has 80 more epochs"
+UNLIKE = {"efficient": "the paper's has a larger batch, too", "mixup": LONGER, "distill-mixup": LONGER}
+
+
+
+def in_the_paper(new, old):
+    """The paper's difference of two rows in mAP; it has no row with random weights."""
+    return paper.effect("8", ROWS[new], ROWS[old], "mAP", unlike=UNLIKE.get(new, "")) if old in ROWS else None
+
+
 ylabel = "mAP above row 1's, points"
 papers = {name: ([table_8[name]["ImageNet_top1"]], [paper.delta("8", row, ROWS["standard"], "mAP")])
           for name, row in ROWS.items()}
@@ -276,8 +294,7 @@ panels = {"paper: ImageNet, PASCAL VOC": (ylabel, papers), "ours: Imagenette, Pe
 runs = [run for name in ROWS for run in ARMS[name]]
 fig = segmentation.classifier_and_task(panels, "top-1 accuracy of the classifier, %", caption=statistics.caption(runs))
 bag = statistics.compare(ARMS["distill-mixup"], ARMS["standard"], "map_50")
-LONGER = "the paper's mixup has 80 more epochs"
-bag_paper = paper.effect("8", ROWS["distill-mixup"], ROWS["standard"], "mAP", unlike=LONGER)
+bag_paper = in_the_paper("distill-mixup", "standard")
 takeaway, numbers = statistics.headline(
     "For detection, the whole bag in pretraining", {f"on {len(bag.differences)} folds": bag}, bag_paper)
 slide(fig, "06_1_classifier_and_detector", takeaway=takeaway, numbers=numbers, runs=runs)
@@ -298,30 +315,8 @@ STEPS = {  # what is compared with what; the first has no counterpart in the pap
     "mixup − smoothing": ("mixup", "smooth"),
     "all four (row 7) − D-efficient": ("distill-mixup", "efficient"),
 }
-UNLIKE = {"efficient": "the paper's has a larger batch, too", "mixup": LONGER, "distill-mixup": LONGER}
-
-
-def pairs_for(ours, theirs):
-    """How many pairs of runs see an effect as large as the paper's in 80 of 100 studies, with our spread."""
-    return statistics.seeds_for(abs(theirs.delta), stdev(ours.differences)) if len(ours.differences) > 1 else 1000
-
-
-results, rows = {}, []
-for label, (new, old) in STEPS.items():
-    ours = statistics.compare(ARMS[new], ARMS[old], "map_50")
-    theirs = paper.effect("8", ROWS[new], ROWS[old], "mAP", unlike=UNLIKE.get(new, "")) if old in ROWS else None
-    results[label] = ours, theirs
-    many = pairs_for(ours, theirs) if theirs else 0
-    rows.append({"mAP, points": label, "paper": f"{theirs.delta:+.2f}" if theirs else "",
-                 "ours": f"{ours.mean:+.2f} ± {ours.half:.2f}", "n": len(ours.differences),
-                 "0 is outside": "yes" if ours.clear else "no",
-                 "pairs of runs for the paper's size": ("1,000 or more" if many > 999 else f"{many}") if many else ""})
-table(rows)
-clear = [label for label, (ours, _) in results.items() if ours.clear]
-null = [label for label, (ours, _) in results.items() if not ours.clear]
-needed = sorted(pairs_for(*results[label]) for label in null if results[label][1])
-print(f"Resolved by our folds: {'; '.join(clear) or 'nothing'}.")
-print(f"Not resolved: {'; '.join(null) or 'nothing'}.")
+results = compare_steps(ARMS, STEPS, in_the_paper, "map_50")
+print(resolved(results))
 
 # %% [markdown]
 # A null is not a zero: an interval of ±10 points holds the paper's whole table. The last column says what it would
@@ -334,15 +329,12 @@ print(f"Not resolved: {'; '.join(null) or 'nothing'}.")
 # ## Conclusion
 
 # %% tags=["hide-input"]
-range_needed = f"{needed[0]} to {needed[-1]}" if needed and needed[-1] < 1000 else f"{needed[0] if needed else 0} or more"
-nothing_more = f"""Not resolved: {len(null)} of the {len(results)} comparisons. An effect of the paper's size would take
-    {range_needed} pairs of runs.""" if null else ""
 conclusion(
     mechanism="""Stem and stages keep their trained weights; pyramid, region proposals and box head are new. All is
         trained on. AP is the area under precision against recall, over all thresholds at once.""",
     paper=f"""Each better classifier is a better detector: {bag_paper.delta:+.2f} points of mAP from row 1 to row 7. No
         trick is added to the detector. One run a row.""",
-    short=f"""Pretrained against random: {gained}. The whole bag against row 1: {bag}. {nothing_more}""",
+    short=f"""Pretrained against random: {gained}. The whole bag against row 1: {bag}. {resolved(results)}""",
     long=f"""Not recorded. All arms are fine-tuned for {EPOCHS} epochs on {PICTURES} pictures.""",
     use="""Annotated pictures are few: start from pretrained weights, whatever they were pretrained with. To choose
         among pretrained backbones, compare them on your own task, seed by seed on the same folds.""",
@@ -364,7 +356,7 @@ quiz("Where in the detectors of Table 8 are label smoothing, distillation and mi
 })
 quiz("A detector has an mAP of 81 %. What does that say?", {
     "81 % of its boxes are right": (
-        False, "That is precision at one threshold. mAP looks at all thresholds, and the score never enters it as such."),
+        False, "That is precision at one threshold. mAP looks at all thresholds at once."),
     "It finds 81 % of the things": (False, "That is recall at one threshold, which rises as more boxes are kept."),
     "81 % of all decisions are right": (
         False, "There is no count of rightly rejected boxes, so mAP cannot be an accuracy."),
@@ -372,7 +364,7 @@ quiz("A detector has an mAP of 81 %. What does that say?", {
         True, "It is a property of the ranking. Which threshold to use, it does not say."),
 })
 quiz("Detector A has 45 mAP by COCO's definition, B has 75 mAP by VOC's, on the same pictures. Which is better?", {
-    "B, by 30 points": (False, "VOC's counts a box from IoU 0.5 on. COCO's is the mean over ten thresholds up to 0.95."),
+    "B, by 30 points": (False, "VOC's counts boxes from IoU 0.5 on, COCO's is a mean over thresholds up to 0.95."),
     "A, since COCO's is harder": (False, "It is harder, but by how much depends on how tight the boxes are."),
     "It cannot be said": (
         True, "One and the same detector has very different values by the two. Deeper prints four of one run."),
@@ -430,7 +422,8 @@ def matched(boxes, scores, truth, least=0.5):
 # %% [markdown]
 # ## Exercises
 #
-# **1.** (5 minutes, easy) How far may a box of this width be moved sideways before its IoU with where it was falls to t?
+# **1.** (5 minutes, easy) How far may a box of this width be moved sideways before its IoU with where it was falls to
+# t?
 
 # %%
 def may_be_moved(width, t):
@@ -527,8 +520,8 @@ check("anchors", count_anchors, measured_anchors, [(160, 256), (192, 192), (320,
 # ## Deeper: the same heads on a random backbone
 #
 # Same first weights of the heads, same pictures, same order, same mirroring; only the backbone is at its random
-# initialisation. One seed, and fewer epochs than the recorded runs have. What may come out? The study says ahead for the pretrained one;
-# one short run on 34 pictures may say anything.
+# initialisation. One seed, and fewer epochs than the recorded runs have. What may come out? The study says ahead for
+# the pretrained one; one short run on 34 pictures may say anything.
 
 # %%
 tuned["random"] = fine_tune(replace(pretrained, pretrained=False), scenes)
@@ -542,8 +535,8 @@ print(f"pretrained − random, live, one seed: {ahead:+.1f} points. "
 # %% [markdown]
 # What does each find, and what does it see that is not there? Drag the threshold. With a low one, boxes pile up: of
 # several boxes that fit one thing, the one with the best score has found it, and the others are false alarms. The
-# pictures are the first six of the test fold in the archive's order; none was chosen. Some persons in Penn-Fudan have no
-# mask: finding them counts as a false alarm, for all arms alike.
+# pictures are the first six of the test fold in the archive's order; none was chosen. Some persons in Penn-Fudan have
+# no mask: finding them counts as a false alarm, for all arms alike.
 
 # %% tags=["hide-input"]
 tuned = {name: tuned[name] for name in ("random", "pretrained")}
@@ -608,8 +601,8 @@ everything = statistics.caption([run for group in ARMS.values() for run in group
 evidence.against_paper(results, unit="points of mAP", caption=everything)
 
 # %% [markdown]
-# Eight intervals at 95 %: if there were no effect at all, about one such table in three would still have an interval that
-# excludes 0.
+# Eight intervals at 95 %: if there were no effect at all, about one such table in three would still have an interval
+# that excludes 0.
 #
 # Where on the curve do the arms differ, at the confident end or at the other? The precision at each recall, mean and
 # range over the folds:
@@ -621,8 +614,8 @@ of_chosen = statistics.caption([run for name in chosen for run in ARMS[name]])
 detection_plots.precision_recall(drawn, caption=of_chosen)
 
 # %% [markdown]
-# This is all in which an arm of our study differs from the nearest one above it. Each key begins with `backbone`: nothing
-# of the detector or of its training changes.
+# This is all in which an arm of our study differs from the nearest one above it. Each key begins with `backbone`:
+# nothing of the detector or of its training changes.
 
 # %% tags=["hide-input"]
 names = [f"detection-{name}" for name in ROWS]
@@ -645,8 +638,8 @@ for number, metric in (("8", "mAP"), ("9", "mIoU")):
 # ## Deeper: what a number of test pictures can tell
 #
 # A fold has 34 pictures. How much of the noise is theirs? Take the two live detectors as they are, and draw the test
-# pictures anew, with replacement, 400 times. Nothing is retrained, so what scatters is the choice of pictures alone, and
-# it shrinks with the square root of their number.
+# pictures anew, with replacement, 400 times. Nothing is retrained, so what scatters is the choice of pictures alone,
+# and it shrinks with the square root of their number.
 
 # %% tags=["hide-input"]
 def ap_of(name, pictures):
@@ -685,8 +678,8 @@ by_pictures(len(few.test), (high - low) / 2, effects)
 
 # %% [markdown]
 # Where the blue line is above a dashed one, so many test pictures cannot see that effect, however many seeds are run on
-# them. The training of a new seed adds noise of its own, which pictures do not remove. A study of the paper's size needs
-# both: thousands of test pictures, and more than one run a row.
+# them. The training of a new seed adds noise of its own, which pictures do not remove. A study of the paper's size
+# needs both: thousands of test pictures, and more than one run a row.
 
 # %% [markdown]
 # ## Deeper: how many boxes does it look at?
