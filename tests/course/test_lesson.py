@@ -774,17 +774,18 @@ def test_steps_between_arms_stand_beside_the_papers_with_what_an_effect_of_its_s
     assert down == "| down |  | −2.05 ± 0.64 | 2 | yes |  |"
 
 
-def test_what_is_resolved_is_said_of_the_intervals_and_a_null_with_what_it_takes():
+def test_what_is_resolved_is_said_of_the_intervals_and_what_is_open_with_what_it_takes():
     clear, null = Comparison((0, 1), (2.0, 2.1), "points"), Comparison((0, 1, 2), (-1.0, 0.0, 1.3), "points")
-    said = lesson.resolved({"a": (clear, None), "b": (null, Effect(1.0)), "c": (null, Effect(-0.01))})
+    theirs = {"b": Effect(1.0), "c": Effect(-0.01), "d": Effect(9.0)}  # the null is 0.1 ± 2.9
+    said = lesson.resolved({"a": (clear, None), **{label: (null, effect) for label, effect in theirs.items()}})
     n = null.seeds_for(-1.0)
     assert n == seeds_for(1.0, stdev(null.differences)) and Comparison((0,), (1.0,), "points").seeds_for(1) is None
     assert said == (
-        "Resolved: a (+2.05 ± 0.64). Not resolved: b; c. "
-        f"To see effects of the paper's size would take {n} to 1,000 or more pairs of runs."
+        "Resolved: a (+2.05 ± 0.64). Not resolved, but not as large as the paper's: d. Open: b; c. "
+        f"To see the paper's effects in what is open would take {n} to 1,000 or more pairs of runs each."
     )
     assert lesson.resolved({"a": (clear, Effect(1.0))}) == "Resolved: a (+2.05 ± 0.64)."
-    assert lesson.resolved({"b": (null, None)}) == "Resolved: nothing. Not resolved: b."
+    assert lesson.resolved({"b": (null, None)}) == "Open: b."
 
 
 # Conclusions and the loop from zero

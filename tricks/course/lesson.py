@@ -452,17 +452,20 @@ def compare_steps(
 
 
 def resolved(results: Mapping[str, tuple[Comparison, Effect | None]]) -> str:
-    """What the comparisons of `compare_steps` tell apart, what they do not, and what that would take."""
-    clear = [
-        f"{label} ({signed(ours.mean, 2)} ± {ours.half:.2f})" for label, (ours, _) in results.items() if ours.clear
-    ]
-    null = {label: pair for label, pair in results.items() if not pair[0].clear}
-    text = f"Resolved: {'; '.join(clear) or 'nothing'}."
-    if not null:
-        return text
-    text += f" Not resolved: {'; '.join(null)}."
-    many = sorted(n for ours, effect in null.values() if effect and (n := ours.seeds_for(effect.delta)))
+    """What the comparisons of `compare_steps` tell apart, what they rule out, and what the others would take."""
+    kinds: dict[str, list[str]] = {"Resolved": [], "Not resolved, but not as large as the paper's": [], "Open": []}
+    resolved, smaller, still_open = kinds.values()
+    many = []
+    for label, (ours, effect) in results.items():
+        if ours.clear:
+            resolved.append(f"{label} ({signed(ours.mean, 2)} ± {ours.half:.2f})")
+        elif effect and abs(effect.delta - ours.mean) > ours.half:  # outside the interval
+            smaller.append(label)
+        else:
+            still_open.append(label)
+            many += filter(None, [ours.seeds_for(effect.delta) if effect else None])
+    text = " ".join(f"{kind}: {'; '.join(labels)}." for kind, labels in kinds.items() if labels)
     if not many:
         return text
-    ends = dict.fromkeys(f"{n:,}" if n < 1_000 else "1,000 or more" for n in (many[0], many[-1]))
-    return f"{text} To see effects of the paper's size would take {' to '.join(ends)} pairs of runs."
+    ends = dict.fromkeys(f"{n:,}" if n < 1_000 else "1,000 or more" for n in (min(many), max(many)))
+    return f"{text} To see the paper's effects in what is open would take {' to '.join(ends)} pairs of runs each."
