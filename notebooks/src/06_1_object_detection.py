@@ -47,7 +47,7 @@ half = [part[::2, ::2] for part in (shown.picture, shown.pixels, shown.instances
 detection_plots.three_tasks(half[0], shown.boxes / 2, *half[1:], THING)
 
 # %% [markdown]
-# Three tasks on one picture: the first test picture in which two of them touch. *Detection* asks for a box, a class and
+# Three tasks on one picture: the first test picture in which two people touch. *Detection* asks for a box, a class and
 # a score for each thing. *Semantic segmentation* (lesson 6.2) asks for the class of each pixel, and what touches
 # becomes one region. *Instance segmentation* asks for a mask for each thing; the paper does not report it.
 #
@@ -319,12 +319,12 @@ results = compare_steps(ARMS, STEPS, in_the_paper, "map_50")
 print(resolved(results))
 
 # %% [markdown]
-# A null is not a zero: an interval of ±10 points holds the paper's whole table. The last column says what it would
-# take: so many pairs of runs with test folds like ours, for an effect of the paper's size to be seen in 80 of 100
-# studies. It is rough, since a spread that is taken from so few folds may be off by a factor of two or more. And two of
-# five folds share three quarters of their training pictures, so that our intervals are a little too narrow. Larger test
-# sets help where the test pictures are the noise; the last part of "Deeper" says how much. The paper's own rows are one
-# run each, and nobody knows their noise.
+# A null is not a zero: an interval of ±10 points holds the paper's whole table. Where 0 and the paper's number are both
+# inside, the question is open. The last column says what it would take: so many pairs of runs with test folds like
+# ours, for an effect of the paper's size to be seen in 80 of 100 studies. It is rough, since a spread that is taken
+# from so few folds may be off by a factor of two or more. And two of five folds share three quarters of their training
+# pictures, so that our intervals are a little too narrow. Larger test sets help where the test pictures are the noise;
+# the last part of "Deeper" says how much. The paper's own rows are one run each, and nobody knows their noise.
 #
 # ## Conclusion
 
@@ -336,7 +336,7 @@ conclusion(
         trick is added to the detector. One run a row.""",
     short=f"""{' to '.join(map(str, folds))} folds, {TESTED} test pictures each, mAP. {resolved(results)}""",
     long=f"""Not recorded. All arms are fine-tuned for {EPOCHS} epochs on {PICTURES} pictures.""",
-    use="""Annotated pictures are few: start from pretrained weights, whatever they were pretrained with. To choose
+    use="""Annotated pictures are few: start from pretrained weights. To choose
         among pretrained backbones, compare them on your own task, seed by seed on the same folds.""",
     harms=f"""You take ImageNet accuracy for the answer: in Table 9 the same seven networks stand in another order. You
         compare two mAPs of different definitions. You believe one fold of {TESTED} pictures.""",
