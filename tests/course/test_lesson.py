@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from itertools import islice
+from statistics import stdev
 
 import ipywidgets
 import numpy as np
@@ -46,7 +47,7 @@ from tricks.plots.style import Figure, canvas, styled
 from tricks.recipe import BASELINE, Transfer
 from tricks.records.make import prepare
 from tricks.records.paper import Effect
-from tricks.records.statistics import Comparison, compare
+from tricks.records.statistics import Comparison, compare, seeds_for
 from tricks.records.store import Run
 from tricks.schedules import cosine_lr, lr_at
 from tricks.train import epochs
@@ -760,15 +761,31 @@ def test_lessons_of_section_6_say_on_what_scenes_they_work(monkeypatch, screen, 
     assert capsys.readouterr().out == "" and screen[-1]["text/plain"] == "Drawn, because Penn-Fudan is not here"
 
 
-def test_steps_between_arms_are_drawn_and_judged_beside_the_papers(screen, capsys):
+def test_steps_between_arms_stand_beside_the_papers_with_what_an_effect_of_its_size_takes(screen):
     arms = {"unused": arm_of(1.0), "old": arm_of(70.0, 71.0), "new": arm_of(72.0, 73.1, eps=0.1)}
-    paper = {("new", "old"): Effect(0.5), ("old", "new"): Effect(-0.5)}
+    paper = {("new", "old"): Effect(0.05), ("old", "new"): None}
     steps = {"up": ("new", "old"), "down": ("old", "new")}
-    results = compare_steps(arms, steps, lambda new, old: paper[new, old], "accuracy", "points of accuracy")
+    results = compare_steps(arms, steps, lambda new, old: paper[new, old], "accuracy")
     assert results == {label: (compare(arms[new], arms[old]), paper[new, old]) for label, (new, old) in steps.items()}
-    (fig,) = screen
-    assert "n = 2 seeds" in fig.caption and fig.axes[0].get_xlabel().endswith("points of accuracy")
-    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == ["up", "down"]
+    (shown,) = screen
+    up, down = shown.data.splitlines()[2:]
+    many = seeds_for(0.05, 0.1 / 2**0.5)  # the differences are 2 and 2.1
+    assert up == f"| up | +0.05 | +2.05 ± 0.64 | 2 | yes | {many} |" and 2 < many < 100
+    assert down == "| down |  | −2.05 ± 0.64 | 2 | yes |  |"
+
+
+def test_what_is_resolved_is_said_of_the_intervals_and_what_is_open_with_what_it_takes():
+    clear, null = Comparison((0, 1), (2.0, 2.1), "points"), Comparison((0, 1, 2), (-1.0, 0.0, 1.3), "points")
+    theirs = {"b": Effect(1.0), "c": Effect(-0.01), "d": Effect(9.0)}  # the null is 0.1 ± 2.9
+    said = lesson.resolved({"a": (clear, None), **{label: (null, effect) for label, effect in theirs.items()}})
+    n = null.seeds_for(-1.0)
+    assert n == seeds_for(1.0, stdev(null.differences)) and Comparison((0,), (1.0,), "points").seeds_for(1) is None
+    assert said == (
+        "Resolved: a (+2.05 ± 0.64). Not resolved, but not as large as the paper's: d. Open: b; c. "
+        f"To see the paper's effects in what is open would take {n} to 1,000 or more pairs of runs each."
+    )
+    assert lesson.resolved({"a": (clear, Effect(1.0))}) == "Resolved: a (+2.05 ± 0.64)."
+    assert lesson.resolved({"b": (null, None)}) == "Open: b."
 
 
 # Conclusions and the loop from zero

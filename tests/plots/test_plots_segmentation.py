@@ -175,12 +175,15 @@ def test_classifier_and_task_puts_each_backbone_at_its_means():
     fig = plots.classifier_and_task(PANELS, "top-1 accuracy, %")
     left, right = fig.axes
     for ax, scores in ((left, PAPER), (right, OURS)):
-        across, up = ax.lines[0].get_xydata().T
+        across, up = np.concatenate([dots.lines[0].get_xydata() for dots in ax.containers]).T
         expected = [np.mean(x) for x, _ in scores.values()]
         assert across == pytest.approx(expected, abs=0.05 * np.ptp(expected))  # those that are too close move aside
         assert min(np.diff(np.sort(across))) > 0.08 * np.ptp(expected) > min(np.diff(np.sort(expected)))
         assert up == pytest.approx([np.mean(y) for _, y in scores.values()])
         assert [text.get_text() for text in ax.texts] == [str(n) for n in range(1, 8)]
+    lines = [[line for line in ax.lines if len(line.get_xdata()) > 1] for ax in (left, right)]
+    assert [line.get_xydata()[:, 1].tolist() for line in lines[0]] == [[y for _, (y,) in PAPER.values()]]
+    assert not lines[1]  # with intervals it would join what they do not tell apart
     assert left.get_ylabel() == "mIoU, %" and left.get_xlabel() == "top-1 accuracy, %"
     (bars,) = right.containers[0].lines[2]
     half = 12.706204736  # Student's t at 97.5 % for one degree of freedom, times sd / √2 = 1

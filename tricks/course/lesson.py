@@ -23,12 +23,12 @@ from tricks import ROOT
 from tricks.course.sliders import Goal, Panel, text_of
 from tricks.data.scene import SceneSet
 from tricks.data.sets import Dataset, load
-from tricks.plots.evidence import LABELS, against_paper, progress
+from tricks.plots.evidence import LABELS, progress
 from tricks.plots.export import export
-from tricks.plots.style import Figure
+from tricks.plots.style import Figure, signed
 from tricks.recipe import Recipe, Transfer, changes
 from tricks.records.paper import Effect
-from tricks.records.statistics import Comparison, caption, compare
+from tricks.records.statistics import Comparison, compare
 from tricks.records.store import K, Run
 
 # budget: training pictures and epochs of a live run, and of fine-tuning; None is what the recipe has
@@ -425,17 +425,47 @@ def verdicts(results: Mapping[str, tuple[Comparison, Effect]]) -> None:
 def compare_steps(
     arms: Mapping[str, Sequence[Run]],
     steps: Mapping[str, tuple[str, str]],
-    theirs: Callable[[str, str], Effect],
+    theirs: Callable[[str, str], Effect | None],
     metric: str,
-    unit: str,
-) -> dict[str, tuple[Comparison, Effect]]:
-    """Draw and print our difference, seed by seed, and the paper's at each step, and return both.
+) -> dict[str, tuple[Comparison, Effect | None]]:
+    """Tabulate our difference, seed by seed, and the paper's at each step, and return both.
 
-    A step is label: (new arm, old arm); `theirs(new, old)` is the paper's difference of the two.
+    A step is label: (new arm, old arm); `theirs(new, old)` is the paper's difference of the two, if it has them. The
+    last column is how many pairs of runs would see an effect of the paper's size.
     """
     results = {label: (compare(arms[new], arms[old], metric), theirs(new, old)) for label, (new, old) in steps.items()}
-    used = {name for step in steps.values() for name in step}
-    runs = [run for name, group in arms.items() if name in used for run in group]
-    display(against_paper(results, unit=unit, caption=caption(runs)))
-    verdicts(results)
+    rows = []
+    for label, (ours, effect) in results.items():
+        many = ours.seeds_for(effect.delta) if effect else None
+        rows.append(
+            {
+                "points": label,
+                "paper": signed(effect.delta, 2) if effect else "",
+                "ours": f"{signed(ours.mean, 2)} ± {ours.half:.2f}",
+                "pairs of runs": len(ours.differences),
+                "is 0 outside?": "yes" if ours.clear else "no",
+                "pairs for the paper's size": "" if many is None else f"{many:,}" if many < 1_000 else "1,000 or more",
+            }
+        )
+    table(rows)
     return results
+
+
+def resolved(results: Mapping[str, tuple[Comparison, Effect | None]]) -> str:
+    """What the comparisons of `compare_steps` tell apart, what they rule out, and what the others would take."""
+    kinds: dict[str, list[str]] = {"Resolved": [], "Not resolved, but not as large as the paper's": [], "Open": []}
+    resolved, smaller, still_open = kinds.values()
+    many = []
+    for label, (ours, effect) in results.items():
+        if ours.clear:
+            resolved.append(f"{label} ({signed(ours.mean, 2)} ± {ours.half:.2f})")
+        elif effect and abs(effect.delta - ours.mean) > ours.half:  # outside the interval
+            smaller.append(label)
+        else:
+            still_open.append(label)
+            many += filter(None, [ours.seeds_for(effect.delta) if effect else None])
+    text = " ".join(f"{kind}: {'; '.join(labels)}." for kind, labels in kinds.items() if labels)
+    if not many:
+        return text
+    ends = dict.fromkeys(f"{n:,}" if n < 1_000 else "1,000 or more" for n in (min(many), max(many)))
+    return f"{text} To see the paper's effects in what is open would take {' to '.join(ends)} pairs of runs each."

@@ -275,8 +275,8 @@ def classifier_and_task(panels: Mapping[str, tuple[str, Scores]], xlabel: str, *
     """How backbones do on another task against how they classify, a panel each: title -> (y label, scores).
 
     `scores` is backbone -> (accuracies, values of the task), one per seed or a single one: their means, and the
-    task's 95 % t-interval. Backbones are numbered in their order, which the line follows. Those closer than a dot is
-    wide stand side by side.
+    task's 95 % t-interval. Backbones are numbered in their order; where each is a single value, a line follows it.
+    Those closer than a dot is wide stand side by side.
     """
     fig, axes = canvas(len(panels), caption=caption, squeeze=False)
     names = list(dict.fromkeys(name for _, scores in panels.values() for name in scores))
@@ -285,7 +285,8 @@ def classifier_and_task(panels: Mapping[str, tuple[str, Scores]], xlabel: str, *
         means = [t_interval(across)[0] for across, _ in scores.values()]
         places = spread(means, 0.085 * (max(means) - min(means)))
         centres = [(x, *t_interval(up)) for x, (_, up) in zip(places, scores.values(), strict=True)]
-        ax.plot([x for x, _, _ in centres], [y for _, y, _ in centres], color=LIGHT, linewidth=1.5, zorder=1)
+        if all(len(up) == 1 for _, up in scores.values()):  # where there are intervals, the order is part of the noise
+            ax.plot([x for x, _, _ in centres], [y for _, y, _ in centres], color=LIGHT, linewidth=1.5, zorder=1)
         for name, (x, y, half) in zip(scores, centres, strict=True):
             bar: Any = {"yerr": half, "capsize": 4, "linewidth": 1.5}
             ax.errorbar(x, y, fmt="o", color=colours[name], markersize=15, markeredgecolor="white", **bar)

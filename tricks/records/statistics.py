@@ -73,6 +73,16 @@ class Comparison:
         """Whether the interval excludes 0."""
         return abs(self.mean) > self.half
 
+    def seeds_for(self, effect: float) -> int | None:
+        """How many seeds it takes to see an effect, if pairs are as far apart as these: `seeds_for`; None of one pair.
+
+        The spread of a few differences is itself uncertain, by a factor of two or more below five.
+        """
+        n, (mean, _) = len(self.differences), t_interval(self.differences)
+        if n < 2:
+            return None
+        return seeds_for(abs(effect), math.sqrt(math.fsum((d - mean) ** 2 for d in self.differences) / (n - 1)))
+
     def __str__(self) -> str:
         digits, unit, n = 2 if self.unit == "points" else 3, f" {self.unit}".rstrip(), len(self.differences)
         mean, up = f"{self.mean:+z.{digits}f}", sum(d > 0 for d in self.differences)
