@@ -712,7 +712,7 @@ table([
 # is not overfitted, it is not there yet; with many more epochs the order may turn round.
 
 # %% [markdown]
-# ## Deeper: steps 4 and 5 of the preprocessing, on one pixel and on all
+# ## Deeper: steps 4 and 5 of the preprocessing, on one pixel
 #
 # Saturation c blends a pixel with its grey: c · rgb + (1 − c) · grey. Brightness c multiplies it. PCA noise adds the
 # sum of α₁s₁p₁, α₂s₂p₂ and α₃s₃p₃: the p are the principal components of ImageNet's colours (the eigenvectors of their
@@ -731,32 +731,6 @@ for name, pixel in {"pixel": rgb, "saturation 0.6": saturated, "brightness 1.2":
 show(augment.colour_map)
 matrix, offset = augment.colour_map(torch.tensor([[1.0, 0.6, 1.2]]), torch.tensor([[0.1, 0.0, 0.0]]))
 assert torch.allclose(matrix[0] @ rgb + offset[0], noisy)
-
-# %% [markdown]
-# Each dot is a pixel of the photo; the arrow goes from the mean before to the mean after. Saturation squeezes the cloud
-# onto the grey diagonal or spreads it from there, hue turns it around that diagonal, brightness stretches it from
-# black. PCA noise shifts all of it, nearly along the diagonal: it is mostly a change of brightness, and a small one.
-# At the start, hue is 1.2: turned by 36°.
-
-# %% tags=["hide-input"]
-sample = three[0].flatten(1).T[::26]  # every 26th pixel, (272, 3)
-
-
-def recoloured(hue=1.2, saturation=1.0, brightness=1.0, alpha_1=0.0):
-    coefficients, alpha = torch.tensor([[hue, saturation, brightness]]), torch.tensor([[alpha_1, 0.0, 0.0]])
-    matrix, offset = augment.colour_map(coefficients, alpha)
-    return sample @ matrix[0].T + offset
-
-
-values, p_1 = torch.tensor(augment.PCA_VALUES), torch.tensor(augment.PCA_VECTORS)[:, 0]
-print(f"the noise along p₁: {values[0] ** 2 / values.square().sum():.1%} of its variance", end=", ")
-print(f"standard deviation {augment.PCA_SD * values[0]:.1f} of 255")
-colours = torch.from_numpy(dataset.train.images[:2000]).view(-1, 3)[::64].float()
-ours = torch.linalg.eigh(torch.cov(colours.T)).eigenvectors[:, -1]  # the first principal component of our own data
-print(f"angle between ImageNet's p₁ and that of {dataset.source}: {math.degrees(math.acos(abs(ours @ p_1))):.1f}°")
-coefficient = (0.6, 1.4)
-controls = {"hue": coefficient, "saturation": coefficient, "brightness": coefficient, "alpha_1": (-0.3, 0.3)}
-sliders(partial(preprocessing.colour_clouds, sample), recoloured, **controls)
 
 # %% [markdown]
 # ## Deeper: Nesterov's own form

@@ -20,7 +20,6 @@ from test_all_plots import PLOTS, captioned
 from tricks.plots import style
 from tricks.plots.style import COLOURS, GREY, INK, LIGHT, SCREEN_DPI, SMALL, contrast
 
-PIXELS = {"colour_clouds"}  # its points are pixels, in their own colours
 SHADES = {"curves"}  # its bands lie behind the seeds' lines, which show how far they are apart
 # of linear RGB, all cones of a kind missing: Machado, Oliveira and Fernandes (2009), table of severity 1.0
 SIGHT = {
@@ -149,7 +148,7 @@ def marks(fig) -> dict[str, list]:
 
 def test_what_carries_data_shows_on_white(plot):
     name = plot.name.split(",")[0]
-    kinds = {"PathCollection"} if name in PIXELS else {"FillBetweenPolyCollection"} if name in SHADES else ()
+    kinds = {"FillBetweenPolyCollection"} if name in SHADES else ()
     for mark, colours in marks(plot.fig).items():
         if not any(kind in mark for kind in kinds):
             assert max(contrast(colour, "white") for colour in colours) >= 3, mark

@@ -1,4 +1,4 @@
-"""Plots of pictures and their colours."""
+"""Plots of pictures."""
 
 import re
 from functools import partial
@@ -11,15 +11,10 @@ from tricks.plots import preprocessing
 PICTURES = [np.full((24 + 4 * i, 32, 3), 20 * i, np.uint8) for i in range(7)]
 
 
-def cloud(shift: float) -> np.ndarray:
-    return np.random.default_rng(0).uniform(30, 220, (200, 3)) + shift
-
-
 PLOTS = {
     "images_grid": partial(preprocessing.images_grid, PICTURES, [f"picture\n{i}" for i in range(7)], columns=4),
-    "colour_clouds": partial(preprocessing.colour_clouds, cloud(0), cloud(20)),
 }
-REDRAWN = {"colour_clouds": (preprocessing.colour_clouds, (cloud(0), cloud(20)), (cloud(-10),), (cloud(0), cloud(-10)))}
+REDRAWN = {}
 WITHOUT_AXES = {"images_grid"}
 
 

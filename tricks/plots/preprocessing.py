@@ -1,4 +1,4 @@
-"""Plots of pictures, of their colours, and of the way down a loss (§2.1)."""
+"""Plots of pictures, and of the way down a loss (§2.1)."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tricks.plots.style import INK, LIGHT, SIZE, Figure, canvas, styled, with_redraw
+from tricks.plots.style import LIGHT, SIZE, Figure, canvas, styled, with_redraw
 from tricks.plots.text import short
 
 LETTER = 0.08  # inches that a letter of a picture's title takes
@@ -37,35 +37,6 @@ def images_grid(images: Sequence[Any], titles: Sequence[str] = (), *, columns: i
             ax.set_anchor("N")  # titles in one line though pictures differ in height
             ax.set_title(titles[i] if titles else "", fontsize=10, loc="center")
     return fig
-
-
-@styled
-def colour_clouds(before: Any, after: Any) -> Figure:
-    """The pixels of a picture in RGB, before (grey) and after (in their colour) a change; an arrow joins the means.
-
-    Both are (N, 3), in 0..255. `redraw(after)` moves the second.
-    """
-    before = np.asarray(before, float)
-    arrow = {"arrowstyle": "-|>", "color": INK, "linewidth": 2, "mutation_scale": 16, "shrinkA": 0, "shrinkB": 0}
-    fig, axes = canvas(2)
-    moving = []
-    for ax, channel, name in zip(axes, (1, 2), ("green", "blue"), strict=True):
-        ax.scatter(before[:, 0], before[:, channel], s=6, color=LIGHT, linewidth=0)
-        cloud = ax.scatter(before[:, 0], before[:, channel], s=10, linewidth=0, animated=True)
-        start = before.mean(0)[[0, channel]]
-        pointer = ax.annotate("", xytext=start, xy=start, arrowprops=arrow, animated=True)
-        ax.set(xlabel="red, 0 to 255", ylabel=f"{name}, 0 to 255", xlim=(-20, 275), ylim=(-20, 275), aspect="equal")
-        moving.append((channel, cloud, pointer))
-    axes[0].set_title("Grey: before. In colour: after")
-
-    def redraw(after: Any) -> None:
-        after = np.asarray(after, float)
-        for channel, cloud, pointer in moving:
-            cloud.set_offsets(after[:, [0, channel]])
-            cloud.set_facecolor(np.clip(after / 255, 0, 1))
-            pointer.xy = after.mean(0)[[0, channel]]
-
-    return with_redraw(fig, redraw, after)
 
 
 @styled
