@@ -314,7 +314,7 @@ table([
 
 # %%
 table([
-    {"gradient in": form.name, "weight kept in": str(kept).removeprefix("torch."), "from ⅓ at the end": walk(form, kept)[-1]}
+    {"gradient in": form.name, "weight kept in": str(kept).removeprefix("torch."), "ends at ⅓ ±": walk(form, kept)[-1]}
     for form in (precision.FP16, precision.BF16) for kept in (DTYPES[form], torch.float32)
 ])
 
