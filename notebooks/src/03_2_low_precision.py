@@ -19,7 +19,7 @@ from tricks import ROOT, precision, process
 from tricks.course.from_zero import loop, pictures, race
 from tricks.course.lesson import budget, conclusion, load_data, show, show_loop, slide, sliders, table
 from tricks.course.questions import bug_hunt, check, predict, quiz
-from tricks.plots import style
+from tricks.plots import evidence, style
 from tricks.plots.precision import gradient_histogram, lost_updates, number_lines, speeds
 from tricks.records import paper, statistics
 from tricks.studies.studies import arm
@@ -278,10 +278,7 @@ def draw_traces(traces):
 
 
 healthy, sick = scaler_trace()
-fig = draw_traces({"forward not finite from step 50": sick, "healthy": healthy})
-slide(fig, "03_2_loss_scale_in_a_run", takeaway="A scaler finds its scale in a few skipped steps; it cannot cure a "
-      "forward pass that is not finite")
-fig
+draw_traces({"forward not finite from step 50": sick, "healthy": healthy})
 
 # %% [markdown]
 # Healthy: a few steps are lost at the start, and now and then one where the scale was doubled once too often. Sick:
@@ -419,6 +416,12 @@ for batch, points in theirs.items():
 lines += [f"NLL of the first line:  {statistics.compare(mixed_runs, full, 'nll', 'nats')}",
           f"ECE of the first line:  {statistics.compare(mixed_runs, full, 'ece', '')}"]
 guess.veil("\n".join(lines))
+used = [run for pair in PAIRS.values() for name in pair for run in arm(name)]
+fig = evidence.against_paper({where: (each, theirs[1024]) for where, each in found.items()},
+                             caption=statistics.caption(used))
+shorter, _, longer, _ = found.values()
+takeaway, numbers = statistics.headline("Mixed precision", {"in 12 epochs": shorter, "in 120": longer}, theirs[1024])
+_ = slide(fig, "03_2_accuracy_in_mixed_precision", takeaway=takeaway, numbers=numbers, runs=used)
 
 # %% [markdown]
 # A null, four times. It does not prove that precision changes nothing. The intervals say what is not excluded: a point
@@ -752,7 +755,10 @@ sliders(partial(lost_updates, **some, caption=f"every 8th weight · {batch_capti
 # ⅓:
 
 # %% tags=["hide-input"]
-stalled(mixed=True, height=4.0)
+fig = stalled(mixed=True, height=4.0)
+slide(fig, "03_2_updates_that_get_lost",
+      takeaway="In 16 bits alone a run stops short of its goal; with weights kept in 32 it goes on")
+fig
 
 # %% [markdown]
 # ## Deeper: Table 3, and a small network

@@ -168,8 +168,7 @@ def three_plans(plans):
 
 
 PLANS = {"always 0.3": (0.3, 0.3), "always 0.03": (0.03, 0.03), "first 0.15, then 0.04": (0.15, 0.04)}
-heights = ", ".join(f"{name}: {height_left(*rates)[-1]:.3f}" for name, rates in PLANS.items())
-_ = slide(three_plans(PLANS), "05_1_balls_in_a_bowl", numbers=f"Expected loss after 40 steps: {heights}",
+_ = slide(three_plans(PLANS), "05_1_balls_in_a_bowl",
           takeaway="A large rate gets there and stays noisy, a small one does not get there: large first, small later")
 
 # %% [markdown]
@@ -202,7 +201,8 @@ sliders(
 #
 # ## The trick's own file
 #
-# Training starts with a warm-up (3.1). The paper's T ignores it: the cosine starts at its peak, where the warm-up ends.
+# Training starts with a warm-up, in which the rate rises to its peak (lesson 3.1). The paper's T ignores it: the cosine
+# starts at its peak, where the warm-up ends.
 
 # %%
 show(schedules.cosine_lr)
