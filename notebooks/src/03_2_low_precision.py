@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from tricks import ROOT, precision, process
 from tricks.course.from_zero import loop, pictures, race
-from tricks.course.lesson import budget, conclusion, load_data, show, show_loop, slide, sliders, table
+from tricks.course.lesson import budget, conclusion, load_data, show, show_loop, slide, sliders, table, tabled
 from tricks.course.questions import bug_hunt, check, predict, quiz
 from tricks.plots import evidence, style
 from tricks.plots.precision import gradient_histogram, lost_updates, number_lines, speeds
@@ -409,13 +409,14 @@ PAIRS = {  # arms with and without
 }
 found = {where: statistics.compare(arm(new), arm(old)) for where, (new, old) in PAIRS.items()}
 clean = statistics.t_interval([run.rows[-1]["train_accuracy"] for run in arm("full-cosine")])[0]
-lines = [f"{where + ':':<42} {style.signed(each.mean)} ± {each.half:.2f} points, n = {len(each.seeds)}"
-         for where, each in found.items()]
-for batch, points in theirs.items():
-    lines.append(f"{f'paper, fp16, batch size {batch}:':<42} {points}; {ours.against(points)}")
-lines += [f"NLL of the first line:  {statistics.compare(mixed_runs, full, 'nll', 'nats')}",
-          f"ECE of the first line:  {statistics.compare(mixed_runs, full, 'ece', '')}"]
-guess.veil("\n".join(lines))
+measured = [{"runs": where, "mixed − fp32, points": f"{style.signed(each.mean)} ± {each.half:.2f}",
+             "seeds": str(len(each.seeds))} for where, each in found.items()]
+published = [{"runs": f"paper, fp16, batch size {batch}", "mixed − fp32, points":
+              f"{style.signed(points.delta)} ± {points.noise:.2f}", "seeds": "1"} for batch, points in theirs.items()]
+guess.veil(tabled(measured + published), "\n".join([
+    f"first line, NLL: {statistics.compare(mixed_runs, full, 'nll', 'nats')}",
+    f"first line, ECE: {statistics.compare(mixed_runs, full, 'ece', '')}",
+]))
 used = [run for pair in PAIRS.values() for name in pair for run in arm(name)]
 fig = evidence.against_paper({where: (each, theirs[1024]) for where, each in found.items()},
                              caption=statistics.caption(used))
@@ -510,7 +511,7 @@ conclusion(
         {slow / fast:.1f} times as fast for ResNet-50 (Table 3), together with a batch four times as large.""",
     short=f"""{full[0].recipe.epochs} epochs, bf16 on a CPU: {ours}. To see a fifth of a point in 80 of 100 studies
         would take about {statistics.seeds_for(0.2, sd)} seeds.""",
-    long=f"""{arm("full-cosine")[0].recipe.epochs} epochs on a GPU, {clean:.0f} % of the training pictures right: bf16
+    long=f"""{arm("full-cosine")[0].recipe.epochs} epochs on a GPU, {clean:.1f} % of the training pictures right: bf16
         {bf16.mean:+.2f} ± {bf16.half:.2f}, fp16 with a loss scale {fp16.mean:+.2f} ± {fp16.half:.2f} with
         {len(fp16.seeds)} seeds. No difference is seen; one of a point is not excluded.""",
     use="""Always on a GPU that a batch keeps busy: bf16 where the hardware has it, else fp16 with a loss scale. Spend

@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
 
 from tricks import schedules
 from tricks.course.from_zero import loop, pictures, race
-from tricks.course.lesson import conclusion, load_data, show, show_loop, slide, sliders, table
+from tricks.course.lesson import conclusion, load_data, show, show_loop, slide, sliders, table, tabled
 from tricks.course.questions import bug_hunt, check, predict, quiz
 from tricks.plots import style
 from tricks.plots.schedules import bowl_rates, distance_and_noise, leads, schedule
@@ -367,12 +367,12 @@ PAIRS = {  # what the step schedule was: new arm, old arm
 }
 found = {where: statistics.compare(arm(new), arm(old)) for where, (new, old) in PAIRS.items()}
 clean = {new: np.mean([run.rows[-1]["train_accuracy"] for run in arm(new)]) for new, _ in PAIRS.values()}
-lines = [
-    f"{where + ':':<50} {style.signed(each.mean)} ± {each.half:.2f}, n = {len(each.seeds)}; {each.against(theirs)}; "
-    f"training pictures right: {clean[PAIRS[where][0]]:.0f} %"
+guess.veil(tabled([
+    {"last epoch, all test pictures": where, "cosine − step, points": f"{style.signed(each.mean)} ± {each.half:.2f}",
+     "seeds": len(each.seeds), "beside the paper": str(each.against(theirs)),
+     "training pictures right, %": f"{clean[PAIRS[where][0]]:.1f}"}
     for where, each in found.items()
-]
-guess.veil("cosine − step, points, all test pictures after the last epoch\n" + "\n".join(lines))
+]))
 
 # %% [markdown]
 # Why the size changes. In 8 to 16 epochs the network is still on its way: it does not fit its training pictures, and
@@ -380,8 +380,8 @@ guess.veil("cosine − step, points, all test pictures after the last epoch\n" +
 # epochs at the peak. In 120 epochs the network fits nearly all of its training pictures under both schedules: the way
 # is no longer too short, and an early drop costs little. What is left is too small for three seeds.
 #
-# **On equal footing?** More than half of the first line is no merit of the cosine. Only the place of the drops is
-# different between the two step schedules, and that alone is worth more than the cosine adds to the better one. Both
+# **On equal footing?** More than half of the table's first line is no merit of the cosine. Only the place of the drops
+# is different between the two step schedules, and that alone is worth more than the cosine adds to the better one. Both
 # rivals had their peak, and the step schedule its first drop, chosen on held-out pictures ("Deeper" has the table). A
 # table in which one side was tuned says nothing about the other.
 #
