@@ -247,8 +247,8 @@ show_loop("# distillation", context=7)
 # %% [markdown]
 # ## Why T²?
 #
-# The gradient of the softened cross-entropy in z is (softmax(z/T) − softmax(r/T)) / T. Each of the two factors shrinks
-# like 1/T. So with T²
+# The gradient of the softened cross-entropy in z is (softmax(z/T) − softmax(r/T)) / T. The difference
+# shrinks like 1/T, too: without a factor the pull falls like 1/T². So with T²
 #
 # $$\frac{\partial}{\partial z}\, T^2\, \ell\big(\mathrm{softmax}(r/T), \mathrm{softmax}(z/T)\big)
 # = T\, \big(\mathrm{softmax}(z/T) - \mathrm{softmax}(r/T)\big)
