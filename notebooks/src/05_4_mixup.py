@@ -265,10 +265,13 @@ table([
 ])
 change, fitted = tested["mixed"] - tested["plain"], clean["mixed"] - clean["plain"]
 print(f"With mixup: {change:+.1f} points on the test pictures, {fitted:+.1f} on the training pictures, shown clean.")
-if change < 0:
+chance = 100 * math.sqrt(0.5 / len(data[1][1]))  # sd of a difference of two shares near one half
+if change < -chance:
     print("It lost, as expected: the network does not know its pictures by heart, and mixup slowed it down.")
+elif change > chance:
+    print("It gained, against what was expected. One seed can do that; the records below have more.")
 else:
-    print("It did not lose, against what was expected: one seed and 2,000 test pictures can do that.")
+    print(f"On the test pictures that is a tie: chance alone moves it by {chance:.1f} points (standard deviation).")
 
 # %% [markdown]
 # *Clean* training accuracy, on pictures that are neither mixed nor cropped, is the number to compare. If it is far from
