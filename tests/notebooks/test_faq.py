@@ -1,4 +1,4 @@
-"""docs/faq.md: its links lead to lessons and headings that there are, and its numbers are those of records and paper."""
+"""docs/faq.md: its links lead to lessons and headings that exist, its numbers are those of records and paper."""
 
 import re
 from itertools import permutations
