@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from tricks import ROOT
 from tricks.course.missions import MISSIONS, several_seeds
 from tricks.recipe import Recipe
 from tricks.records.store import Run
@@ -36,6 +37,13 @@ def test_every_mission_has_a_test_and_a_start_that_is_a_recipe():
         assert start(mission) != ARMS["baseline"] and mission.hypothesis and mission.todo
         found = mission.reached([])
         assert not found.reached and found.words
+
+
+def test_every_mission_is_a_part_of_lesson_8():
+    text = (ROOT / "notebooks" / "src" / "08_trick_lab.py").read_text(encoding="utf8")
+    assert [mission.title for mission in MISSIONS] == [
+        line.removeprefix("# ### ") for line in text.splitlines() if line.startswith("# ### ")
+    ]
 
 
 @pytest.mark.parametrize("title", PAIRS)
