@@ -88,10 +88,9 @@ def three_readings():
     fig, ax = style.canvas(height=3.6, caption=below)
     for (reading, (losses, _)), line in zip(of_gamma.items(), ("-", "--", ":"), strict=True):
         ax.plot(losses, line, linewidth=2, label=reading)
-    ax.axhline(math.log(10), color=style.GREY, linewidth=1)
-    ax.text(len(losses) - 1, math.log(10) + 0.1, "a guess: log 10", ha="right", color=style.GREY)
+    ax.axhline(math.log(10), color=style.GREY, linewidth=1, label="guessing: log 10")
     ax.set(xlabel="step", ylabel="training loss, nats")
-    ax.legend(loc="lower left")
+    fig.legend(loc="outside right upper")
     return fig
 
 
