@@ -4,10 +4,14 @@
 # **Two teams train the same network on the same pictures. How far apart do they end?**
 
 # %% tags=["hide-input"]
+import math
 from functools import partial
 
 import numpy as np
+import torch
 from PIL import Image
+from torch import nn
+from torch.nn import functional as F
 
 from tricks import augment, parameters, schedules
 from tricks.course.from_zero import pictures, race
@@ -75,18 +79,12 @@ guess = predict("Change in test accuracy in that epoch", low=-5, high=30)
 # %% [markdown]
 # ## The loop, from zero
 #
-# Nothing below is hidden in a library but PyTorch itself. First the network: a *residual* network, whose blocks add
-# what they compute to what they were given (appendix A says why). Each convolution is followed by batch norm, which
-# brings its outputs to mean 0 and variance 1 over the batch, and then scales them by γ and shifts them by β.
+# Nothing below is hidden in a library but PyTorch itself (`torch`, `nn` for layers, `F` for functions). First the
+# network: a *residual* network, whose blocks add what they compute to what they were given (appendix A says why). Each
+# convolution is followed by batch norm, which brings its outputs to mean 0 and variance 1 over the batch, and then
+# scales them by γ and shifts them by β.
 
 # %% tags=["loop"]
-import math
-
-import torch
-from torch import nn
-from torch.nn import functional as F
-
-
 def conv(inputs, outputs, kernel, stride=1):
     layer = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
     return nn.Sequential(layer, nn.BatchNorm2d(outputs))

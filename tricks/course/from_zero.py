@@ -5,6 +5,7 @@ what the reader has seen, but for the lines that are shown.
 """
 
 import difflib
+import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from types import SimpleNamespace
@@ -50,13 +51,15 @@ def loop(edits: Mapping[str, str] | None = None, **names: Any) -> SimpleNamespac
 
     `names` are further names that the new lines use, such as a teacher. ValueError for a text that does not occur once.
     """
+    import torch
+
     code = changed(edits or {})
     if edits:
         before, after = source().splitlines(), code.splitlines()
         lines = list(difflib.unified_diff(before, after, n=AROUND, lineterm=""))[2:]
         diff = "\n".join("..." if line.startswith("@@") else line for line in lines)
         display(Markdown(f"The loop of lesson 02, with these lines changed:\n\n````diff\n{diff}\n````"))
-    space = dict(names)
+    space = {"math": math, "torch": torch, "nn": torch.nn, "F": torch.nn.functional, **names}
     exec(compile(code, f"<loop of lesson 02, {len(edits or {})} changes>", "exec"), space)
     return SimpleNamespace(**space)
 
@@ -64,15 +67,15 @@ def loop(edits: Mapping[str, str] | None = None, **names: Any) -> SimpleNamespac
 def pictures(dataset: Dataset) -> tuple[Any, Any]:
     """What the loop takes: (pictures, labels) to train on and to test on, as many as the budget allows, on the device.
 
-    Pictures are float32 (N, 3, H, W) between 0 and 1. Every class has its share of them.
+    Pictures are float32 (N, 3, H, W), normalised as in step 6 of §2.1. Every class has its share of them.
     """
     import torch
 
-    from tricks import process
+    from tricks import augment, process
 
     def tensors(part: Any, count: int) -> tuple[Any, Any]:
         chosen = balanced_order(part.labels)[:count]
-        x = torch.from_numpy(part.images[chosen]).permute(0, 3, 1, 2).float() / 255
+        x = augment.normalise(torch.from_numpy(part.images[chosen]))
         return x.to(process.device()), torch.from_numpy(part.labels[chosen]).long().to(process.device())
 
     count = BUDGETS[budget()][0]
