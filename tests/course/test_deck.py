@@ -203,7 +203,7 @@ def test_a_lessons_picture_is_that_of_the_built_notebook_and_its_records_are_the
         fields = image.text
     caption = float(fields["Caption-Height"])
     assert wide == 1920 and wide / (high * (1 - caption)) == pytest.approx(12.3 / 5.1, rel=0.01)
-    assert fields["Title"] and fields["Description"].startswith("Plot. ")
+    assert fields["Title"] and fields["Description"].startswith(("Plot. ", "Diagram. "))
     assert 0.03 < caption < 0.2 if fields["Comment"] else caption == 0
     assert bool(fields["Budget"]) == bool(fields["Source"])
     cells = json.loads((ROOT / "notebooks" / f"{lesson}.ipynb").read_text(encoding="utf8"))["cells"]
