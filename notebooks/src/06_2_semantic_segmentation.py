@@ -190,6 +190,8 @@ sliders(
     goal="Find the coarsest grid that keeps an mIoU of 90 % over all pictures.",
     reached=lambda output_stride: output_stride == max(kept), solution={"output_stride": max(kept)},
 )
+
+# %% tags=["hide-input"]
 values = (f"{stride}: mIoU {scores['mIoU'][stride]:.1f} %, pixel accuracy {scores['pixel accuracy'][stride]:.1f} %"
           for stride in (8, 16, 32))
 print(f"output stride {'; '.join(values)}")
