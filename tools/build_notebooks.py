@@ -14,6 +14,8 @@ bookkeeping that is not the lesson, and the code of a quiz, which has the answer
 collapsed until the cell is run: what a guess is about, which the saved notebook has in sight. A section whose heading
 begins with "Deeper" (`# ## Deeper: ...`, at the top of a cell of its own) is collapsed up to the next heading.
 
+Cells tagged `loop` are the training loop of lesson 02, which other lessons change: see `tricks/course/from_zero.py`.
+
     python tools/build_notebooks.py [NAME ...] [--jobs N]     build; NAME is the start of a lesson's name, such as 05_2
     python tools/build_notebooks.py --check                   compare sources with built notebooks, execute nothing
     python tools/build_notebooks.py --refresh                 rewrite what `show` displayed in built notebooks
