@@ -324,7 +324,7 @@ print(resolved(results))
 # ours, for an effect of the paper's size to be seen in 80 of 100 studies. It is rough, since a spread that is taken
 # from so few folds may be off by a factor of two or more. And two of five folds share three quarters of their training
 # pictures, so that our intervals are a little too narrow. Larger test sets help where the test pictures are the noise;
-# the last part of "Deeper" says how much. The paper's own rows are one run each, and nobody knows their noise.
+# a part of "Deeper" says how much. The paper's own rows are one run each, and nobody knows their noise.
 #
 # ## Conclusion
 
@@ -655,7 +655,7 @@ def by_pictures(here, half, effects):
     fig, ax = style.canvas(height=3.8, caption=f"{live_caption}; resampled pictures, scaled by 1/√n")
     sizes = np.geomspace(10, 20_000, 50)
     ax.loglog(sizes, half * np.sqrt(here / sizes), label="half-width of 95 %, from the choice of test pictures")
-    named = {here: "one fold", 5 * here: "five folds", 4952: "VOC 2007 test"}
+    named = {here: "one fold", 5 * here: "all our pictures", 4952: "VOC 2007 test"}
     for number, name in named.items():
         ax.plot(number, half * (here / number) ** 0.5, "o", color=style.COLOURS[0])
         ax.annotate(f"{name}: {number:,}", (number, half * (here / number) ** 0.5), (6, 6), textcoords="offset points")
