@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from IPython.display import clear_output, display
 from IPython.utils.capture import capture_output
 
-from tricks import distillation, label_smoothing, metrics, recipe, targets
+from tricks import augment, distillation, label_smoothing, metrics, recipe, targets
 from tricks.course.from_zero import BUDGETS, loop, pictures, race
 from tricks.course.lesson import budget, conclusion, live, load_data, show, show_loop, slide, sliders, table
 from tricks.course.questions import bug_hunt, check, predict, quiz
@@ -56,7 +56,8 @@ sure = r.softmax(1).amax(1)
 right = (r.argmax(1) == labels).nonzero()[:, 0]
 right = right[sure[right].argsort(descending=True)]  # pictures that it has right, the most certain first
 three = right[[len(right) * part // 100 for part in (5, 50, 90)]]
-seen = (255 * data[1][0][three].cpu()).byte().permute(0, 2, 3, 1).numpy()
+mean, sd = (torch.tensor(values)[:, None, None] for values in (augment.MEAN, augment.STD))  # normalised with these
+seen = (data[1][0][three].cpu() * sd + mean).round().byte().permute(0, 2, 3, 1).numpy()
 
 
 @style.styled
