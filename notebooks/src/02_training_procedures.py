@@ -269,8 +269,9 @@ def descend(lr, momentum=0.0, batch_size=8, steps=40, seed=0):
 # %% tags=["hide-input"]
 def loss_at(w1, w2):
     """Mean of ½ (w · car − price)² for arrays of weights of one shape."""
-    error = w1[..., None] * cars[:, 0].numpy() + w2[..., None] * cars[:, 1].numpy() - price.numpy()
-    return (error**2).mean(axis=-1) / 2
+    with np.errstate(over="ignore", invalid="ignore"):  # a path may leave the valley for good
+        error = w1[..., None] * cars[:, 0].numpy() + w2[..., None] * cars[:, 1].numpy() - price.numpy()
+        return (error**2).mean(axis=-1) / 2
 
 
 def three(lr=0.1, momentum=0.6):
@@ -304,10 +305,9 @@ sliders(
 )
 
 # %% [markdown]
-# Three settings side by side. At a small η the plain path creeps. Longer steps
-# without momentum get as far as Nesterov's: for the most part, momentum *is* a longer step. At the third setting they
-# bounce off the walls, and momentum averages the bounces away. The numbers are how far each path's last point is above
-# the bottom:
+# Three settings side by side. At a small η the plain path creeps. Longer steps without momentum get as far as
+# Nesterov's: for the most part, momentum *is* a longer step. At the third setting they bounce off the walls, and
+# momentum averages the bounces away. The numbers are how far each path's last point is above the bottom:
 
 # %% tags=["hide-input"]
 @style.styled
