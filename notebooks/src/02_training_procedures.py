@@ -274,7 +274,7 @@ def loss_at(w1, w2):
         return (error**2).mean(axis=-1) / 2
 
 
-def three(lr=0.1, momentum=0.6):
+def three_paths(lr=0.1, momentum=0.6):
     return {
         "plain, η": descend(lr),
         "plain, η / (1 − μ)": descend(lr / (1 - momentum)),
@@ -293,13 +293,13 @@ def above(path):
 
 
 def momentum_wins(lr, momentum):
-    plain, longer, nesterov = map(above, three(lr, momentum).values())
+    plain, longer, nesterov = map(above, three_paths(lr, momentum).values())
     return nesterov < 0.01 and plain > 10 * nesterov and longer > 10 * nesterov
 
 
 print(f"With all cars a step, plain descent climbs out above η = 2 / {curvature[1]:.2f} = {2 / curvature[1]:.2f}.")
 sliders(
-    partial(preprocessing.contour_paths, loss_at, **axes), three, lr=(0.01, 1.3), momentum=(0.0, 0.99),
+    partial(preprocessing.contour_paths, loss_at, **axes), three_paths, lr=(0.01, 1.3), momentum=(0.0, 0.99),
     goal="Bring Nesterov within 0.01 of the bottom, and keep both plain paths ten times as far above it.",
     reached=momentum_wins, solution={"momentum": 0.9},
 )
@@ -318,7 +318,7 @@ def three_ways_down(settings):
     levels = np.quantile(loss_at(w1, w2), np.linspace(0, 1, 12) ** 1.5)
     for ax, (lr, momentum) in zip(panels, settings, strict=True):
         ax.contour(w1, w2, loss_at(w1, w2), levels=levels, colors=style.LIGHT, linewidths=0.6)
-        for label, path in three(lr, momentum).items():
+        for label, path in three_paths(lr, momentum).items():
             ax.plot(*path.T, "o-", markersize=2.5, linewidth=1.2, label=f"{label}: {above(path):.3f}")
         ax.set(title=f"η = {lr}, μ = {momentum}", **axes)
         ax.legend(loc="upper right", frameon=True, edgecolor="white")
@@ -328,7 +328,7 @@ def three_ways_down(settings):
 
 settings = [(0.02, 0.9), (0.1, 0.6), (0.1, 0.9)]
 fig = three_ways_down(settings)
-ends = [{label: above(path) for label, path in three(*setting).items()} for setting in settings]
+ends = [{label: above(path) for label, path in three_paths(*setting).items()} for setting in settings]
 near = sum(abs(end["plain, η / (1 − μ)"] - end["Nesterov, η and μ"]) < 0.02 for end in ends)
 takeaway = f"Momentum is mostly a longer step: plain SGD at η/(1 − μ) keeps up in {near} of {len(ends)} settings"
 slide(fig, "02_three_ways_down", takeaway=takeaway)
@@ -475,7 +475,7 @@ print("step 6 subtracts", *augment.MEAN, "and divides by", *augment.STD)
 # %% tags=["hide-input"]
 _, _, height, width = box[0].tolist()
 hue, saturation, brightness = coefficients[0].tolist()
-pictures = {
+steps = {
     "1 decode\n96 × 96": one,
     f"2 crop and resize\n{width} × {height} → 84 × 84": two,
     "3 mirror": three,
@@ -485,8 +485,8 @@ pictures = {
     "all six steps\nin the next epoch": augment.paper(image, index, *draw(0), 84) * sd + mean,
     "validation:\nthe middle": augment.normalise(augment.centre_crop(image, index, 84)) * sd + mean,
 }
-drawn = [x[0].permute(1, 2, 0).clamp(0, 255).byte().numpy() for x in pictures.values()]
-preprocessing.images_grid(drawn, list(pictures), columns=4)
+drawn = [x[0].permute(1, 2, 0).clamp(0, 255).byte().numpy() for x in steps.values()]
+preprocessing.images_grid(drawn, list(steps), columns=4)
 
 # %% [markdown]
 # Colours as wrong as in step 4 are no bug. The paper scales "hue" by 0.6 to 1.4 without saying what that means; we turn
@@ -502,7 +502,7 @@ preprocessing.images_grid(drawn, list(pictures), columns=4)
 # leave our short run 3 epochs at the high η; the choice was made on held-out training pictures, one run each. To save
 # time, the curve is measured after each epoch on a fixed sample of the test pictures.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "hide-output"]
 runs = arm("baseline")
 ours = runs[0].recipe
 table([
@@ -520,14 +520,14 @@ for share in (0.25, 0.5):
     (pilot,) = arm(f"pilot-baseline-{ours.lr}-{share}")
     print(f"first division after {share:.0%} of the run: {pilot.accuracy:.2f} % of the held-out pictures")
 per_epoch = statistics.caption(runs, curve=True)
-evidence.curves({"baseline": runs}, caption=per_epoch)
+guess.veil(evidence.curves({"baseline": runs}, caption=per_epoch))
 
 # %% [markdown]
 # Look for stairs where the learning rate falls. The paper's Fig. 3b has them, for a network that it does not name
 # (batch 1024, with warm-up). The change in the one epoch after each division, beside the paper's, which is read off its
 # figure:
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "hide-output"]
 def change_at(group, division):
     """The change of test accuracy in the first epoch after a division of η, run by run."""
     lr = [row["lr"] for row in group[0].rows]
@@ -546,7 +546,7 @@ fig = evidence.against_paper(jumps, unit="points of accuracy in one epoch", capt
 measured, theirs = jumps["division 1"]
 takeaway = f"The epoch after the first division of η: {measured}; paper {theirs}"
 slide(fig, "02_what_a_division_brings", takeaway=takeaway, runs=runs)
-fig
+guess.veil(fig)
 
 # %% [markdown]
 # Two reservations. A run this short has not levelled off before the first division, as the paper's has, so that a part
