@@ -184,11 +184,11 @@ for stride in STRIDES:
     scores["mIoU"][stride], scores["pixel accuracy"][stride] = metrics.mean_iou(matrix), metrics.pixel_accuracy(matrix)
 grids = {stride: on_grid(there, stride).numpy() for stride in STRIDES}
 coarse = partial(segmentation_plots.coarse_truth, picture, there.numpy(), grids, scores)
-kept = [stride for stride in STRIDES if scores["mIoU"][stride] >= 90]
+coarsest = max(stride for stride in STRIDES if scores["mIoU"][stride] >= 90)
 sliders(
     coarse, output_stride=list(STRIDES),
     goal="Find the coarsest grid that keeps an mIoU of 90 % over all pictures.",
-    reached=lambda output_stride: output_stride == max(kept), solution={"output_stride": max(kept)},
+    reached=lambda output_stride: output_stride == coarsest, solution={"output_stride": coarsest},
 )
 
 # %% tags=["hide-input"]

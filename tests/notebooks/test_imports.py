@@ -1,6 +1,7 @@
-"""What lessons take from the module: imports that are few, in one folded place, and source to show that is there."""
+"""What lessons import, few modules in one folded place; source that they show; and what their panels read."""
 
 import ast
+import symtable
 
 import build_notebooks as tool
 import pytest
@@ -58,3 +59,41 @@ def test_what_a_lesson_shows_of_the_module_is_there(source):
             call = line.value if isinstance(line, ast.Expr) else None
             if isinstance(call, ast.Call) and ast.unparse(call.func) in tool.SHOW:
                 assert eval(ast.unparse(call), {**names, **tool.SHOW})
+
+
+def assigned(statement: ast.stmt) -> set[str]:
+    """The names that a statement gives a value in the notebook itself, not within a function or a comprehension."""
+    table = symtable.symtable(ast.unparse(statement), "cell", "exec")
+    return {symbol.get_name() for symbol in table.get_symbols() if symbol.is_assigned()}
+
+
+def read_late(table: symtable.SymbolTable) -> set[str]:
+    """The notebook's names that functions and lambdas within it read when they are called."""
+    inner = (read_late(child) for child in table.get_children())
+    own = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_global() and not symbol.is_assigned()}
+    return set().union(own if table.get_type() == "function" else set(), *inner)
+
+
+@pytest.mark.parametrize("source", LESSONS, ids=lambda path: path.stem)
+def test_what_a_panel_reads_when_it_is_moved_is_not_given_another_value_further_down(source):
+    """After Run All the panels of the first cells still have to draw what they drew."""
+    notebook = tool.parse(source.read_text(encoding="utf8"), solutions=True)
+    cells = (cell for cell in notebook.cells if cell.cell_type == "code")
+    statements = [statement for cell in cells for statement in ast.parse(cell.source).body]
+    functions = {s.name: s for s in statements if isinstance(s, ast.FunctionDef)}
+    wrong, panels = [], 0
+    for place, statement in enumerate(statements):
+        if "sliders(" not in ast.unparse(statement) or isinstance(statement, ast.FunctionDef | ast.ImportFrom):
+            continue
+        panels += 1
+        table = symtable.symtable(ast.unparse(statement), "cell", "exec")
+        names = read_late(table)
+        called = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_referenced()} | names
+        while new := [functions[name] for name in called & functions.keys() if name not in names]:
+            names |= {function.name for function in new}
+            for function in new:
+                names |= read_late(symtable.symtable(ast.unparse(function), "cell", "exec"))
+            called |= names
+        later = set().union(*map(assigned, statements[place + 1 :]))
+        wrong += sorted(names & later)
+    assert wrong == [] and bool(panels) == ("sliders(" in source.read_text(encoding="utf8"))
