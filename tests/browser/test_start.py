@@ -120,14 +120,14 @@ def test_opening_lessons_asks_nothing_and_changes_nothing(lessons):
     assert lessons.problems == []
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_live_run_has_a_picture_from_its_first_second_that_moves_and_keeps_its_height(newcomer):
     newcomer.open(notebook(*RUN), "live")
     newcomer.page.evaluate(RECORD)
     newcomer.start_cells()
     newcomer.page.wait_for_function(
         "() => window.jupyterapp.shell.currentWidget.content.model.cells.get(1).executionCount !== null",
-        timeout=120_000,
+        timeout=400_000,
     )
     seen = newcomer.page.evaluate("() => window.seen")
     begun = next(at for at, *_, said in seen if said)
