@@ -350,7 +350,7 @@ ends = {name: ended[-1]["test_accuracy"] for name, ended in rows.items()}
 gap = ends["bfloat16"] - ends["float32"]
 print(f"bfloat16 − float32 at the end: {style.signed(gap, 1)} points, one run of each. ", end="")
 print("That is within what two seeds of one recipe may be apart." if abs(gap) < 3 else
-      "That is more than the records below have between the two: one seed can do that, five do not on average.")
+      "That is more than the records below have between the two on average: one seed can do that.")
 
 # %% [markdown]
 # Which tensors have 16 bits? The paper stores a 16-bit network and keeps an fp32 copy for the update. Here the fp32
@@ -420,9 +420,9 @@ guess.veil(tabled(measured + published), "\n".join([
 
 # %% [markdown]
 # A null, four times. It does not prove that precision changes nothing. The intervals say what is not excluded: a point
-# either way in the long runs, where the network fits nearly all its training pictures; fp16 has two seeds and can tell
-# least. Their width comes from the number of seeds and from this: a difference in the last digits sends two runs apart,
-# and after some hundred steps they are as different as two seeds. The paper's two numbers are one run each and smaller
+# either way in the long runs, where the network fits nearly all its training pictures. They are this wide because seeds
+# are few, and because a difference in the last digits sends two runs apart: after some hundred steps they are as
+# different as two seeds. The paper's two numbers are one run each and smaller
 # than what two of its runs may be apart. (*NLL* is the cross-entropy of the test labels, *ECE* the distance between
 # confidence and accuracy, lesson 5.2.)
 #
@@ -434,8 +434,8 @@ guess.veil(tabled(measured + published), "\n".join([
 # This is what the trick is for. Table 3 compares two complete settings: batch size 256 in fp32 against batch size 1024
 # in fp16, with the heuristics of section 3.1. The text credits "2 to 3 times" to the change "from FP32 to FP16". But
 # the batch size changes in the same row. So we timed the runs that the table leaves out: ResNet-50 at 224 pixels, every
-# precision with every batch size, on one GPU; 32 and 128 are the paper's 256 and 1024 on each of its eight. "fp32" is
-# without TF32 here, as on the paper's V100; "tf32" is PyTorch's default.
+# precision with every batch size, on one GPU. Of the paper's 256 and 1024 pictures, each of its eight GPUs had 32 and
+# 128. "fp32" is without TF32 here, as on the paper's V100; "tf32" is PyTorch's default.
 
 # %% tags=["hide-input"]
 record = json.loads((ROOT / "data" / "speed" / "nvidia-h200.json").read_text())
@@ -464,7 +464,8 @@ for begin, a, b in (("batch first", ("fp32", 128), "precision"), ("precision fir
 # The last two lines multiply to the same number and share it out differently: how much the precision did depends on the
 # batch at which you ask. At 32 pictures the 16-bit formats are no faster than TF32, which you get without asking: a
 # likely reason is that the GPU is done before Python has told it what comes next. A larger batch keeps it busy, and
-# half the memory leaves room for one. One machine; the ratios are its own.
+# half the memory leaves room for one. One machine, and the step alone, without reading
+# pictures: the ratios are its own.
 #
 # And on *this* machine? Forward and backward of the live network, both precisions in turns, the median of each. What is
 # kept on this page is only a verdict; `ratio` has your number.
@@ -522,7 +523,7 @@ quiz("Table 3: ResNet-50 takes 13.3 minutes an epoch, then 4.4. How much of that
     "All of it: the text says 2 to 3 times, from FP32 to FP16": (
         False, "The batch size changes in the same row, from 256 to 1024, and a larger batch keeps the GPUs busier."),
     "That cannot be read off: the batch size changed as well": (
-        True, "The table has no run in fp32 at 1024, nor in fp16 at 256. Ours above has both, and the share depends."),
+        True, "The table has no run in fp32 at 1024, nor in fp16 at 256. Ours has both: it depends on the batch."),
     "None: it is the batch size": (
         False, "At equal batch sizes our GPU is faster in fp16 than in fp32, from 128 pictures on also than in TF32."),
 })

@@ -232,9 +232,9 @@ show_loop("# label smoothing", context=2)
 # %% [markdown]
 # ## Do trained networks stop there?
 #
-# The paper's Fig. 4b beside our networks of 120 epochs: for each test picture, its gap. The dashed line is eq. 5 at K =
-# 10. It is a goal and no bound. Pictures that the network finds hard stay below it, and others go beyond: all pictures
-# share the weights, which cannot be at the optimum of each.
+# The paper's Fig. 4b beside our networks of 120 epochs: for each test picture, its gap. The dashed line is eq. 5 at
+# ten classes. It is a goal and no bound. Pictures that the network finds hard stay below it, and others go beyond: all
+# pictures share the weights, which cannot be at the optimum of each.
 
 # %% tags=["hide-input"]
 goal = label_smoothing.theoretical_gap(0.1, 10)
@@ -317,7 +317,7 @@ others = {net: paper.delta("6", "+ label smoothing", "+ cosine decay", f"{net}_t
           for net in ("Inception-V3", "MobileNet")}
 guess.veil("\n".join([
     *(f"paper, {net}: {delta:+.2f} points, one run each" for net, delta in others.items()),
-    *(f"{where}: {found}. To see the paper's {theirs.delta:+.2f}: {needed(found)} seeds"
+    *(f"{where}: {found}. To see the paper's {theirs.delta:+.2f}: {needed(found)} seeds; here are {len(found.seeds)}"
       for where, found in lengths.items()),
 ]))
 
@@ -345,16 +345,16 @@ conclusion(
         {others["MobileNet"]:+.2f}. Calibration is not measured there.""",
     short=f"""{short[0].recipe.epochs} epochs. Confidence − accuracy goes from {points(short)} to {points(short_smooth)}
         points and the ECE from {ece(short)} to {ece(short_smooth)}: worse. Accuracy: {in_short}; to see the paper's
-        gain takes {needed(in_short)} seeds.""",
+        gain takes {needed(in_short)} seeds, here are {len(in_short.seeds)}.""",
     long=f"""{epochs} epochs. Confidence − accuracy goes from {points(long)} to {points(long_smooth)} points and the ECE
         from {ece(long)} to {ece(long_smooth)}: better. Accuracy: {in_long}; to see the paper's gain takes
-        {needed(in_long)} seeds.""",
+        {needed(in_long)} seeds, here are {len(in_long.seeds)}.""",
     use="""The network fits nearly all its training pictures, and somebody uses its probabilities. Measure confidence −
         accuracy first; choose ε by the NLL of held-out pictures. It costs no time, and with many classes and long
         training it may gain some accuracy.""",
     harms=f"""The network is honest already, as after few epochs: it is made underconfident. ε is large: 0.4 costs
-        {-strongest.mean:.1f} ± {strongest.half:.1f} points of accuracy here. The network is to be a teacher (lesson
-        5.3). Or a library has it on and you do not know: your ε then comes on top.""",
+        {-strongest.mean:.1f} ± {strongest.half:.1f} points of accuracy here. The network is to be a teacher: others
+        found its students worse (lesson 5.3). Or a library has it on and you do not know: yours comes on top.""",
 )
 
 # %% [markdown]

@@ -182,7 +182,7 @@ sliders(
 
 # %% [markdown]
 # At the paper's T = 20 hardly anything is left of the difference between "certain" and "in doubt". What such an answer
-# can still teach depends on the factor in front of it: T². Why T² comes after the loop.
+# can still teach depends on the factor in front of it, T². The part "Why T²?" comes after the loop.
 #
 # ## In the loop from zero
 #
@@ -366,7 +366,7 @@ own = statistics.plus_minus([run.rows[-1]["train_accuracy"] for run in alone], 1
 print(f"without a teacher, {alone[0].recipe.epochs} epochs: {own} % of the training pictures right at the end")
 print(f"{recipe_of('full-distill').epochs} epochs, with a teacher − without: {long_run}")
 table([
-    {"paper, Table 6, points": net,
+    {"paper, Table 6 (arXiv), points": net,
      "teacher, no mixup": f"{paper.delta('6', TAUGHT, PLAIN, f'{net}_top1'):+.2f}",
      "teacher, both with mixup": f"{paper.delta('6', '+ distill w/ mixup', '+ mixup w/o distill', f'{net}_top1'):+.2f}"}
     for net in ("ResNet-50-D", "Inception-V3", "MobileNet")
@@ -394,8 +394,8 @@ conclusion(
         test pictures. On Imagenette: {other}.""",
     long=f"{recipe_of('full-distill').epochs} epochs: {long_run}.",
     use=f"""The network that is used must be small and a larger one of its family is at hand or affordable: a training
-        step costs {step:.2f} times as much here, using the student nothing more. Most of all when the student has few
-        epochs. Check the teacher's own accuracy first.""",
+        step costs {step:.2f} times as much here, using the student nothing more. Check the teacher's own accuracy
+        first. What we have seen is a gain in short runs.""",
     harms="""The teacher is of another family, or not clearly better than the student: two of the paper's three networks
         lost. Also where the teacher's errors matter: they are passed on like everything else. And when the same time
         would have trained the student longer: compare at equal cost.""",

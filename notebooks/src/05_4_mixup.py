@@ -340,7 +340,7 @@ guess.veil(f"no mixup, 20 instead of 12 epochs: {more_12}\nno mixup, 200 instead
 # is ahead of "12 without" all the same, because eight more epochs bring more than mixup costs. That is how a two-change
 # comparison can show a gain from a trick that loses. At 200 epochs the network knows its 10,000 pictures almost by
 # heart, with mixup too, and is still wrong on one test picture in five: here is a gap that a regulariser could close.
-# Mixup's loss is gone there. Whether it became a gain, three seeds cannot say. Others report the same turn: with 90
+# Mixup's loss is gone there. Whether it became a gain, so few seeds cannot say. Others report the same turn: with 90
 # epochs on ImageNet-LT (MiSLAS) mixup lost a point, with 180 it gained one; fastai's notes on Imagenette switch it on
 # from 80 epochs.
 #
@@ -372,7 +372,7 @@ conclusion(
 # ## Questions
 
 # %% tags=["hide-input"]
-quiz("Table 6: ResNet-50-D gains 0.6 points in the row with mixup. What did mixup bring there?", {
+quiz("Table 6 (CVPR): ResNet-50-D gains 0.6 points in the row with mixup. What did mixup bring there?", {
     "0.6 points": (False, "The row also has 200 epochs instead of 120. That alone may bring points, or all of them."),
     "It cannot be told from the table": (
         True, "Mixup and training length change together, for all three networks. One more run would tell them apart."),
@@ -523,9 +523,10 @@ table([
 ])
 
 # %% [markdown] tags=["solution"]
-# In so few epochs weight decay has hardly begun to hold the weights (lesson 02: it works over 1/(ηλ) steps, 20,000 at η
-# = 0.1 and λ = 5·10⁻⁴, and this run has about 630), so a point or two between the two runs is chance. The advice is for
-# long runs, where both brakes act at once. That arm, 200 epochs with mixup and less decay, is not recorded.
+# In so few epochs weight decay has hardly begun to hold the weights. By lesson 02 it shrinks them by the factor 1/e in
+# (1 − momentum)/(η · decay) steps, 2,000 at η = 0.1, a momentum of 0.9 and a decay of 5·10⁻⁴; this run has about 630,
+# half of them at a tenth of η or less. So a point or two between the two runs is chance. The advice is for long runs,
+# where both brakes act at once. That arm, 200 epochs with mixup and less decay, is not recorded.
 
 # %% [markdown]
 # ## Deeper: more pictures of what is mixed

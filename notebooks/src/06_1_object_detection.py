@@ -279,7 +279,6 @@ LONGER = "the paper's mixup has 80 more epochs"
 UNLIKE = {"efficient": "the paper's has a larger batch, too", "mixup": LONGER, "distill-mixup": LONGER}
 
 
-
 def in_the_paper(new, old):
     """The paper's difference of two rows in mAP; it has no row with random weights."""
     return paper.effect("8", ROWS[new], ROWS[old], "mAP", unlike=UNLIKE.get(new, "")) if old in ROWS else None
@@ -336,8 +335,8 @@ conclusion(
         trick is added to the detector. One run a row.""",
     short=f"""{' to '.join(map(str, folds))} folds, {TESTED} test pictures each, mAP. {resolved(results)}""",
     long=f"""Not recorded. All arms are fine-tuned for {EPOCHS} epochs on {PICTURES} pictures.""",
-    use="""Annotated pictures are few: start from pretrained weights. To choose
-        among pretrained backbones, compare them on your own task, seed by seed on the same folds.""",
+    use="""Annotated pictures are few: start from pretrained weights. To choose among pretrained backbones, compare them
+        on your own task, seed by seed on the same folds.""",
     harms=f"""You take ImageNet accuracy for the answer: in Table 9 the same seven networks stand in another order. You
         compare two mAPs of different definitions. You believe one fold of {TESTED} pictures.""",
 )
@@ -493,7 +492,7 @@ check("AP after three changes", three_changes, measured_changes, [()],
 
 # %% [markdown] tags=["solution"]
 # (a) stays: AP is a property of the ranking. (b) stays: below the last hit, a false alarm costs nothing, so a detector
-# may put out as many boxes as it likes at the low end. (c) falls by a quarter: the same false alarm, at the top.
+# may put out as many boxes as it likes at the low end. (c) falls by 28 %: the same false alarm, at the top.
 
 # %% [markdown]
 # **4.** (5 minutes, medium) How many anchors does our detector look at in a picture of this height and width, both
