@@ -422,9 +422,8 @@ guess.veil(tabled(measured + published), "\n".join([
 # A null, four times. It does not prove that precision changes nothing. The intervals say what is not excluded: a point
 # either way in the long runs, where the network fits nearly all its training pictures. They are this wide because seeds
 # are few, and because a difference in the last digits sends two runs apart: after some hundred steps they are as
-# different as two seeds. The paper's two numbers are one run each and smaller
-# than what two of its runs may be apart. (*NLL* is the cross-entropy of the test labels, *ECE* the distance between
-# confidence and accuracy, lesson 5.2.)
+# different as two seeds. The paper's two numbers are one run each and smaller than what two of its runs may be apart.
+# (*NLL* is the cross-entropy of the test labels, *ECE* the distance between confidence and accuracy, lesson 5.2.)
 #
 # One thing about "fp32" on that GPU: its convolutions multiply in *TF32*, PyTorch's default there. The matrix units
 # read fp32 and drop all but 10 of the 23 mantissa bits: the range of fp32, the digits of fp16.

@@ -368,7 +368,7 @@ guess.veil("\n".join(textwrap.fill(line, 110) for line in lines))
 
 # %% [markdown]
 # D is what can be seen here: its step from C is clear, and so is its pooling alone on the plain block, which brings
-# nearly as much as all three. Of B and C our three seeds say little. D's gain is several times the paper's. Four things
+# nearly as much as all three. Of B and C so few seeds say little. D's gain is several times the paper's. Four things
 # may make it so: one block in each stage, so that three of four blocks are downsampling ones; zero γ, with which a
 # block begins as its shortcut ("Deeper" below shows how little the plain network then sees); maps as small as 2×2; and
 # 8 epochs, in which an early start counts.

@@ -512,8 +512,8 @@ print(f"confidence {end['confidence']:.1f} %, accuracy {end['test_accuracy']:.1f
 # %% [markdown]
 # ## Deeper: how much ε
 #
-# Five values of ε, five seeds each, 12 epochs. Up to 0.2 no difference in accuracy is resolved; 0.4 costs. Confidence
-# falls all the way, and the mean gap stays below what eq. 5 asks for, as not all training pictures are known.
+# Five values of ε, 12 epochs. Up to 0.2 no difference in accuracy is resolved; 0.4 costs. Confidence falls all the way,
+# and the mean gap stays below what eq. 5 asks for, as not all training pictures are known.
 
 # %% tags=["hide-input"]
 ARMS = {0.0: short, **{eps: arm(f"smoothing-{eps}") for eps in (0.05, 0.1, 0.2, 0.4)}}
