@@ -65,9 +65,9 @@ preprocessing.images_grid(
 #
 # ## Before you go on: predict
 #
-# The names B, C and D are cumulative, here as in the paper: C is B and another stem, D is C and another shortcut. What
-# all three add to ResNet-50 on ImageNet is printed below. By how much will they change the test accuracy of a small
-# ResNet on Imagenette (ten classes of ImageNet, 64 px), in 8 epochs?
+# The names B, C and D are cumulative, here as in the paper: C is B and another *stem* (the first layers of the network),
+# D is C and another shortcut. What all three add to ResNet-50 on ImageNet is printed below. By how much will they change
+# the test accuracy of a small ResNet on Imagenette (ten classes of ImageNet, 64 px), in 8 epochs?
 
 # %%
 theirs = paper.effect("5", "ResNet-50-D", "ResNet-50", "top1")
@@ -92,9 +92,9 @@ print("read by tweak D:", (sum(quarters) / 4).flatten().tolist())
 # ## What a block reads
 #
 # *Path A* of a bottleneck block is a 1×1, a 3×3 and a 1×1 convolution; *path B* is the shortcut; the block puts out
-# their sum. Below, the first block of stage 2, which halves the map. A box is a layer: kernel, channels out, stride. At
-# an arrow stands the shape of what passes, channels × height × width. Each convolution has its batch norm after it, and
-# a ReLU, but for the last one on each path.
+# their sum. A *stage* is a row of blocks whose maps have one size. Below, the first block of stage 2, which halves the
+# map. A box is a layer: kernel, channels out, stride. At an arrow stands the shape of what passes, channels × height ×
+# width. Each convolution has its batch norm after it, and a ReLU, but for the last one on each path.
 #
 # On the right is what the chosen path reads. Every weight averages, and the gradient of the sum of all outputs says how
 # much each input position counts: 1 is an even reading, 0 (orange) a position that no output depends on. *D alone* is

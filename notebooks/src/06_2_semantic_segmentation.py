@@ -52,10 +52,10 @@ segmentation_plots.classifier_and_task(theirs, "top-1 accuracy on ImageNet, %", 
 
 # %% [markdown]
 # They do not. To the right: better at ImageNet. Up: better at the new task. Boxes go up with each step. Pixels go up as
-# far as row 3, cosine decay, and no later row gets there again: the best backbone for segmentation is the one with
-# cosine decay *only*. Each dot is one run. (Row 1 is a ResNet-50-B with the usual training, row 2 a ResNet-50-D with
-# that of section 3. Rows 3, 4 and 5 add cosine decay, smoothing and distillation in turn. Row 6 has mixup in place of
-# distillation, row 7 has both.)
+# far as row 3, cosine decay, and no later row gets there again: the best *backbone* for segmentation, which is the
+# classifier without its head, is the one with cosine decay *only*. Each dot is one run. (Row 1 is a ResNet-50-B with
+# the usual training, row 2 a ResNet-50-D with that of section 3. Rows 3, 4 and 5 add cosine decay, smoothing and
+# distillation in turn. Row 6 has mixup in place of distillation, row 7 has both.)
 #
 # **Claim.** A classifier that has its head off and the stride taken out of its last two stages, with *dilation* in its
 # place, names pixels with the weights it was trained with. Which classifier is best for that is a question of its own,
