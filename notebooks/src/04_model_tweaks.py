@@ -65,9 +65,9 @@ preprocessing.images_grid(
 #
 # ## Before you go on: predict
 #
-# The names B, C and D are cumulative, here as in the paper: C is B and another *stem* (the first layers of the network),
-# D is C and another shortcut. What all three add to ResNet-50 on ImageNet is printed below. By how much will they change
-# the test accuracy of a small ResNet on Imagenette (ten classes of ImageNet, 64 px), in 8 epochs?
+# The names B, C and D are cumulative, here as in the paper: C is B and another *stem* (the first layers of the
+# network), D is C and another shortcut. What all three add to ResNet-50 on ImageNet is printed below. By how much will
+# they change the test accuracy of a small ResNet on Imagenette (ten classes of ImageNet, 64 px), in 8 epochs?
 
 # %%
 theirs = paper.effect("5", "ResNet-50-D", "ResNet-50", "top1")

@@ -52,8 +52,8 @@ detection_plots.three_tasks(half[0], shown.boxes / 2, *half[1:], THING)
 # becomes one region. *Instance segmentation* asks for a mask for each thing; the paper does not report it.
 #
 # **Claim.** A detector is a classifier with its head off, which is then called the *backbone*, and the heads of a
-# detector on, all of it trained a little longer. In the paper, seven classifiers of rising accuracy make seven detectors
-# in the same order.
+# detector on, all of it trained a little longer. In the paper, seven classifiers of rising accuracy make seven
+# detectors in the same order.
 #
 # After this lesson you can
 # 1. compute IoU and average precision by hand, and say what they punish and what they do not see;
