@@ -800,6 +800,12 @@ def test_a_conclusion_says_all_its_parts_in_order(screen):
     assert shown["text/html"].count("It &lt;helps&gt;.") == len(SAID) >= 6
 
 
+def test_a_conclusion_writes_each_minus_in_one_way_and_leaves_hyphens(screen):
+    lesson.conclusion(**SAID | {"short": f"{-0.5:+.2f} ± 0.20, (−1.00), ResNet-50-D, 12-14, 5e-4"})
+    (shown,) = screen
+    assert "−0.50 ± 0.20, (−1.00), ResNet-50-D, 12-14, 5e-4" in shown["text/html"]
+
+
 @pytest.mark.parametrize("wrong", [{"use": " "}, {"advice": "x"}])
 def test_a_conclusion_that_lacks_a_part_or_has_another_is_refused(wrong):
     with pytest.raises(ValueError, match="conclusion of mechanism"):

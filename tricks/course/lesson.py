@@ -393,7 +393,8 @@ def conclusion(**parts: str) -> None:
     """
     if [*parts] != [*CONCLUSION] or not all(text.strip() for text in parts.values()):
         raise ValueError(f"conclusion of {', '.join(parts)}: it must say {', '.join(CONCLUSION)}, in this order")
-    rows = [(CONCLUSION[name], " ".join(text.split())) for name, text in parts.items()]
+    said = {name: re.sub(r"(?<![\w.])-(?=\d)", "−", " ".join(text.split())) for name, text in parts.items()}
+    rows = [(CONCLUSION[name], text) for name, text in said.items()]
     cell = "padding: 4px 10px; vertical-align: top; text-align: left; color: #222"
     lines = "".join(
         f'<tr style="background: none"><th style="{cell}; white-space: nowrap">{name}</th>'
