@@ -355,39 +355,6 @@ def decay_picture():
 decay_picture()
 
 # %% [markdown]
-# ## Why the rate is divided
-#
-# The cars again, 8 a step and 8 steps an epoch, without momentum, from η = 0.3, under the paper's schedule and under a
-# constant rate; the mean over 200 runs:
-
-# %% tags=["hide-input"]
-@style.styled
-def stairs(peak, total=8 * 120, runs=200):
-    fig, (left, right) = style.canvas(2, height=3.6)
-    plans = {"constant": [peak] * total, "paper's": [schedules.step_lr(step, total, peak) for step in range(total)]}
-    for label, rates in plans.items():
-        stream, w, heights = torch.Generator().manual_seed(0), START.expand(runs, 2), []
-        for lr in rates:
-            batch = torch.randint(n, (runs, 8), generator=stream)
-            error = (cars[batch] * w[:, None]).sum(dim=2) - price[batch]
-            w = w - lr * (error[..., None] * cars[batch]).mean(dim=1)
-            heights.append(float(loss_at(*w.T.numpy()).mean() - bottom))
-        left.semilogy(np.arange(total) / 8, rates, label=label)
-        right.semilogy(np.arange(1, total + 1) / 8, heights, linewidth=1.2)
-    left.set(xlabel="epoch", ylabel="learning rate η", xticks=range(0, 121, 30))
-    right.set(xlabel="epoch", ylabel="loss above the bottom", xticks=range(0, 121, 30))
-    left.legend(loc="lower left")
-    return fig
-
-
-stairs(0.3)
-
-# %% [markdown]
-# At a constant η the loss reaches a floor. The weights are at the bottom of the valley and each noisy gradient kicks
-# them out again. A tenth of η makes a tenth of the kick and lowers the floor. Why not start low? The steps are a tenth
-# as long, too: after the second division 30 epochs are not enough to get down to the new floor.
-
-# %% [markdown]
 # ## Six steps from a file to an input
 #
 # For each picture, and anew in each epoch, the paper
@@ -735,6 +702,39 @@ near = sum(abs(end["plain, η / (1 − μ)"] - end["Nesterov, η and μ"]) < 0.0
 takeaway = f"Momentum is mostly a longer step: plain SGD at η/(1 − μ) keeps up in {near} of {len(ends)} settings"
 slide(fig, "02_three_ways_down", takeaway=takeaway)
 fig
+
+# %% [markdown]
+# ## Deeper: why the rate is divided
+#
+# The cars again, 8 a step and 8 steps an epoch, without momentum, from η = 0.3, under the paper's schedule and under a
+# constant rate; the mean over 200 runs:
+
+# %% tags=["hide-input"]
+@style.styled
+def stairs(peak, total=8 * 120, runs=200):
+    fig, (left, right) = style.canvas(2, height=3.6)
+    plans = {"constant": [peak] * total, "paper's": [schedules.step_lr(step, total, peak) for step in range(total)]}
+    for label, rates in plans.items():
+        stream, w, heights = torch.Generator().manual_seed(0), START.expand(runs, 2), []
+        for lr in rates:
+            batch = torch.randint(n, (runs, 8), generator=stream)
+            error = (cars[batch] * w[:, None]).sum(dim=2) - price[batch]
+            w = w - lr * (error[..., None] * cars[batch]).mean(dim=1)
+            heights.append(float(loss_at(*w.T.numpy()).mean() - bottom))
+        left.semilogy(np.arange(total) / 8, rates, label=label)
+        right.semilogy(np.arange(1, total + 1) / 8, heights, linewidth=1.2)
+    left.set(xlabel="epoch", ylabel="learning rate η", xticks=range(0, 121, 30))
+    right.set(xlabel="epoch", ylabel="loss above the bottom", xticks=range(0, 121, 30))
+    left.legend(loc="lower left")
+    return fig
+
+
+stairs(0.3)
+
+# %% [markdown]
+# At a constant η the loss reaches a floor. The weights are at the bottom of the valley and each noisy gradient kicks
+# them out again. A tenth of η makes a tenth of the kick and lowers the floor. Why not start low? The steps are a tenth
+# as long, too: after the second division 30 epochs are not enough to get down to the new floor.
 
 # %% [markdown]
 # ## Deeper: Nesterov's own form
