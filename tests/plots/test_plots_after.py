@@ -8,7 +8,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from tricks.plots import after
-from tricks.plots.after import Walk
+from tricks.plots.after import Directions, Spectrum, Walk
 from tricks.plots.style import COLOURS, LIGHT
 from tricks.records.statistics import Comparison
 
@@ -21,19 +21,18 @@ FOUND = {
 }
 
 
-def patches(kernel: int) -> tuple[np.ndarray, np.ndarray]:
-    """Directions (D, 3, k, k) and their variances, largest first."""
+def patches(kernel: int, kept: int) -> Directions:
     number = 3 * kernel**2
     rotation = np.linalg.qr(np.random.default_rng(kernel).standard_normal((number, number)))[0]
-    return rotation.reshape(number, 3, kernel, kernel), np.geomspace(20, 1e-3, number)
+    return Directions(rotation.reshape(number, 3, kernel, kernel), np.geomspace(20, 1e-3, number), kept)
 
 
-def cubic(steps: int) -> tuple[str, np.ndarray, np.ndarray, np.ndarray]:
+def cubic(steps: int) -> Spectrum:
     before, curve = np.geomspace(0.9, 0.002, 16), after.starts()
     new = before
     for _ in range(steps):
         new, curve = 1.5 * new - 0.5 * new**3, 1.5 * curve - 0.5 * curve**3
-    return f"{steps} steps of the cubic", before, new, curve
+    return Spectrum(f"{steps} steps of the cubic", list(before), list(new), list(curve))
 
 
 def walk(rate: float) -> Walk:
@@ -48,15 +47,15 @@ SQUARE = {
 PLOTS = {
     "gains": partial(after.gains, FOUND, "share of the errors removed, %"),
     "gains, one": partial(after.gains, dict(list(FOUND.items())[:1]), "points"),
-    "directions": partial(after.directions, *patches(3), 16),
-    "directions, 2 × 2": partial(after.directions, *patches(2), 4),
-    "singular_values": partial(after.singular_values, *cubic(3)),
+    "directions": partial(after.directions, patches(3, 16)),
+    "directions, 2 × 2": partial(after.directions, patches(2, 4)),
+    "singular_values": partial(after.singular_values, cubic(3)),
     "averaged": partial(after.averaged, walk(0.05)),
     "two_by_two": partial(after.two_by_two, SQUARE),
 }
 REDRAWN = {
-    "directions": (after.directions, (*patches(3), 16), (*patches(2), 4), (*patches(2), 4)),
-    "singular_values": (after.singular_values, cubic(0), cubic(5), cubic(5)),
+    "directions": (after.directions, (patches(3, 16),), (patches(2, 4),), (patches(2, 4),)),
+    "singular_values": (after.singular_values, (cubic(0),), (cubic(5),), (cubic(5),)),
     "averaged": (after.averaged, (walk(0.05),), (walk(0.01),), (walk(0.01),)),
 }
 WITHOUT_AXES = {"directions", "directions, 2 × 2", "singular_values"}  # pictures; an axis that both panels share
@@ -76,8 +75,8 @@ def test_gains_are_in_order_with_their_intervals_and_the_colour_of_what_they_say
 
 
 def test_directions_are_enlarged_in_order_and_those_left_out_are_pale():
-    filters, _ = patches(3)
-    picture = after.directions(*patches(3), 16).axes[0].images[0].get_array()
+    filters = patches(3, 16).filters
+    picture = after.directions(patches(3, 16)).axes[0].images[0].get_array()
     assert picture.shape == (4 * 14 - 2, 7 * 14 - 2, 3)
     first, last = filters[0], filters[26]
     np.testing.assert_allclose(picture[1, 5], 0.5 + 0.5 * first[:, 0, 1] / np.abs(first).max())  # 4 px a pixel
@@ -87,9 +86,9 @@ def test_directions_are_enlarged_in_order_and_those_left_out_are_pale():
 
 
 def test_whitened_variances_are_near_one_where_they_are_kept():
-    _, right = after.directions(*patches(2), 4).axes
+    _, right = after.directions(patches(2, 4)).axes
     before, whitened = right.lines
-    assert before.get_ydata() == pytest.approx(patches(2)[1])
+    assert before.get_ydata() == pytest.approx(patches(2, 4).variances)
     assert whitened.get_xdata().tolist() == [1, 2, 3, 4]
     assert whitened.get_ydata() == pytest.approx(np.ones(4), abs=1e-3)
     assert right.texts[0].get_text().startswith("4 of 12 hold ")

@@ -40,7 +40,9 @@ def gains(found: Mapping[str, Comparison], xlabel: str, *, caption: str = "") ->
         bar: Any = {"xerr": 0 if alone else each.half, "capsize": 3, "linewidth": 1.5}
         ax.errorbar(each.mean, place, fmt="D" if alone else "o", markersize=6, color=colour, **bar)
         numbers.append(signed(each.mean, 1) + ("" if alone else f" ± {each.half:.1f}"))
-    for colour, label in zip((COLOURS[0], COLOURS[1], LIGHT), ("clear gain", "clear loss", "not resolved"), strict=True):
+    for colour, label in zip(
+        (COLOURS[0], COLOURS[1], LIGHT), ("clear gain", "clear loss", "not resolved"), strict=True
+    ):
         ax.plot([], [], "o", color=colour, label=label)
     ax.set(xlabel=xlabel, ylim=(-0.7, len(found) - 0.3))
     ax.set_yticks(places, list(found))
@@ -53,14 +55,19 @@ def gains(found: Mapping[str, Comparison], xlabel: str, *, caption: str = "") ->
     return fig
 
 
-@styled
-def directions(filters: Any, variances: Sequence[float], kept: int) -> Figure:
-    """Directions of patches as small pictures, largest variance first, beside those variances; `kept` are whitened.
+class Directions(NamedTuple):
+    """Directions of patches, the largest variance first, as `directions` draws them."""
 
-    Filters are (D, 3, k, k), of length 1 each. `redraw(filters, variances, kept)` takes others of any k that divides 12.
-    """
+    filters: Any  # (D, 3, k, k), of length 1 each; k divides 12
+    variances: Any  # (D,)
+    kept: int  # so many are whitened
+
+
+@styled
+def directions(shown: Directions) -> Figure:
+    """Directions of patches as small pictures, beside the variance along each before and after. `redraw(shown)`."""
     fig, (left, right) = canvas(2, height=4.0)
-    image = left.imshow(_mosaic(filters, kept), interpolation="nearest", animated=True)
+    image = left.imshow(_mosaic(shown), interpolation="nearest", animated=True)
     left.axis("off")
     dots: Any = {"markersize": 5, "linewidth": 1.2, "animated": True, "clip_on": False}
     (before,) = right.plot([], [], "o-", color=COLOURS[1], label="of the patches", **dots)
@@ -69,36 +76,46 @@ def directions(filters: Any, variances: Sequence[float], kept: int) -> Figure:
     right.legend(loc="upper right")
     names, share = heading(left), heading(right, fontsize=11)
 
-    def redraw(filters: Any, variances: Sequence[float], kept: int) -> None:
-        image.set_data(_mosaic(filters, kept))
-        numbers, values = np.arange(1, len(variances) + 1), np.asarray(variances)
+    def redraw(shown: Directions) -> None:
+        values, kept, side = np.asarray(shown.variances), shown.kept, np.shape(shown.filters)[2]
+        image.set_data(_mosaic(shown))
+        numbers = np.arange(1, len(values) + 1)
         before.set_data(numbers, values)
         after.set_data(numbers[:kept], values[:kept] / (values[:kept] + 5e-4))
-        names.set_text(f"Directions of {np.shape(filters)[2]}×{np.shape(filters)[2]} patches, {kept} kept")
+        names.set_text(f"Directions of {side}×{side} patches, {kept} kept")
         share.set_text(f"{kept} of {len(values)} hold {100 * values[:kept].sum() / values.sum():.1f} % of the variance")
 
-    return with_redraw(fig, redraw, filters, variances, kept)
+    return with_redraw(fig, redraw, shown)
 
 
-def _mosaic(filters: Any, kept: int) -> np.ndarray:
+def _mosaic(directions: Directions) -> np.ndarray:
     """(H, W, 3) in 0..1: each direction enlarged, grey where it is 0; those that are not kept are pale."""
     rows, columns = SLOTS
     step = SIDE + GAP
     whole = np.ones((rows * step - GAP, columns * step - GAP, 3))
-    for i, one in enumerate(np.asarray(filters, float)):
+    for i, one in enumerate(np.asarray(directions.filters, float)):
         shown = 0.5 + 0.5 * np.moveaxis(one, 0, -1) / np.abs(one).max()
-        shown = shown if i < kept else 0.8 + 0.2 * shown
+        shown = shown if i < directions.kept else 0.8 + 0.2 * shown
         enlarged = np.kron(shown, np.ones((SIDE // len(shown), SIDE // len(shown), 1)))
         top, left = step * (i // columns), step * (i % columns)
         whole[top : top + SIDE, left : left + SIDE] = enlarged
     return whole
 
 
+class Spectrum(NamedTuple):
+    """Singular values of a matrix before and after some steps, as `singular_values` draws them."""
+
+    title: str
+    before: Sequence[float]
+    after: Sequence[float]
+    curve: Sequence[float]  # what the same steps make of `starts()`
+
+
 @styled
-def singular_values(title: str, before: Sequence[float], after: Sequence[float], curve: Sequence[float]) -> Figure:
+def singular_values(shown: Spectrum) -> Figure:
     """What Newton-Schulz steps make of a matrix's singular values, beside what they make of any from 10⁻³ to 1.
 
-    `curve` is at `starts()`. `redraw(title, before, after, curve)` takes as many values.
+    `redraw(shown)` takes as many values.
     """
     fig, (left, right) = canvas(2, height=3.8, sharey=True)
     for ax in (left, right):
@@ -110,18 +127,18 @@ def singular_values(title: str, before: Sequence[float], after: Sequence[float],
     (new,) = right.plot([], [], "s", color=COLOURS[0], label="after", **dots)
     left.set(xlabel="singular value before (logarithmic)", xscale="log", xlim=(1e-3, 1), ylim=(0, 1.5))
     left.set_ylabel("singular value after")
-    right.set(xlabel="number of the singular value", xlim=(0, len(before) + 1))
+    right.set(xlabel="number of the singular value", xlim=(0, len(shown.before) + 1))
     right.legend(loc="upper right", ncols=2)
     words = heading(left)
 
-    def redraw(title: str, before: Sequence[float], after: Sequence[float], curve: Sequence[float]) -> None:
-        words.set_text(title)
-        line.set_data(starts(), curve)
-        on_line.set_data(before, after)
-        for dots, values in ((old, before), (new, after)):
+    def redraw(shown: Spectrum) -> None:
+        words.set_text(shown.title)
+        line.set_data(starts(), shown.curve)
+        on_line.set_data(shown.before, shown.after)
+        for dots, values in ((old, shown.before), (new, shown.after)):
             dots.set_data(range(1, len(values) + 1), values)
 
-    return with_redraw(fig, redraw, title, before, after, curve)
+    return with_redraw(fig, redraw, shown)
 
 
 def starts() -> np.ndarray:
