@@ -72,7 +72,7 @@ def directions(shown: Directions) -> Figure:
     dots: Any = {"markersize": 5, "linewidth": 1.2, "animated": True, "clip_on": False}
     (before,) = right.plot([], [], "o-", color=COLOURS[1], label="of the patches", **dots)
     (after,) = right.plot([], [], "s-", color=COLOURS[0], label="of the whitened responses", **dots)
-    right.set(xlabel="direction", ylabel="variance along it", yscale="log", xlim=(0, 28), ylim=(1e-4, 300))
+    right.set(xlabel="direction", ylabel="variance along it", yscale="log", xlim=(0, 28), ylim=(3e-5, 300))
     right.legend(loc="upper right")
     names, share = heading(left), heading(right, fontsize=11)
 
@@ -161,7 +161,7 @@ def averaged(walk: Walk) -> Figure:
     (last,) = ax.plot([], [], color=COLOURS[1], linewidth=1.2, animated=True, label="the weights of the last step")
     (average,) = ax.plot([], [], color=COLOURS[0], animated=True, label="their average")
     ax.set(xlabel="step", ylabel="mean squared distance\nto the minimum", yscale="log")
-    ax.set(xlim=(0, len(walk.last)), ylim=(1e-5, 10))
+    ax.set(xlim=(0, len(walk.last)), ylim=(1e-3, 20))
     ax.legend(loc="upper right")
     words = heading(ax)
 
