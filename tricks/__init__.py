@@ -13,17 +13,17 @@
     label smoothing                 label_smoothing.py              §5.2      05_2
     knowledge distillation          distillation.py                 §5.3      05_3
     mixup                           mixup.py                        §5.4      05_4
-    CutMix                          after/cutmix.py                 later     none yet
-    averaged weights                after/averaging.py              later     none yet
-    whitened first convolution      after/whitening.py              later     none yet
-    Dirac initialisation            after/dirac.py                  later     none yet
-    bias learning rate              after/bias_rate.py              later     none yet
-    Muon                            after/muon.py                   later     none yet
-    linear decay                    schedules.py                    later     none yet
-    alternating flips               after/alternating_flip.py       later     none yet
-    TrivialAugment                  after/trivial_augment.py        later     none yet
-    progressive resizing            after/progressive_resizing.py   later     none yet
-    test-time views                 after/test_time.py              later     none yet
+    CutMix                          after/cutmix.py                 later     09
+    averaged weights                after/averaging.py              later     09
+    whitened first convolution      after/whitening.py              later     09
+    Dirac initialisation            after/dirac.py                  later     09
+    bias learning rate              after/bias_rate.py              later     09
+    Muon                            after/muon.py                   later     09
+    linear decay                    schedules.py                    later     09
+    alternating flips               after/alternating_flip.py       later     09
+    TrivialAugment                  after/trivial_augment.py        later     09
+    progressive resizing            after/progressive_resizing.py   later     09
+    test-time views                 after/test_time.py              later     09
 
 They meet in `train.py`, the loop, a visible line each. `recipe.py` says what a run may switch on, `targets.py` what the
 network is asked to say, `state.py` what an epoch leaves to the next, `metrics.py` how good it is, `process.py` where it

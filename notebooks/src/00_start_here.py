@@ -584,6 +584,7 @@ check("linear scaling", scaled, lambda b: schedules.scaled_lr(0.1, b), [256, 102
 # | never wrote a training loop | [A](A_background.ipynb): the words; [02](02_training_procedures.ipynb): the loop |
 # | doubt the numbers | [C](C_when_to_believe.ipynb), then [B](B_paper_vs_code.ipynb): paper against code |
 # | want to play | [08](08_trick_lab.ipynb): your own recipe under sliders |
+# | know the bag, and ask what came later | [09](09_after_the_bag.ipynb): each later trick on top of it |
 # | lead a group | `docs/session_plan.md` |
 #
 # After 01 and 02 each lesson stands on its own. Each goes the same way: a guess, the trick by hand, under a slider,

@@ -429,6 +429,7 @@ LESSONS = {
     "06_2_semantic_segmentation": ("§6.2", "And do they outline them better?"),
     "07_conclusion": ("§7", "All tricks together: which would you keep?"),
     "08_trick_lab": ("—", "Your own recipe against the recorded ones"),
+    "09_after_the_bag": ("—", "What came after the paper, and what is it worth on top of it?"),
     "A_background": ("—", "The background, topic by topic"),
     "B_paper_vs_code": ("—", "Where the paper and well-known code disagree"),
     "C_when_to_believe": ("—", "How many seeds, which interval, which epoch: when is a difference to be believed?"),

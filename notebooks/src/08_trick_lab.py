@@ -170,7 +170,7 @@ zero.veil(f"With 512 pictures a batch and 60 epochs: {said(SAID['zero γ'][1])}.
 # ### A first layer that is not learnt
 #
 # *Hypothesis.* Filters that are computed from the pictures, so that their outputs are uncorrelated, are worth several
-# epochs of learning. The paper does not have it; lesson 09 does.
+# epochs of learning. The paper does not have it; [09](09_after_the_bag.ipynb) does.
 #
 # *Train* it as it is, and with whitening.
 #

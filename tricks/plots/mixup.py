@@ -20,10 +20,17 @@ PURE = ListedColormap(COLOURS[:2])
 
 
 @styled
-def mixed_pair(pictures: Any, classes: Sequence[str], mixed: tuple[Any, Any]) -> Figure:
+def mixed_pair(
+    pictures: Any,
+    classes: Sequence[str],
+    mixed: tuple[Any, Any],
+    *,
+    how: str = r"$\hat{x} = \lambda x_i + (1 - \lambda) x_j$",
+) -> Figure:
     """Two pictures, their mixture between them, and its target (§5.4, eq. 7 and 8).
 
     Pictures are (H, W, 3) in 0..255; `mixed` is (picture, target (K,)). `redraw(mixed)` moves picture and target.
+    `how` stands over the mixture.
     """
     fig, axes = canvas(4, height=2.7, width_ratios=[1, 1, 1, 1.15])
     first, middle, last, right = axes
@@ -31,7 +38,7 @@ def mixed_pair(pictures: Any, classes: Sequence[str], mixed: tuple[Any, Any]) ->
         ax.imshow(np.asarray(picture) / 255)
         ax.set_title(title, loc="center")
     mixture = middle.imshow(np.zeros_like(pictures[0]), animated=True)
-    middle.set_title(r"$\hat{x} = \lambda x_i + (1 - \lambda) x_j$", loc="center", fontsize=11)
+    middle.set_title(how, loc="center", fontsize=11)
     for ax in (first, middle, last):
         ax.axis("off")
     places = range(len(classes))
