@@ -51,9 +51,10 @@ WORDS = {  # arm of the study `after`: what its recipe adds to the bag's
     "after-resizing": "growing pictures",
     "after-resizing-11": "growing pictures, 11 epochs",
     "after-stack": "the stack",
+    "after-stack-taught": "the stack and the bag's teacher",
 }
 ADDED = {name: WORDS.get(name, name) for name in arms.AFTER_ARMS if name not in ("after-baseline", "after-bag")}
-SEVERAL = ("after-whitening-bias", "after-stack")  # more than one trick
+SEVERAL = ("after-whitening-bias", "after-stack", "after-stack-taught")  # more than one trick
 RUNS = {name: store.find(recipe) for name, recipe in (arms.AFTER_ARMS | arms.FULL_AFTER).items()}
 BAG, LONG_BAG = RUNS["after-bag"], store.find(studies.recipe_of("full-smooth"))
 
@@ -550,18 +551,38 @@ put(tabled([
 ]))
 
 # %% [markdown]
-# And the stack: what was chosen on held-out pictures, all at once, against the baseline at the same number of epochs.
+# And the stack: whitening, Dirac initialisation, Muon and linear decay at once, as held-out pictures chose them, held
+# against the *baseline* at the same number of epochs. Before these runs the course set itself a goal: 40 % of the
+# baseline's errors removed, with an interval that stays above 35. The last column has six views on both sides.
 
 # %% tags=["hide-input", "hide-output"]
 BASE = RUNS["after-baseline"]
-steps = {"the bag": BAG, "the bag and what came after": RUNS.get("after-stack", [])}
-rows = []
-for name, runs in steps.items():
-    seeds = {run.seed for run in runs} & {run.seed for run in BASE}
-    lost = statistics.errors_removed(runs, BASE) if seeds else []
-    rows.append({"against the baseline": name, "errors removed, %": statistics.plus_minus(lost, 1) if lost else "",
-                 "": "" if lost else "not recorded yet"})
-put(tabled(rows))
+STEPS = {"the bag": BAG, "the bag and its teacher": store.find(studies.recipe_of("ladder-kept")),
+         "the stack": RUNS["after-stack"], "the stack and the bag's teacher": RUNS["after-stack-taught"]}
+
+
+def shares(runs, metric="accuracy"):
+    """Share of the baseline's errors that is removed, in per cent, by seed; nothing before it is recorded."""
+    if not {run.seed for run in runs} & {run.seed for run in BASE}:
+        return []
+    measured = all("crops" in run.final for run in runs) or metric == "accuracy"
+    return statistics.errors_removed(runs, BASE, metric) if measured else []
+
+
+def in_words(values):
+    return statistics.plus_minus(values, 1) if values else ""
+
+
+put(tabled([
+    {"against the baseline": name, "test accuracy, %": in_words([run.accuracy for run in runs]),
+     "errors removed, %": in_words(shares(runs)),
+     "six views each, errors removed, %": in_words(shares(runs, "crops.accuracy"))}
+    for name, runs in STEPS.items()
+]))
+highest = max((name for name in STEPS if len(shares(STEPS[name])) > 1), key=lambda name: fmean(shares(STEPS[name])))
+mean, half = statistics.t_interval(shares(STEPS[highest]))
+put(f"The goal of 40 % is {'' if mean >= 40 and mean - half >= 35 else 'not '}reached: {highest} removes "
+    f"{mean:.1f} ± {half:.1f} %.")
 
 # %% [markdown]
 # **Published beside ours.** Nobody else measured our network, so there are no verdicts, only signs to compare.

@@ -239,3 +239,10 @@ def test_errors_removed_are_a_share_of_each_seeds_own_errors():
     assert errors_removed(old[:1], new) == pytest.approx([-100 / 3])
     with pytest.raises(ValueError, match="seed 1: 'baseline' makes no errors, so there is no share to remove"):
         errors_removed(new, [*old[:1], make(100.0, 1)])
+
+
+def test_errors_removed_can_be_those_of_several_views():
+    old, new = [make(60.0, crops={"accuracy": 75.0})], [make(60.0, crops={"accuracy": 80.0})]
+    assert errors_removed(new, old, "crops.accuracy") == [20.0]
+    with pytest.raises(ValueError, match="makes no errors"):
+        errors_removed(new, [make(60.0, crops={"accuracy": 100.0})], "crops.accuracy")

@@ -147,16 +147,18 @@ def overconfidence(run: Run) -> float:
     return 100 * sure - run.accuracy
 
 
-def errors_removed(new: Sequence[Run], old: Sequence[Run]) -> list[float]:
+def errors_removed(new: Sequence[Run], old: Sequence[Run], metric: str = "accuracy") -> list[float]:
     """Share of the old arm's errors that the new arm does not make, in per cent, for each seed that both have.
 
-    ValueError from `paired`, and if the old arm makes no errors.
+    `metric` is the accuracy that counts, in per cent. ValueError from `paired`, and if the old arm makes no errors.
     """
-    pairs = paired(new, old)
-    for _, run in pairs:
-        if run.accuracy == 100:
-            raise ValueError(f"seed {run.seed}: {run.name!r} makes no errors, so there is no share to remove")
-    return [100 * (a.accuracy - b.accuracy) / (100 - b.accuracy) for a, b in pairs]
+    shares = []
+    for a, b in paired(new, old):
+        after, before = value(a, metric), value(b, metric)
+        if before == 100:
+            raise ValueError(f"seed {b.seed}: {b.name!r} makes no errors, so there is no share to remove")
+        shares.append(100 * (after - before) / (100 - before))
+    return shares
 
 
 def caption(runs: Sequence[Run], *, curve: bool = False) -> str:
