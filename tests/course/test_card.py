@@ -1,4 +1,4 @@
-"""The decision card: its numbers against the record files and the summary, read without its code; its rows, its words."""
+"""The decision card: its numbers against the record files and the summary, read without its code; its words."""
 
 import csv
 import json

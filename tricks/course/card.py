@@ -1,4 +1,4 @@
-"""The decision card: for each trick of the paper what it gained, there and here, what it costs and needs, when it harms."""
+"""The decision card: what each trick of the paper gained, there and here, what it costs and needs, when it harms."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -7,6 +7,7 @@ from tricks.course import cost
 from tricks.plots.style import signed
 from tricks.records import paper
 from tricks.records.statistics import Comparison, compare
+from tricks.records.store import Run
 from tricks.studies.arms import ARMS
 from tricks.studies.studies import arm
 
@@ -136,14 +137,19 @@ CARD = {
 }  # fmt: skip
 
 
-def gain(new: str, old: str, metric: str = "accuracy") -> Comparison | None:
-    """What one arm is above another, over the seeds that both have; None while there is no record of one of them."""
+def runs(name: str) -> list[Run]:
+    """The recorded runs of an arm; none while there is no record. ValueError on an unknown arm."""
     try:
-        runs = arm(new), arm(old)
+        return arm(name)
     except LookupError:
-        return None
-    shared = {run.seed for run in runs[0]} & {run.seed for run in runs[1]}
-    return compare(*runs, metric) if shared else None
+        return []
+
+
+def gain(new: str, old: str, metric: str = "accuracy") -> Comparison | None:
+    """What one arm is above another, over the seeds that both have; None while there is no such seed."""
+    found = runs(new), runs(old)
+    shared = {run.seed for run in found[0]} & {run.seed for run in found[1]}
+    return compare(*found, metric) if shared else None
 
 
 def in_paper(trick: Trick) -> paper.Effect | None:
@@ -183,7 +189,7 @@ def _row(name: str, trick: Trick) -> dict[str, str]:
     there, here = added_cost(*trick.there, classes=1000), added_cost(*trick.short)
     return {
         "trick": name,
-        "paper": f"{signed(effect.delta)}{noise}{also}" if effect else "not alone in a row",
+        "paper": f"{signed(effect.delta)}{noise}{also}" if effect else "no row of its own",
         "here, short": _where(trick.short),
         "here, long": _where(trick.long),
         "training, paper's net / here": f"{_share(there.training)} / {_share(here.training)}",
