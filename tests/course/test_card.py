@@ -125,7 +125,15 @@ def test_the_card_answers_every_question_in_few_words():
     ],
 )
 def test_a_gain_in_words(differences, said):
-    assert card.words(Comparison(tuple(range(len(differences))), differences, "points")) == said
+    shown = card.words(Comparison(tuple(range(len(differences))), differences, "points"))
+    assert shown.replace("\N{NO-BREAK SPACE}", " ") == said
+
+
+def test_costs_in_words():
+    costs = {row["trick"]: row["cost"].replace("\N{NO-BREAK SPACE}", " ") for row in card.card()}
+    assert {name for name, said in costs.items() if said != "none"} == {"tweak B", "tweak C", "distillation", "mixup"}
+    assert costs["mixup"] == "training +66.7 %, here 0"
+    assert costs["tweak C"].startswith("training +") and "; parameters +0.1 %, here −0.1 %" in costs["tweak C"]
 
 
 def test_an_arm_without_records_has_no_gain_and_a_wrong_name_is_an_error():

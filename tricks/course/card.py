@@ -7,12 +7,13 @@ from tricks.course import cost
 from tricks.plots.style import signed
 from tricks.records import paper
 from tricks.records.statistics import Comparison, compare
-from tricks.records.store import Run
+from tricks.records.store import Run, find
 from tricks.studies.arms import ARMS
-from tricks.studies.studies import arm
+from tricks.studies.studies import recipe_of
 
 Pair = tuple[str, str]  # two arms: with the trick, without it
 NOT_RECORDED = "not recorded"
+NBSP = "\N{NO-BREAK SPACE}"  # so that narrow cells break between numbers and not within them
 
 
 @dataclass(frozen=True)
@@ -139,10 +140,7 @@ CARD = {
 
 def runs(name: str) -> list[Run]:
     """The recorded runs of an arm; none while there is no record. ValueError on an unknown arm."""
-    try:
-        return arm(name)
-    except LookupError:
-        return []
+    return find(recipe_of(name))
 
 
 def gain(new: str, old: str, metric: str = "accuracy") -> Comparison | None:
@@ -171,10 +169,9 @@ def words(found: Comparison | None) -> str:
     if found is None:
         return NOT_RECORDED
     n = len(found.differences)
-    if n == 1:
-        return f"{signed(found.mean)} (n = 1)"
     arrow = "" if not found.clear else "↑ " if found.mean > 0 else "↓ "
-    return f"{arrow}{signed(found.mean)} ± {found.half:.2f} (n = {n})"
+    half = f" ± {found.half:.2f}" if n > 1 else ""
+    return f"{arrow}{signed(found.mean)}{half}".replace(" ", NBSP) + f" (n{NBSP}={NBSP}{n})"
 
 
 def card() -> list[dict[str, str]]:
@@ -184,16 +181,20 @@ def card() -> list[dict[str, str]]:
 
 def _row(name: str, trick: Trick) -> dict[str, str]:
     effect = in_paper(trick)
-    noise = f" ± {effect.noise:.2f}" if effect else ""
     also = f" ({trick.unlike})" if trick.unlike else ""
     there, here = added_cost(*trick.there, classes=1000), added_cost(*trick.short)
+    costs = {"training": (there.training, here.training), "parameters": (there.parameters, here.parameters)}
     return {
         "trick": name,
-        "paper": f"{signed(effect.delta)}{noise}{also}" if effect else "no row of its own",
+        "paper": f"{signed(effect.delta)}{NBSP}±{NBSP}{effect.noise:.2f}{also}" if effect else "no row of its own",
         "here, short": _where(trick.short),
         "here, long": _where(trick.long),
-        "training, paper's net / here": f"{_share(there.training)} / {_share(here.training)}",
-        "parameters": f"{_share(there.parameters)} / {_share(here.parameters)}",
+        "cost": "; ".join(
+            f"{what} {_share(paper_net)}, here {_share(ours)}"
+            for what, (paper_net, ours) in costs.items()
+            if {_share(paper_net), _share(ours)} != {"0"}
+        )
+        or "none",
         "needs": trick.needs,
         "harms when": trick.harms,
         "check first": trick.check,
@@ -202,9 +203,9 @@ def _row(name: str, trick: Trick) -> dict[str, str]:
 
 def _where(pair: Pair | None) -> str:
     found = gain(*pair) if pair else None
-    return f"{words(found)}, {ARMS[pair[0]].epochs} epochs" if pair and found else words(found)
+    return f"{words(found)}, {ARMS[pair[0]].epochs}{NBSP}epochs" if pair and found else words(found)
 
 
 def _share(share: float) -> str:
-    percent = f"{signed(100 * share, 1)} %"
-    return "0" if percent in ("+0.0 %", "−0.0 %") else percent
+    percent = signed(100 * share, 1)
+    return "0" if percent in ("+0.0", "−0.0") else f"{percent}{NBSP}%"
