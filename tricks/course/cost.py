@@ -25,7 +25,8 @@ def size(recipe: Recipe, classes: int) -> tuple[int, int]:
 def _size(
     net: str, tweak_b: bool, tweak_c: bool, tweak_d: bool, zero_gamma: bool, classes: int, side: int
 ) -> tuple[int, int]:
-    model = nets.build(net, classes, tweak_b=tweak_b, tweak_c=tweak_c, tweak_d=tweak_d)
+    with torch.device("meta"):  # shapes without numbers
+        model = nets.build(net, classes, tweak_b=tweak_b, tweak_c=tweak_c, tweak_d=tweak_d)
     if zero_gamma:
         zero_last_gamma_(model)  # which refuses a network that has none
     return resnet.parameter_count(model), resnet.multiply_adds(model, side)
