@@ -34,7 +34,7 @@ fig
 
 # %% [markdown]
 # Both networks saw the same 10,000 pictures eight times, at the same learning rate. A large batch keeps a large machine
-# busy (section 3.2 is about that); here it costs ten points.
+# busy (section 3.2 is about that); here it costs the distance of the two ends.
 #
 # **Claim.** With k times as many pictures a step goes k times the learning rate: one step then moves the weights as
 # far as k small ones, as long as the gradient stands still, and a warm-up is for the first steps, in which it does
@@ -249,10 +249,9 @@ warm = loop({"return peak * 0.1 **": "return min(1, done / 0.25) * peak * 0.1 **
 # (`done` is 0 at the very first step, so that this step is lost. The library's first step has 1/m of the peak. And a
 # constant warm-up share is our choice: the records have 2 epochs of warm-up in both regimes.)
 #
-# The race: 512 a step at 0.4, with and without. What to expect: in the records further down, warm-up gained ten
-# points in a run this short. This is one seed of a slightly different network, and single runs scatter by a point or
-# two. So the sign should come out, and the size may not. Neither run reaches what a small batch does in as many
-# epochs.
+# The race: 512 a step at 0.4, with and without. What to expect: in the records further down, warm-up gained many points
+# in a run this short. This is one seed of a slightly different network, and single runs scatter by a point or two. So
+# the sign should come out, and the size may not. Neither run reaches what a small batch does in as many epochs.
 
 # %%
 ends = race({"scaled": plain.train, "scaled, warm-up": warm.train}, data, batch_size=512, peak=0.4,
@@ -395,7 +394,8 @@ guess.reveal(ADDS["short"]["linear scaling"], label="8 times the rate,\n152 step
 # %% [markdown]
 # All rows, and both regimes. On the left, how far 512 a step is from 64 a step with linear scaling alone; on the
 # right, what each row adds to the one before. The paper's diamonds are its 1024 beside its 256; the lines through
-# them are what two runs of one recipe may be apart there. The axis is linear between −1 and 1 and logarithmic beyond:
+# them are what two runs of one recipe may be apart there. (Lesson [C](C_when_to_believe.ipynb) has where that is known
+# from, and the four verdicts of the table.) The axis is linear between −1 and 1 and logarithmic beyond:
 # the paper's effects are tenths of a point, ours are points.
 
 # %% tags=["hide-input", "hide-output"]
@@ -545,9 +545,9 @@ quiz("You get eight machines and keep the number of epochs: 100 steps in all. Wh
     "Scale the rate by 8 and start: it is a law": (
         False, "It is an argument about a gradient that stands still. Here it lost points in 152 steps."),
     "Scale, warm up, and set γ to 0, as in Table 4": (
-        False, "In a run this short zero γ cost eight points: the blocks had no time to wake up."),
+        False, "In a run this short zero γ cost several points: the blocks had no time to wake up."),
     "Scale with a warm-up, and expect a gap: the missing steps are missing": (
-        True, "None of the four adds a step. In 152 steps the gap was seven points, in 1,140 hardly one."),
+        True, "None of the four adds a step. In 152 steps the gap was several points, in 1,140 none could be told."),
 })
 
 # %% [markdown]
