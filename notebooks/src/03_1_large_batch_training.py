@@ -876,7 +876,7 @@ with torch.no_grad():
 # %% [markdown]
 # ## Deeper: all of Table 4, and what the paper says of it
 #
-# The ladder at both batch sizes; ours with the 95 % interval of the mean over three seeds. In the long regime, 64 a
+# The ladder at both batch sizes; ours with the 95 % interval of the mean over the seeds. In the long regime, 64 a
 # step was recorded with linear scaling alone.
 
 # %% tags=["hide-input"]

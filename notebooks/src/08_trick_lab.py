@@ -210,7 +210,7 @@ debrief(muon, "Muon", "after-muon", "after-bag")
 # *Look* at the three differences, seed by seed. Do all have the sign of their mean? Is the half-width of the interval
 # smaller than the effect that you wanted to see?
 #
-# *Debrief.* Five recorded runs of the baseline, 10,000 pictures × 12 epochs, and what that spread means for two:
+# *Debrief.* The recorded runs of the baseline, 10,000 pictures × 12 epochs, and what that spread means for two:
 
 # %% tags=["hide-input"]
 five = [run.accuracy for run in store.find(recipe_of("baseline"))]
