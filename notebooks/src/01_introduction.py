@@ -21,7 +21,8 @@ from tricks.records import paper, statistics
 from tricks.studies.studies import arm, recipe_of, study
 
 # %% tags=["hide-input"]
-SMOOTH, DISTILL, MIXUP, BOTH = "+ label smoothing", "+ distill w/o mixup", "+ mixup w/o distill", "+ distill w/ mixup"
+SMOOTH, DISTILL = "+ label smoothing", "+ distill w/o mixup"  # rows of Table 6
+MIXUP, BOTH = "+ mixup w/o distill", "+ distill w/ mixup"
 corner = {row: paper.table("6")[row]["ResNet-50-D_top1"] for row in (SMOOTH, DISTILL, MIXUP, BOTH)}
 
 
