@@ -229,8 +229,8 @@ worth(
 )
 
 # %% [markdown]
-# In a short run zero γ costs our network of three blocks a good deal; in a long one nothing is clear. No bias decay
-# shows nothing here, and costs a little in the paper's own table.
+# In a short run zero γ costs our network of three blocks a good deal; in a long one, far less. No bias decay shows next
+# to nothing here, and costs a little in the paper's own table.
 #
 # ## 4 Half the bits
 #
@@ -311,7 +311,7 @@ worth(
 )
 
 # %% [markdown]
-# Here (on Imagenette, 64 px) only D stands out of the noise of three seeds.
+# Here (on Imagenette, 64 px) D is what stands out of the noise of the seeds.
 #
 # ## 6 The way down
 #
@@ -330,7 +330,7 @@ worth(cosine_decay=("05_1_cosine_decay", table_6("+ cosine decay", "Efficient"),
                     ("full-cosine", "full-efficient")))
 
 # %% [markdown]
-# A clear gain in the short runs. In the long ones it is smaller, as in the paper, and three seeds do not settle it.
+# A clear gain in the short runs. In the long ones it is smaller, as in the paper, and takes more seeds to settle.
 #
 # ## 7 A target that can be reached
 #
@@ -350,7 +350,7 @@ worth(label_smoothing=("05_2_label_smoothing", table_6("+ label smoothing", "+ c
                        ("smoothing-0.1", "cosine"), ("full-smooth", "full-cosine")))
 
 # %% [markdown]
-# Half a point in the paper. Here not seen, short or long; if it is half a point, it takes more seeds than these.
+# Half a point in the paper. Here little is seen of it, short or long; half a point takes many seeds.
 #
 # ## 8 What a teacher tells
 #
@@ -411,8 +411,8 @@ worth(mixup=("05_4_mixup", f"{table_6('+ mixup w/o distill', '+ label smoothing'
              ("smooth-mixup", "smoothing-0.1"), ("full-mixup", "full-smooth-200")))
 
 # %% [markdown]
-# Mixup makes the task harder. A short run, which has not learnt its training pictures, loses by it; in a long one no
-# difference is clear. The paper gives it 80 epochs more, so its number is mixup *and* time.
+# Mixup makes the task harder. A short run, which has not learnt its training pictures, loses by it; a long one does not
+# show that loss. The paper gives it 80 epochs more, so its number is mixup *and* time.
 #
 # ## 10 Does it help elsewhere?
 #
@@ -441,7 +441,7 @@ worth(
 
 # %% [markdown]
 # The detector follows the classifier. The segmenter is best with cosine decay alone: label smoothing, a teacher and
-# mixup take some of it back. Our few street scenes resolve neither.
+# mixup take some of it back. Our few street scenes say little of either.
 #
 # ## Train it yourself
 #

@@ -395,7 +395,8 @@ guess.reveal(ADDS["short"]["linear scaling"], label="8 times the rate,\n152 step
 # %% [markdown]
 # All rows, and both regimes. On the left, how far 512 a step is from 64 a step with linear scaling alone; on the
 # right, what each row adds to the one before. The paper's diamonds are its 1024 beside its 256; the lines through
-# them are what two runs of one recipe may be apart there. The axis is linear between −1 and 1 and logarithmic beyond:
+# them are what two runs of one recipe may be apart there. (Lesson [C](C_when_to_believe.ipynb) has where that is known
+# from, and the four verdicts of the table.) The axis is linear between −1 and 1 and logarithmic beyond:
 # the paper's effects are tenths of a point, ours are points.
 
 # %% tags=["hide-input", "hide-output"]

@@ -418,12 +418,21 @@ guess.veil(tabled(measured + published), "\n".join([
     f"first line, ECE: {statistics.compare(mixed_runs, full, 'ece', '')}",
 ]))
 
+# %% tags=["hide-input", "hide-output"]
+nulls = [where for where, each in found.items() if not each.clear]
+wide = max(found, key=lambda where: found[where].half)
+_, _, bf16, _ = found.values()
+guess.veil(f"No clear difference in {len(nulls)} of {len(found)} comparisons. Not excluded in the long runs in bf16: "
+           f"from {bf16.mean - bf16.half:+.1f} to {bf16.mean + bf16.half:+.1f} points.\nThe widest interval, "
+           f"{len(found[wide].seeds)} seeds: {wide}.")
+
 # %% [markdown]
-# A null, four times. It does not prove that precision changes nothing. The intervals say what is not excluded: a point
-# either way in the long runs, where the network fits nearly all its training pictures. They are this wide because seeds
-# are few, and because a difference in the last digits sends two runs apart: after some hundred steps they are as
-# different as two seeds. The paper's two numbers are one run each and smaller than what two of its runs may be apart.
-# (*NLL* is the cross-entropy of the test labels, *ECE* the distance between confidence and accuracy, lesson 5.2.)
+# A null does not prove that precision changes nothing. The intervals say what is not excluded, in the long runs of a
+# network that fits nearly all its training pictures. Their width comes from the number of seeds and from this: a
+# difference in the last digits sends two runs apart, and after some hundred steps they are as different as two seeds.
+# The paper's two numbers are one run each and smaller than what two of its runs may be apart (lesson
+# [C](C_when_to_believe.ipynb)). (*NLL* is the cross-entropy of the test labels, *ECE* the distance between confidence
+# and accuracy, lesson 5.2.)
 #
 # One thing about "fp32" on that GPU: its convolutions multiply in *TF32*, PyTorch's default there. The matrix units
 # read fp32 and drop all but 10 of the 23 mantissa bits: the range of fp32, the digits of fp16.
@@ -507,7 +516,8 @@ conclusion(
         would take about {statistics.seeds_for(0.2, sd)} seeds.""",
     long=f"""{arm("full-cosine")[0].recipe.epochs} epochs on a GPU, {clean:.1f} % of the training pictures right: bf16
         {bf16.mean:+.2f} ± {bf16.half:.2f}, fp16 with a loss scale {fp16.mean:+.2f} ± {fp16.half:.2f} with
-        {len(fp16.seeds)} seeds. No difference is seen; one of a point is not excluded.""",
+        {len(fp16.seeds)} seeds. {"No clear difference" if not (bf16.clear or fp16.clear) else "A difference is seen"};
+        in bf16, nothing from {bf16.mean - bf16.half:+.1f} to {bf16.mean + bf16.half:+.1f} points is excluded.""",
     use="""Always on a GPU that a batch keeps busy: bf16 where the hardware has it, else fp16 with a loss scale. Spend
         the memory on a larger batch, and check the time: it is the only gain.""",
     harms="""Weights or sums are kept in 16 bits too; fp16 runs without a scale, or with squares and a small ε of your
@@ -756,11 +766,12 @@ slide(fig, "03_2_updates_that_get_lost",
 fig
 
 # %% [markdown]
-# ## Deeper: four nulls side by side
-#
-# Each interval holds 0, and each holds the paper's difference too. None of these studies could have seen it.
+# ## Deeper: the four comparisons side by side
 
 # %% tags=["hide-input"]
+blind = [where for where, each in found.items() if not each.clear and abs(theirs[1024].delta - each.mean) < each.half]
+print(f"Intervals that hold both 0 and the paper's difference, so that the study could not have seen it: {len(blind)} "
+      f"of {len(found)}")
 used = [run for name in dict.fromkeys(name for pair in PAIRS.values() for name in pair) for run in arm(name)]
 fig = evidence.against_paper({where: (each, theirs[1024]) for where, each in found.items()},
                              caption=statistics.caption(used))

@@ -324,7 +324,7 @@ tweaks.part_costs({tweak: costs for tweak, (costs, _) in counted.items()})
 # now works on the large grid, four times as many positions. C costs in the stem. D has no number: path B's 1×1 computes
 # as many outputs as before, only from means.
 #
-# Arithmetic is not time. The paper reports that ResNet-50-D trains about 3 % slower than ResNet-50 on its GPUs, for a
+# Arithmetic is not time. The paper's text (end of §4) has ResNet-50-D only 3 % slower in training than ResNet-50, for a
 # count that is larger by more than 10 %. Layers that move much and compute little may set the pace.
 #
 # ## Evidence
@@ -432,7 +432,7 @@ conclusion(
         a plain ResNet-50) gets used. C makes the stem deeper.""",
     paper=f"""B {results["B against plain"][1].delta:+.2f}, C {results["C against B"][1].delta:+.2f}, D
         {results["D against C"][1].delta:+.2f}, together {theirs.delta:+.2f} points, one run each, for
-        {total["D"] / total["plain"]:.2f} times the multiply-adds; about 3 % slower.""",
+        {total["D"] / total["plain"]:.2f} times the multiply-adds; 3 % slower, says its text.""",
     short=f"""{ARMS["D"][0].recipe.epochs} epochs. D on top of B and C {results["D against C"][0]}; D's pooling alone
         {alone}. B ({b.mean:+.1f} ± {b.half:.1f}) and C ({c.mean:+.1f} ± {c.half:.1f}) are not resolved: the paper's
         {results["B against plain"][1].delta:+.2f} for B takes {seeds_to_see(results["B against plain"][1].delta, b)}

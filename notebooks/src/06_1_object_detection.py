@@ -317,14 +317,18 @@ STEPS = {  # what is compared with what; the first has no counterpart in the pap
 }
 results = compare_steps(ARMS, STEPS, in_the_paper, "map_50")
 print(resolved(results))
+halves = [found.half for found, effect in results.values() if effect]
+print(f"Half-widths of the rows below the first: {min(halves):.1f} to {max(halves):.1f} points of mAP. "
+      f"From the first to the last row of the paper's table it is {bag_paper.delta:.2f}.")
 
 # %% [markdown]
-# A null is not a zero: an interval of ±10 points holds the paper's whole table. Where 0 and the paper's number are both
-# inside, the question is open. The last column says what it would take: so many pairs of runs with test folds like
-# ours, for an effect of the paper's size to be seen in 80 of 100 studies. It is rough, since a spread that is taken
-# from so few folds may be off by a factor of two or more. And two of five folds share three quarters of their training
-# pictures, so that our intervals are a little too narrow. Larger test sets help where the test pictures are the noise;
-# a part of "Deeper" says how much. The paper's own rows are one run each, and nobody knows their noise.
+# A null is not a zero: an interval as wide as the paper's whole table says nothing about its rows. Where 0 and the
+# paper's number are both inside, the question is open. The last column says what it would take: so many pairs of runs
+# with test folds like ours, for an effect of the paper's size to be seen in 80 of 100 studies (lesson
+# [C](C_when_to_believe.ipynb)). It is rough, since a spread that is taken from so few folds may be off by a factor of
+# two or more. And two of five folds share three quarters of their training pictures, so that our intervals are a little
+# too narrow. Larger test sets help where the test pictures are the noise; a part of "Deeper" says how much. The paper's
+# own rows are one run each, and nobody knows their noise.
 #
 # ## Conclusion
 

@@ -66,7 +66,7 @@ lab
 #
 # 1. read the hypothesis, and say what you would have to see to give it up;
 # 2. train the two runs, and look at what the mission tells you to look at;
-# 3. guess what three seeds of *another* budget gave, which is recorded, and reveal it.
+# 3. guess what several seeds of *another* budget gave, which is recorded, and reveal it.
 #
 # A mission that stays at *not yet* is a finding too: the criterion asks for several points, because two single runs
 # cannot tell less from luck.
@@ -84,11 +84,11 @@ def difference(new, old):
     return statistics.compare(*found) if found else None
 
 
-def debrief(guess, new, old, theirs=None):
-    """The guess against the records, if there are such."""
+def debrief(guess, trick, new, old, theirs=None):
+    """The guess against the records of a trick, with it and without, if there are such."""
     if found := runs_of(new, old):
         ours = statistics.compare(*found)
-        guess.reveal(ours, theirs, label=f"{new} − {old}", caption=statistics.caption([*found[0], *found[1]]))
+        guess.reveal(ours, theirs, label=trick, caption=statistics.caption([*found[0], *found[1]]))
     else:
         guess.veil("Not recorded yet: your two runs are the first.")
 
@@ -120,7 +120,8 @@ SAID = {  # mission: what the records say, for its debrief and for the list at t
 warm = predict("Warm-up at 512 pictures a batch and eight times the rate: its gain after 8 epochs", low=-5, high=20)
 
 # %% tags=["hide-output"]
-debrief(warm, "large-warmup", "large", paper.effect("4", "+ LR warmup", "Linear scaling", "BS1024_top1"))
+debrief(warm, "warm-up, 512 a batch", "large-warmup", "large",
+        paper.effect("4", "+ LR warmup", "Linear scaling", "BS1024_top1"))
 
 # %% tags=["hide-input", "hide-output"]
 warm.veil(f"After 60 epochs: {said(SAID['warm-up'][1])}. A longer run repairs most of the damage of its first steps, "
@@ -140,7 +141,7 @@ warm.veil(f"After 60 epochs: {said(SAID['warm-up'][1])}. A longer run repairs mo
 scaled = predict("Linear scaling by eight, without warm-up: its gain after 8 epochs", low=-20, high=10)
 
 # %% tags=["hide-output"]
-debrief(scaled, "large", "large-unscaled")
+debrief(scaled, "8 times the rate,\n512 a batch", "large", "large-unscaled")
 
 # %% tags=["hide-input", "hide-output"]
 scaled.veil(f"After 60 epochs: {said(SAID['scaling'][1])}. The same trick, with another sign where there are steps "
@@ -159,7 +160,8 @@ scaled.veil(f"After 60 epochs: {said(SAID['scaling'][1])}. The same trick, with 
 zero = predict("Zero γ after warm-up, 64 pictures a batch: its gain after 8 epochs", low=-15, high=5)
 
 # %% tags=["hide-output"]
-debrief(zero, "small-zero", "small-warmup", paper.effect("4", "+ Zero gamma", "+ LR warmup", "BS256_top1"))
+debrief(zero, "zero γ, 64 a batch", "small-zero", "small-warmup",
+        paper.effect("4", "+ Zero gamma", "+ LR warmup", "BS256_top1"))
 
 # %% tags=["hide-input", "hide-output"]
 zero.veil(f"With 512 pictures a batch and 60 epochs: {said(SAID['zero γ'][1])}. Our network has three blocks, and γ "
@@ -180,7 +182,7 @@ zero.veil(f"With 512 pictures a batch and 60 epochs: {said(SAID['zero γ'][1])}.
 white = predict("Whitening on top of the bag, 50,000 pictures × 8 epochs: its gain", low=-3, high=8)
 
 # %% tags=["hide-output"]
-debrief(white, "after-whitening", "after-bag")
+debrief(white, "whitening", "after-whitening", "after-bag")
 
 # %% [markdown]
 # ### Another optimiser
@@ -196,7 +198,7 @@ debrief(white, "after-whitening", "after-bag")
 muon = predict("Muon on top of the bag, 50,000 pictures × 8 epochs: its gain", low=-3, high=8)
 
 # %% tags=["hide-output"]
-debrief(muon, "after-muon", "after-bag")
+debrief(muon, "Muon", "after-muon", "after-bag")
 
 # %% [markdown]
 # ### What is luck?
@@ -208,7 +210,7 @@ debrief(muon, "after-muon", "after-bag")
 # *Look* at the three differences, seed by seed. Do all have the sign of their mean? Is the half-width of the interval
 # smaller than the effect that you wanted to see?
 #
-# *Debrief.* Five recorded runs of the baseline, 10,000 pictures × 12 epochs, and what that spread means for two:
+# *Debrief.* The recorded runs of the baseline, 10,000 pictures × 12 epochs, and what that spread means for two:
 
 # %% tags=["hide-input"]
 five = [run.accuracy for run in store.find(recipe_of("baseline"))]
@@ -402,7 +404,7 @@ print(f"live, one seed: {live}")
 print(f"run 2 changes {changes(second.recipe, first.recipe)}")
 if live.mean < 0:
     print("Run 2 is behind: the three changes need more steps than these two runs have, as the recorded arms had.")
-print(f"cosine − baseline, recorded: {said(difference('cosine', 'baseline'))}")
+print(f"the three changes, recorded, longer runs: {said(difference('cosine', 'baseline'))}")
 name, recorded = lab_run.nearest(second.recipe) or ("nothing", [])
 print(f"nearest recorded recipe: {name}")
 

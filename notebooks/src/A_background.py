@@ -1,9 +1,7 @@
 # %% [markdown]
 # # Appendix A: the background
 #
-# **What does one addition do?** Left, networks that are stacks of convolutions; right, the same networks with one `+ x`
-# in every second layer. Same pictures, same order, same optimiser. Left, 44 layers learn next to nothing, and this is
-# the loss of the pictures they are *trained* on. Right, they learn. Why?
+# **Left, stacks of convolutions. Right, the same with one `+ x` in every second layer. What does the addition do?**
 
 # %% tags=["hide-input"]
 import math
@@ -89,7 +87,7 @@ LOSSES = {(kind, depth): trained_losses(depth, add) for kind, add in KINDS.items
 # %% tags=["hide-input"]
 @style.styled
 def plain_and_residual():
-    fig, axes = style.canvas(2, height=3.6, sharey=True, caption=CAPTION)
+    fig, axes = style.canvas(2, height=3.1, sharey=True, caption=CAPTION)
     window = min(15, STEPS)
     for ax, kind in zip(axes, KINDS, strict=True):
         for depth, colour in zip(DEPTHS, style.COLOURS, strict=False):
@@ -109,8 +107,10 @@ slide(opening, "A_plain_and_residual", takeaway=takeaway)
 opening
 
 # %% [markdown]
-# Section 11 answers. On the way there are ten other words that the paper uses and does not explain. Each gets a
-# question, an answer of a sentence, something that moves or runs, and what people take it for.
+# Same pictures, same order, same optimiser, and this is the loss of the pictures that the networks are *trained* on.
+# As a plain stack 44 layers learn next to nothing; with the additions they learn. Section 11 says why. On the way
+# there are ten other words that the paper uses and does not explain. Each gets a question, an answer of a sentence,
+# something that moves or runs, and what people take it for.
 #
 # After this lesson you can
 # 1. say what an ablation, a logit, a nat, a mini-batch, weight decay, annealing and transfer learning are, each with a

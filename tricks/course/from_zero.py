@@ -88,7 +88,8 @@ def race(loops: Mapping[str, Callable[..., Iterator[dict[str, Any]]]], data: tup
     epochs = BUDGETS[budget()][1]
     rows = {}
     for name, train in loops.items():
-        print(f"{name}: {len(data[0][1]):,} pictures × {epochs} epochs, seed 0")
+        seed = {"seed": 0, **settings, **getattr(train, "keywords", {})}["seed"]  # a partial may have its own
+        print(f"{name}: {len(data[0][1]):,} pictures × {epochs} epochs, seed {seed}")
         rows[name] = list(live(train(*data, epochs=epochs, **settings), total=epochs, caption=caption))
     if len(rows) > 1:
         table([{"loop": name, **{k: v for k, v in ended[-1].items() if k != "epoch"}} for name, ended in rows.items()])
