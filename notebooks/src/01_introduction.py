@@ -185,7 +185,7 @@ fig
 # %%
 for start, whose in ((paper.table("1")["ResNet-50"]["top1"], "another paper's"), (own, "the authors' own")):
     gain, errors = top - start, 100 - start
-    print(f"{start:.2f} → {top:.2f}, from {whose} baseline: {gain:+.2f} points, {gain / errors:.1%} of its errors")
+    print(f"{start:.2f} → {top:.2f}, from {whose} baseline: {gain:+.2f} points, {100 * gain / errors:.1f} % of its errors")
 
 # %% tags=["hide-input"]
 ENDS = {"§3": "+ FP16", "§4": "+ tweak D", "§5.1": "+ cosine decay", "§5.2": "+ label smoothing", "§5.3–5.4": "+ mixup"}
@@ -629,7 +629,7 @@ for name, pilot in (("baseline", "pilot_baseline"), ("cosine", "pilot")):
     tried = [arm(trial)[0] for trial in study(pilot).arms]
     chosen = max(tried, key=lambda run: run.accuracy).recipe
     assert (chosen.lr, chosen.first_decay) == (recipe_of(name).lr, recipe_of(name).first_decay)
-    steps = f", first division after {chosen.first_decay:.0%} of the run" if chosen.schedule == "step" else ""
+    steps = f", first division after {100 * chosen.first_decay:.0f} % of the run" if chosen.schedule == "step" else ""
     print(f"{name}: best of {len(tried)} settings has lr {chosen.lr}{steps}")
 for new, old in (("cosine", "baseline"), ("full-cosine", "full-standard")):
     print(f"{new} − {old}: {recipe.changes(recipe_of(new), recipe_of(old))}")

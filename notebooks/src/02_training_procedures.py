@@ -459,7 +459,7 @@ table([
 ])
 for share in (0.25, 0.5):
     (pilot,) = arm(f"pilot-baseline-{ours.lr}-{share}")
-    print(f"first division after {share:.0%} of the run: {pilot.accuracy:.2f} % of the held-out pictures")
+    print(f"first division after {100 * share:.0f} % of the run: {pilot.accuracy:.2f} % of the held-out pictures")
 per_epoch = statistics.caption(runs, curve=True)
 guess.veil(evidence.curves({"baseline": runs}, caption=per_epoch))
 

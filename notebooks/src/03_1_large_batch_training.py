@@ -126,7 +126,8 @@ def eight_or_one(factor=1.0, noise=2.0, optimizer="SGD"):
     return style.with_redraw(fig, redraw)
 
 
-slide(eight_or_one(K), "03_1_idea", takeaway="One step at eight times the rate ends where eight small steps end")
+idea = eight_or_one(K)
+slide(idea, "03_1_idea", takeaway="One step at eight times the rate ends where eight small steps end")
 sliders(
     eight_or_one, factor=(1.0, 16.0, 0.5), noise=(0.0, 4.0, 0.5),
     goal="Make the one step end where the eight small ones do, in its mean and in its spread.",

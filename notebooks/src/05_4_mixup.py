@@ -42,7 +42,8 @@ def mixture(lam=0.7):
 
 drawn = partial(mixup_plots.mixed_pair, two.numpy(), dataset.classes)
 takeaway = "Mixup trains on a weighted average of two pictures, and of their labels"
-slide(drawn(mixture(0.7)), "05_4_idea", takeaway=takeaway)
+idea = drawn(mixture(0.7))
+slide(idea, "05_4_idea", takeaway=takeaway)
 sliders(
     drawn, mixture, lam=(0.0, 1.0), goal="Give the second picture three times the weight of the first.",
     reached=lambda lam: math.isclose(lam, 0.25, abs_tol=0.02), solution={"lam": 0.25},

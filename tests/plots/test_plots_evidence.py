@@ -241,6 +241,17 @@ def test_progress_of_another_metric_has_that_one_line():
     assert "nats" not in evidence.progress(metric="map_50").axes[0].get_ylabel()  # boxes' distances are in it
 
 
+def test_progress_names_the_curves_that_there_are_and_no_others():
+    rows = [{"epoch": 1, "train_loss": 2.0, "test_accuracy": 40.0}]
+
+    def named(rows):
+        return [text.get_text() for text in evidence.progress(rows, "one", 3).axes[1].texts if text.get_text()]
+
+    assert named([]) == []
+    assert named(rows) == ["test pictures"]
+    assert named([{**rows[0], "train_accuracy": 45.0}]) == ["test pictures", "dashed: training pictures, clean"]
+
+
 def test_progress_draws_each_steps_loss_at_its_place_between_epochs_and_within_the_axis():
     fig = evidence.progress([{"epoch": 1, "train_loss": 2.0}], "one", 3, [9.0, 1.0, math.nan], 2, caption="made up")
     x, y = fig.axes[0].lines[1].get_data()

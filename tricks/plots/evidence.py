@@ -25,6 +25,7 @@ LABELS = {
     "pixel_accuracy": "pixel accuracy, %",
     "miou": "mIoU, %",
 }
+WHOSE = {"test_accuracy": "test pictures", "train_accuracy": "dashed: training pictures, clean"}  # in a run as it goes
 # seaborn's line is a mean with our interval; of one seed it draws none, nor does matplotlib where the half is infinite
 SEEDS: Any = {"fillstyle": "none", "markersize": 5, "markeredgewidth": 0.8}  # small rings, beside the mean's dot
 INTERVAL: Any = {"errorbar": t95, "err_kws": {"alpha": 0.15, "linewidth": 0}, "legend": False}
@@ -237,12 +238,14 @@ def progress(
     """
     fig, (left, right) = canvas(2, height=3.6, caption=caption)
     moving = {"marker": "o", "markersize": 4, "animated": True, "clip_on": False}  # the last marker is on the edge
-    lines = {"train_loss": left.plot([], [], **moving)[0], metric: right.plot([], [], label="test", **moving)[0]}
+    lines = {"train_loss": left.plot([], [], **moving)[0], metric: right.plot([], [], **moving)[0]}
     (steps,) = left.plot([], [], linewidth=0.8, alpha=0.75, color=COLOURS[0], zorder=1, animated=True)
+    names = {}
     if metric == "test_accuracy":
-        style = {"linestyle": "--", "color": COLOURS[4], "label": "training, clean"}
-        lines["train_accuracy"] = right.plot([], [], **style, **moving)[0]
-        fig.legend(loc="outside right upper")
+        lines["train_accuracy"] = right.plot([], [], linestyle="--", color=COLOURS[4], **moving)[0]
+        corner: Any = {"transform": right.transAxes, "ha": "right", "animated": True}  # the curves end far above it
+        places = {"test_accuracy": 0.13, "train_accuracy": 0.04}
+        names = {name: right.text(0.97, y, "", **corner) for name, y in places.items()}
     words = heading(left, fontsize=12)
     # a detector's adds distances of boxes to cross-entropies, and has no unit
     loss = "training loss, sum of four" if metric == "map_50" else LABELS["train_loss"]
@@ -260,6 +263,8 @@ def progress(
         steps.set_data([(step + 1) / per_epoch for step in range(len(losses))], losses)
         for name, line in lines.items():
             line.set_data(epochs, [row.get(name, math.nan) for row in rows])
+        for name, text in names.items():
+            text.set_text(WHOSE[name] if any(name in row for row in rows) else "")
         for ax in (left, right):
             set_limits(ax, xlim=(0, max([total or 1, *epochs])))
         means = [row.get("train_loss", math.nan) for row in rows]
