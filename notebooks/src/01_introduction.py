@@ -184,8 +184,8 @@ fig
 
 # %%
 for start, whose in ((paper.table("1")["ResNet-50"]["top1"], "another paper's"), (own, "the authors' own")):
-    gain, errors = top - start, 100 - start
-    print(f"{start:.2f} → {top:.2f}, from {whose} baseline: {gain:+.2f} points, {100 * gain / errors:.1f} % of its errors")
+    gain, share = top - start, 100 * (top - start) / (100 - start)
+    print(f"{start:.2f} → {top:.2f}, from {whose} baseline: {gain:+.2f} points, {share:.1f} % of its errors")
 
 # %% tags=["hide-input"]
 ENDS = {"§3": "+ FP16", "§4": "+ tweak D", "§5.1": "+ cosine decay", "§5.2": "+ label smoothing", "§5.3–5.4": "+ mixup"}
