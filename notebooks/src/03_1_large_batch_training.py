@@ -450,7 +450,7 @@ for regime in OURS:
     recipe = OURS[regime]["+ zero γ"][0].recipe
     per_epoch = recipe.train_images // recipe.batch_size
     way[regime] = sum(schedules.lr_at(recipe, step, per_epoch) for step in range(recipe.epochs * per_epoch))
-left = {regime: np.exp(-recipe.weight_decay * total / (1 - recipe.momentum)) for regime, total in way.items()}
+left = {regime: 100 * np.exp(-recipe.weight_decay * total / (1 - recipe.momentum)) for regime, total in way.items()}
 at_64 = statistics.compare(arm("small-zero"), arm("small-warmup"))
 
 
@@ -480,8 +480,8 @@ guess.veil(Markdown(f"""
   sum of the rates: {way["short"]:.0f} in the short regime, {way["long"]:.0f} in the long one. At 64 a step the short
   regime has eight times the steps and, by linear scaling, the same sum; and about the same loss ({brief(at_64)}). So
   the records agree with that reason. That zero γ *gains* in long runs, they do not show.
-- **No bias decay: nothing to be seen**, {s_bias} and {l_bias}. Decay alone would leave {left["short"]:.0%} of a γ by
-  the end of a short run and {left["long"]:.0%} by the end of a long one, so in the long one there is something to
+- **No bias decay: nothing to be seen**, {s_bias} and {l_bias}. Decay alone would leave {left["short"]:.0f} % of a γ
+  by the end of a short run and {left["long"]:.0f} % by the end of a long one, so in the long one there is something to
   leave out. To see the paper's 0.34 points at this spread would take {needed} seeds; here are {len(unseen)}.
 """))
 

@@ -848,7 +848,7 @@ def kept_bytes(amp):
 
 in_fp32, in_mixed = kept_bytes(amp=False), kept_bytes(amp=True)
 print(f"kept for the backward pass, batch of {len(x)}: fp32 {in_fp32 / 2**20:.1f} MiB", end=", ")
-print(f"mixed {in_mixed / 2**20:.1f} MiB, {in_mixed / in_fp32:.0%} of it")
+print(f"mixed {in_mixed / 2**20:.1f} MiB, {100 * in_mixed / in_fp32:.0f} % of it")
 
 # %% [markdown]
 # About half, not exactly: which copies a layer keeps depends on types and on the layout in memory.

@@ -228,7 +228,8 @@ def share_read(layers, channels, side=16):
 
 for name, made in {"plain": plain, "tweak D": pooled}.items():
     block = made.Block(32, 64, stride=2)
-    print(f"{name:<8} shortcut {share_read(block.shortcut, 32):.0%}, path A {share_read(block.path, 32):.0%}")
+    by_shortcut, by_path = (100 * share_read(path, 32) for path in (block.shortcut, block.path))
+    print(f"{name:<8} shortcut {by_shortcut:.0f} %, path A {by_path:.0f} %")
 
 # %% [markdown]
 # What may come out of a race? In this network D changes two of three shortcuts, and path A read everything before. One
@@ -491,7 +492,7 @@ quiz("Whose inventions are B, C and D?", {
 # %% tags=["hide-input"]
 def everything_is_read(names):
     share = share_read(names["shortcut"](4, 8, 2), 4)
-    assert share == 1, f"the shortcut reads {share:.0%} of its input"
+    assert share == 1, f"the shortcut reads {100 * share:.0f} % of its input"
 
 
 torch.manual_seed(0)
@@ -597,7 +598,7 @@ check("receptive field", field_width, measured_width,
 def with_a_quarter():
     # solution
     quarter = loop({"conv(inputs, outputs, 3, stride)": "conv(inputs, outputs, 1, stride)"})
-    print(f"the block reads {share_read(quarter.Block(32, 64, stride=2), 32):.0%} of its input")
+    print(f"the block reads {100 * share_read(quarter.Block(32, 64, stride=2), 32):.0f} % of its input")
     return race({"a quarter": quarter.train}, data, caption="live, seed 0 · path A begins with 1×1")
 
 

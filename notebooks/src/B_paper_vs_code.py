@@ -282,7 +282,7 @@ both = pytorch_smooth(0.7 * p + 0.3 * p[roll], 0.1), 0.7 * pytorch_smooth(p, 0.1
 with torch.no_grad():
     a, b = (student(images).float().softmax(1) - target for target in both)  # gradients in the logits
 print(f"largest difference of the targets at the share 0.3, for K classes: {apart}")
-print(f"on a batch, the gradient moves by {(a - b).norm() / a.norm():.1%}")
+print(f"on a batch, the gradient moves by {100 * (a - b).norm() / a.norm():.1f} %")
 sheet.append(("hunt 2", "smoothing before mixup", f"targets {apart[10]:.3f} apart at K = 10, share 0.3"))
 sheet.append(("hunt 1", "KLDivLoss with reduction mean", f"soft gradient × {1 / z.shape[1]:.3f} at K = 10"))
 
@@ -392,7 +392,8 @@ for name, (ours, other) in pairs.items():
     gap = other - ours
     where = np.abs(gap) >= np.abs(gap).max() - 1e-9
     print(f"{name:<7} largest difference {gap[np.abs(gap).argmax()]:+.4f} at epoch {epoch[where].min():.1f}", end="")
-    print(f", {np.abs(gap).max() / 0.4:.1%} of the peak; mean over the run {gap.mean() / ours.mean():+.2%}")
+    of_peak, of_mean = 100 * np.abs(gap).max() / 0.4, 100 * gap.mean() / ours.mean()
+    print(f", {of_peak:.1f} % of the peak; mean over the run {of_mean:+.2f} %")
     sheet.append(("hunt 3", f"{name}: warm-up counted otherwise", f"lr {gap[np.abs(gap).argmax()]:+.4f} of 0.4 "
                   f"at epoch {epoch[where].min():.0f}"))
 

@@ -160,7 +160,7 @@ default_band()
 # %%
 draws = np.random.default_rng(0).normal(0, 1, (20_000, 3))  # studies of three runs whose true mean is 0
 outside = (draws.min(1) > 0) | (draws.max(1) < 0)
-print(f"worst to best of three: the truth is outside in {outside.mean():.1%} of {len(draws):,} studies")
+print(f"worst to best of three: the truth is outside in {100 * outside.mean():.1f} % of {len(draws):,} studies")
 left = statistics.mean(max(values) - min(values) for values in away.values())
 right = statistics.mean(2 * t_interval(values)[1] for values in away.values())
 print(f"mean width in the picture: {left:.2f} points on the left, {right:.2f} on the right")
