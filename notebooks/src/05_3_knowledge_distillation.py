@@ -337,11 +337,15 @@ guess.veil(of_resnet20)
 #
 # ### Beside the paper
 #
-# The same step, with and without a teacher, in four settings. The teacher is always two blocks a stage where the
-# student has one.
+# First the step that you guessed, then the same step in four settings. The teacher is always two blocks a stage where
+# the student has one.
+
+# %% tags=["hide-output"]
+alone, students = arm("smoothing-0.1"), arm("distill")
+ours = statistics.compare(students, alone)
+guess.reveal(ours, theirs, label="resnet8 taught by resnet14", caption=statistics.caption(alone + students))
 
 # %% tags=["hide-input", "hide-output"]
-alone, students = arm("smoothing-0.1"), arm("distill")
 mixed_theirs = paper.effect("6", "+ distill w/ mixup", "+ mixup w/o distill", "ResNet-50-D_top1")
 PAIRS = {  # label: with a teacher, without, the paper's
     "CIFAR-10, 10,000 × 12 epochs": ("distill", "smoothing-0.1", theirs),
@@ -352,13 +356,9 @@ PAIRS = {  # label: with a teacher, without, the paper's
 results = {label: (statistics.compare(arm(new), arm(old)), effect) for label, (new, old, effect) in PAIRS.items()}
 used = [run for new, old, _ in PAIRS.values() for run in arm(new) + arm(old)]
 fig = evidence.against_paper(results, caption=statistics.caption(used))
-ours = results["CIFAR-10, 10,000 × 12 epochs"][0]
 takeaway, numbers = statistics.headline("A teacher", {f"in {alone[0].recipe.epochs} epochs": ours}, theirs)
 slide(fig, "05_3_evidence", takeaway=takeaway, numbers=numbers, runs=used)
 guess.veil(fig)
-
-# %% tags=["hide-output"]
-guess.reveal(ours, theirs, label="resnet8 taught by resnet14", caption=statistics.caption(alone + students))
 
 # %% [markdown]
 # Every setting has the sign of the paper's ResNet, and several times its size. Why larger? All four are short runs,
