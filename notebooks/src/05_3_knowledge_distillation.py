@@ -298,7 +298,15 @@ sliders(
 #
 # ## Evidence
 #
-# ### The teacher first
+# What you guessed: the same recipe, without and with a resnet14 as its teacher.
+
+# %% tags=["hide-output"]
+alone, students = arm("smoothing-0.1"), arm("distill")
+ours = statistics.compare(students, alone)
+guess.reveal(ours, theirs, label="resnet8 taught by resnet14", caption=statistics.caption(alone + students))
+
+# %% [markdown]
+# ### The teacher
 #
 # In the paper, one ResNet-152-D teaches all three students. It was trained as its student is, with cosine decay and
 # smoothing, and with mixup where the student has mixup (§5.5). Ours likewise: a resnet14, trained once on the same
@@ -337,13 +345,7 @@ guess.veil(of_resnet20)
 #
 # ### Beside the paper
 #
-# First the step that you guessed, then the same step in four settings. The teacher is always two blocks a stage where
-# the student has one.
-
-# %% tags=["hide-output"]
-alone, students = arm("smoothing-0.1"), arm("distill")
-ours = statistics.compare(students, alone)
-guess.reveal(ours, theirs, label="resnet8 taught by resnet14", caption=statistics.caption(alone + students))
+# The same step in four settings. The teacher is always two blocks a stage where the student has one.
 
 # %% tags=["hide-input", "hide-output"]
 mixed_theirs = paper.effect("6", "+ distill w/ mixup", "+ mixup w/o distill", "ResNet-50-D_top1")

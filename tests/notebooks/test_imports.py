@@ -1,4 +1,4 @@
-"""What lessons import, few modules in one folded place; source that they show; and what their panels read."""
+"""What lessons import, few modules in one folded place; source that they show; what panels read; guesses in order."""
 
 import ast
 import symtable
@@ -97,3 +97,16 @@ def test_what_a_panel_reads_when_it_is_moved_is_not_given_another_value_further_
         later = set().union(*map(assigned, statements[place + 1 :]))
         wrong += sorted(names & later)
     assert wrong == [] and bool(panels) == ("sliders(" in source.read_text(encoding="utf8"))
+
+
+@pytest.mark.parametrize("source", LESSONS, ids=lambda path: path.stem)
+def test_a_guess_is_revealed_before_what_gives_it_away(source):
+    """What is veiled appears where it stands: above the button that is out of sight, and on paper it tells the answer."""
+    places: dict[str, dict[str, int]] = {"reveal": {}, "veil": {}}
+    for statement in ast.parse(source.read_text(encoding="utf8")).body:
+        for node in [] if isinstance(statement, ast.FunctionDef) else ast.walk(statement):
+            match node:
+                case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="reveal" | "veil" as what)):
+                    places[what].setdefault(name, statement.lineno)
+    early = {name for name, line in places["veil"].items() if line < places["reveal"].get(name, 0)}
+    assert not early
