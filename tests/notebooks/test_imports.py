@@ -101,7 +101,7 @@ def test_what_a_panel_reads_when_it_is_moved_is_not_given_another_value_further_
 
 @pytest.mark.parametrize("source", LESSONS, ids=lambda path: path.stem)
 def test_a_guess_is_revealed_before_what_gives_it_away(source):
-    """What is veiled appears where it stands: above the button that is out of sight, and in print it tells too early."""
+    """What is veiled appears where it stands: above the button that is out of sight; in print it tells too early."""
     places: dict[str, dict[str, int]] = {"reveal": {}, "veil": {}}
     for statement in ast.parse(source.read_text(encoding="utf8")).body:
         for node in [] if isinstance(statement, ast.FunctionDef) else ast.walk(statement):
