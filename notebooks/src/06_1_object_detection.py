@@ -6,6 +6,7 @@
 
 # %% tags=["hide-input"]
 import math
+import textwrap
 from dataclasses import replace
 from functools import partial
 
@@ -316,7 +317,7 @@ STEPS = {  # what is compared with what; the first has no counterpart in the pap
     "all four (row 7) − D-efficient": ("distill-mixup", "efficient"),
 }
 results = compare_steps(ARMS, STEPS, in_the_paper, "map_50")
-print(resolved(results))
+print(textwrap.fill(resolved(results), 110))
 halves = [found.half for found, effect in results.values() if effect]
 print(f"Half-widths of the rows below the first: {min(halves):.1f} to {max(halves):.1f} points of mAP. "
       f"From the first to the last row of the paper's table it is {bag_paper.delta:.2f}.")

@@ -5,6 +5,7 @@
 # also make segmenters, which name every pixel, in that order?**
 
 # %% tags=["hide-input"]
+import textwrap
 from dataclasses import replace
 from functools import partial
 
@@ -374,7 +375,7 @@ STEPS = {  # what is compared with what; the first has no counterpart in the pap
     "row 7 − cosine alone (row 3)": ("distill-mixup", "cosine"),
 }
 results = compare_steps(ARMS, STEPS, in_the_paper, "miou")
-print(resolved(results))
+print(textwrap.fill(resolved(results), 110))
 answer = "not resolved" if not three.clear else "yes" if three.mean < 0 else "no, it is ahead"
 print(f"Is row 7 behind cosine decay alone here, too? {answer.capitalize()}.")
 pixels = [found.half for found, effect in results.values() if effect]
