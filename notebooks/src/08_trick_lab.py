@@ -184,6 +184,12 @@ white = predict("Whitening on top of the bag, 50,000 pictures × 8 epochs: its g
 # %% tags=["hide-output"]
 debrief(white, "whitening", "after-whitening", "after-bag")
 
+# %% tags=["hide-input", "hide-output"]
+if ahead := SAID["whitening"][0]:
+    white.veil("There " + ("the lead lasts to the end." if ahead.clear and ahead.mean > 0 else
+               "no lead is left: in 3,120 steps a first layer is learnt as well. Your runs have a few hundred.")
+               + " What would refute the hypothesis: no lead after the first epoch.")
+
 # %% [markdown]
 # ### Another optimiser
 #
@@ -230,7 +236,7 @@ LESSONS = {
     "A run that is too fast": ("warm-up", "take it whenever the rate is large"),
     "Four times the batch": ("scaling", "scale the rate with the batch only with warm-up and some thousand steps"),
     "Blocks that start as nothing": ("zero γ", "leave it out of short runs and of shallow networks"),
-    "A first layer that is not learnt": ("whitening", "what is computed need not be learnt, above all in short runs"),
+    "A first layer that is not learnt": ("whitening", "ask after how many steps: an early lead may be gone at the end"),
     "Another optimiser": ("Muon", "compare at a tuned rate each, and at equal time as well as at equal epochs"),
 }
 rows = [
