@@ -256,6 +256,10 @@ def put(thing):
         print(thing) if isinstance(thing, str) else display(thing)
 
 
+def steps_of(recipe, images=50_000):
+    return recipe.epochs * (images // recipe.batch_size)
+
+
 def outcome(found):
     if found is None or not math.isfinite(found.half):
         return "not recorded yet" if found is None else "one seed so far, no verdict"
@@ -303,6 +307,11 @@ if all(square.values()):
     put(f"interaction: {interaction}. {verdict}")
 else:
     put("The interaction is not recorded yet: it takes all four arms.")
+if alone := difference("after-whitening"):
+    steps_live, steps_recorded = len(live["plain"]) * math.ceil(len(data[0][1]) / 128), steps_of(arms.AFTER)
+    put(f"Whitening, live, after {steps_live:,} steps of the plain loop: {last:+.1f} points. Recorded, after "
+        f"{steps_recorded:,} steps of the bag: {said(alone)}." + ("" if alone.clear else
+        "\nIn so many steps a first layer is learnt as well. To compute it saves time at first, where epochs are few."))
 
 # %% [markdown]
 # Whatever it is here, the lesson of the left panel holds: the factor 64 was found inside one recipe, and outside of it
@@ -515,8 +524,7 @@ def newton_schulz(recipe):
 
 def work(recipe, images=50_000):
     """Multiply-adds of a training run."""
-    steps = recipe.epochs * (images // recipe.batch_size)
-    products = steps * newton_schulz(recipe) if recipe.optimizer == "muon" else 0
+    products = steps_of(recipe, images) * newton_schulz(recipe) if recipe.optimizer == "muon" else 0
     return cost.training_work(recipe, 10, images, 10_000) + products
 
 
@@ -923,7 +931,7 @@ for name, question in (("after-resizing", "equal epochs"), ("after-resizing-11",
 # %% [markdown]
 # Equal epochs ask what the smaller pictures cost, equal work asks what the saving buys. Speed runs use it for the
 # second. On ImageNet-like pictures others report mostly time: Composer "limited effects on accuracy", fast.ai's book
-# 82.5 → 86.3 % on Imagenette in 5 epochs. Ours start at 32 px, where there is little to leave out.
+# 82.5 → 86.3 % on Imagenette in 5 epochs.
 #
 # ## Deeper: a line instead of a cosine
 #
