@@ -103,9 +103,10 @@ ours = statistics.compare(arm("ladder-all"), arm("ladder-baseline"))
 own = rungs["§5.4 mixup"] - rungs["the authors' own baseline"]
 whole_bag = paper.Effect(gain, unlike="another network, other data, other tricks")
 guess.reveal(ours, whole_bag, label="the whole bag", caption=statistics.caption(arm("ladder-all")))
+flops = {which: paper.table("1")[name]["FLOPs"] for which, name in (("new", TRICKS), ("old", PUBLISHED))}
 guess.veil(climb, f"""75.3 is another paper's number. From the authors' own baseline it is {own:+.2f} points.
-On the way up the network gets {paper.table("1")[TRICKS]["FLOPs"]} in place of {paper.table("1")[PUBLISHED]["FLOPs"]}
-billion multiply-adds, a teacher, and with mixup 200 epochs in place of 120. Lesson 01 takes that apart.""")
+On the way up the network gets {flops["new"]} in place of {flops["old"]} billion multiply-adds, a teacher,
+and with mixup 200 epochs in place of 120. Lesson 01 takes that apart.""")
 
 # %% [markdown]
 # Nine more pictures, one for each idea. Below each stands what it was worth, in points of accuracy: in the paper, on
