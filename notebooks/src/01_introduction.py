@@ -272,8 +272,9 @@ guess.veil("\n".join(
 
 # %% tags=["hide-input", "hide-output"]
 short, long = found["short"], found["long"]
-why = f"""In {EPOCHS["short"]} epochs the baseline is still on its way, and whatever gets there sooner is worth points.
-In {EPOCHS["long"]} it fits nearly all of its training pictures, and only how well it ends on new ones counts."""
+why = f"""In {EPOCHS["short"]} epochs the baseline is still on its way,
+and whatever gets there sooner is worth points. In {EPOCHS["long"]} it fits nearly all
+of its training pictures, and only how well it ends on new ones counts."""
 if not long.clear:
     low, high, paper_delta = long.mean - long.half, long.mean + long.half, theirs_too.delta
     guess.veil(f"""The long gain is not resolved: nothing from {low:+.1f} to {high:+.1f} points is excluded.
