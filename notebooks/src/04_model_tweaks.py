@@ -149,7 +149,7 @@ idea = tweaks.block_and_coverage(one_block())
 slide(idea, "04_idea", takeaway=takeaway)
 sliders(
     tweaks.block_and_coverage, one_block, tweak=list(TWEAK), path=list(PATHS),
-    goal="Find the tweak with which the shortcut reads every position of its input.",
+    goal="Find the tweak with which the shortcut reads all of its input.",
     reached=lambda tweak, path: share_of(tweak, "path B") == 1, solution={"tweak": "D"},
 )
 

@@ -88,6 +88,7 @@ class Lab:
         """Execute a lesson as a reader gets it, and hold it to what `tool.built` does: BuildError with its faults."""
         self.run(tool.parse(source.read_text(encoding="utf8"), solutions=False), source.stem, timeout=800)
         tool.publish(nbformat.reads(self.page.evaluate(EXECUTED), as_version=4))
+        self.page.evaluate("() => window.jupyterapp.commands.execute('notebook:expand-all-headings')")  # "Deeper" parts
 
     def run(self, notebook: nbformat.NotebookNode, name: str, timeout: float = 400) -> None:
         """Open a notebook and run all its cells; AssertionError if one of them fails."""
