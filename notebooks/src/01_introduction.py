@@ -113,8 +113,7 @@ theirs_together = corner[BOTH] - corner[DISTILL] - corner[MIXUP] + corner[SMOOTH
 orders = partial(ladder.two_orders, *(round(gain, 2) for gain in alone.values()), names=tuple(alone))
 sliders(
     partial(orders, interaction=round(theirs_together, 2)), interaction=(-1.0, 1.0),
-    goal="Leave-one-out says that distillation does harm, and that mixup does not; alone, each is a gain. Find such a "
-         "case.",
+    goal="Let leave-one-out say that distillation does harm, and mixup does not.",
     reached=lambda interaction: -alone["mixup"] < interaction < -alone["distillation"], solution={"interaction": -0.5},
 )
 
