@@ -163,8 +163,8 @@ def share(kernel, kept):
     return of_patches(kernel)[1][:kept].sum() / of_patches(kernel)[1].sum()
 
 
-def whitened(kernel=3, kept=16):
-    return after.Directions(*of_patches(kernel), min(kept, 3 * kernel**2))
+def whitened(kept=16):
+    return after.Directions(*of_patches(3), kept)
 
 
 fewest = next(kept for kept in range(1, 28) if share(3, kept) >= 0.95)
@@ -172,9 +172,9 @@ takeaway = "Nearly all variance of patches is brightness; whitening gives every 
 idea = after.directions(whitened())
 slide(idea, "09_idea", takeaway=takeaway)
 sliders(
-    after.directions, whitened, kernel=[2, 3], kept=(1, 27),
+    after.directions, whitened, kept=(1, 27),
     goal="Find the fewest directions that hold 95 % of the variance of 3×3 patches.",
-    reached=lambda kernel, kept: kernel == 3 and kept == fewest, solution={"kept": fewest},
+    reached=lambda kept: kept == fewest, solution={"kept": fewest},
 )
 
 # %% [markdown]
