@@ -148,3 +148,10 @@ def test_every_arm_of_the_papers_scale_builds_and_takes_a_step(name, narrow, mon
     before = parts.model.head.weight.clone()
     (row,) = epochs(small, parts)
     assert np.isfinite(row["train_loss"]) and not torch.equal(parts.model.head.weight, before)
+
+
+def test_what_is_stacked_after_the_bag_has_the_bags_teacher():
+    stack, taught = arms.ARMS["after-stack"], arms.ARMS["after-stack-taught"]
+    assert set(changes(taught, stack)) == {"teacher"}
+    assert teacher_of(taught) == teacher_of(arms.ARMS["ladder-kept"])
+    assert stack.epochs == arms.ARMS["after-bag"].epochs == arms.ARMS["after-baseline"].epochs

@@ -176,6 +176,8 @@ LADDER_COSINE = replace(UP["ladder-cosine"], zero_gamma=False)
 AFTER = replace(LADDER_ARMS["ladder-kept"], teacher="", test_views=True)
 MUON = {"optimizer": "muon", "muon_lr": 0.2}
 AFTER_STACK = replace(AFTER, **MUON, whitening=True, dirac=True)
+# The teacher of `ladder-kept`, for a student that has more than the bag.
+BAG_TEACHER = 'resnet14 optimizer="sgd" muon_lr=0.02 schedule="cosine" whitening=false dirac=false'
 AFTER_ARMS = {
     "after-baseline": replace(LADDER, test_views=True),
     "after-bag": AFTER,
@@ -192,6 +194,9 @@ AFTER_ARMS = {
     "after-trivial": replace(AFTER, trivial_augment=True),
     "after-resizing": replace(AFTER, start_size=16),  # seven tenths of the multiply-adds
     "after-resizing-11": replace(AFTER, start_size=16, epochs=11),  # as many as eight epochs of full pictures
+    # what was the best on held-out images (`pilot_after`), alone and with the teacher of `ladder-kept`
+    "after-stack": replace(AFTER_STACK, schedule="linear"),
+    "after-stack-taught": replace(AFTER_STACK, schedule="linear", teacher=BAG_TEACHER),
 }
 # Those that need time, where they have it: the paper's 120 epochs on fewer pictures.
 FULL_AFTER = {
