@@ -34,7 +34,7 @@ def near_nine_tenths(run):
     return 100 * run.final["reliability"]["accuracy"][13]
 
 
-reliability({f"one-hot targets, {epochs} epochs": long}, caption=statistics.caption(long))
+reliability({f"one-hot targets, {epochs} epochs": long}, height=3.3, caption=statistics.caption(long))
 
 # %% tags=["hide-input"]
 right = mean_of(long, near_nine_tenths)

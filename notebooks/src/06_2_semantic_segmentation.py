@@ -49,7 +49,8 @@ theirs = {
     title: (metric + ", %", {name: ([row["ImageNet_top1"]], [row[metric]]) for name, row in rows.items()})
     for title, metric, rows in (("Table 8: detection", "mAP", table_8), ("Table 9: segmentation", "mIoU", table_9))
 }
-segmentation_plots.classifier_and_task(theirs, "top-1 accuracy on ImageNet, %", caption=f"{paper.SOURCE}, one run each")
+one_each = f"{paper.SOURCE}, one run each"
+segmentation_plots.classifier_and_task(theirs, "top-1 accuracy on ImageNet, %", height=3.3, caption=one_each)
 
 # %% [markdown]
 # They do not. To the right: better at ImageNet. Up: better at the new task. Boxes go up with each step. Pixels go up as

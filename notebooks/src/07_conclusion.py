@@ -27,7 +27,7 @@ COST_THERE = {name: card.added_cost(*trick.there, classes=1000).training for nam
 def gains_there():
     effects = {name: card.in_paper(trick) for name, trick in card.CARD.items() if trick.rows}
     names = sorted(effects, key=lambda name: effects[name].delta)
-    fig, ax = style.canvas(height=4.1, caption=f"{paper.SOURCE}, Tables 4–6; Table 6: means of the CVPR version")
+    fig, ax = style.canvas(height=3.4, caption=f"{paper.SOURCE}, Tables 4–6; Table 6: means of the CVPR version")
     for y, name in enumerate(names):
         dear = COST_THERE[name] > 0.005
         effect, colour = effects[name], style.COLOURS[1] if dear else style.COLOURS[0]

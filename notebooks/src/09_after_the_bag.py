@@ -1,9 +1,8 @@
 # %% [markdown]
 # # 9 After the bag
 #
-# **A dot is a trick from after the paper, alone on top of the bag, at the same number of epochs. One is another
-# optimiser, one averages weights, one turns every second picture round. Which dot would you bet on, and which is
-# which?**
+# **Each dot is a trick from after the paper, alone on top of the bag. One is another optimiser, one averages weights.
+# Which dot would you bet on, and which trick is it?**
 
 # %% tags=["hide-input"]
 import math
@@ -75,21 +74,21 @@ def said(found):
     return "not recorded yet" if found is None else str(found)
 
 
-dataset = load_data()
 READY = sorted((name for name in ADDED if difference(name)), key=lambda name: -removed(name).mean)
 ALONE = [name for name in READY if name not in SEVERAL]
 LETTER = dict(zip(ALONE, "ABCDEFGHIJKLMNOPQRSTUVWXYZ", strict=False))
 SHARE = "share of the bag's errors that the trick removes, %"
 if ALONE:
     drawn = statistics.caption([*BAG, *(run for name in ALONE for run in RUNS[name])])
-    display(after.gains({LETTER[name]: removed(name) for name in ALONE}, SHARE, caption=drawn))
+    display(after.gains({LETTER[name]: removed(name) for name in ALONE}, SHARE, row=0.16, caption=drawn))
 if missing := len(ADDED) - len(READY):
     print(f"{missing} of the {len(ADDED)} recipes are not recorded yet.")
 
 # %% [markdown]
-# They are, in no order: a first layer of *whitened* patches · 64 times the learning rate for the *biases* of batch norm
+# In no order they are: a first layer of *whitened* patches · 64 times the learning rate for the *biases* of batch norm
 # · *Dirac* initialisation · *Muon* in place of SGD · *linear* decay in place of the cosine · *averaged* weights, in two
-# forms · *alternating* flips · *CutMix* · *TrivialAugment* · pictures that *grow*, for eight epochs and for eleven.
+# forms · *alternating* flips · *CutMix* · *TrivialAugment* · pictures that *grow*, for eight epochs, as the bag has,
+# and for eleven.
 #
 # **Claim.** What came after the bag looks for slack in other places: what is drawn at random could be computed, a step
 # could be as long in all directions, the last weights could be an average, a picture could be looked at twice. What
@@ -124,6 +123,7 @@ guess = predict("Change in test accuracy by 64 times the biases' rate, on top of
 # (eigenvectors of the covariance) and divides each by its own standard deviation. Then neither stands out:
 
 # %%
+dataset = load_data()
 data = pictures(dataset)
 x = data[0][0][:2_000, 0].cpu()  # the red channel, normalised
 pixels = torch.stack([x[:, :, :-1].flatten(), x[:, :, 1:].flatten()], dim=1)  # each pixel beside its right neighbour

@@ -215,14 +215,15 @@ def test_a_lessons_picture_is_that_of_the_built_notebook_and_its_records_are_the
     assert path.stat().st_size < 200_000
 
 
-def test_a_figure_says_itself_what_it_shows(folder):
-    runs = studies.arm("smoothing-0.1")
+@pytest.mark.parametrize("arm", ["smoothing-0.1", "after-bag"])  # the records of the second one name their data, too
+def test_a_figure_says_itself_what_it_shows(arm, folder):
+    runs = studies.arm(arm)
     path = export(tiny(), "05_2_x", takeaway=TAKEAWAY, numbers=NUMBERS, runs=runs)[0]
     fields = deck.read_picture(path)
     assert (fields["Title"], fields["Subtitle"], fields["Comment"]) == (TAKEAWAY, NUMBERS, CAPTION)
     assert fields["Budget"] == statistics.budget(runs)
     assert fields["Description"] == f"Plot. Accuracy: accuracy, % against ε. {CAPTION}"
-    assert fields["Source"] == f"cifar10/smoothing-0.1-{runs[0].recipe.hash}"
+    assert fields["Source"] == f"cifar10/{arm}-{runs[0].recipe.hash}"
     assert TAKEAWAY in path.with_suffix(".svg").read_text(encoding="utf8")
     assert deck.read_picture(export(tiny(title="Gap of $z$"), "gap")[0])["Title"] == "Gap of z"
 

@@ -253,5 +253,7 @@ def test_a_budget_is_said_in_plain_words():
     long = [trained(seed, 120, "Penn-Fudan") for seed in range(3)]
     said = "10,000 pictures of Penn-Fudan or CIFAR-10 for 12 or 120 epochs and tested on 2,000 others"
     assert budget(long + short) == f"3 to 5 seeds, each trained on {said}"
+    said = "10,000 pictures of Penn-Fudan or CIFAR-10 for 12 to 120 epochs and tested on 2,000 others"
+    assert budget(long + short + [trained(0, 60, "Penn-Fudan")]) == f"1 to 5 seeds, each trained on {said}"
     with pytest.raises(ValueError, match="at least one run"):
         budget([])

@@ -29,9 +29,12 @@ NEAR_ONE = (0.68, 1.14)  # where Muon's five steps take singular values
 
 
 @styled
-def gains(found: Mapping[str, Comparison], xlabel: str, *, caption: str = "") -> Figure:
-    """What each of many tricks brings, from above: a dot and its 95 % t-interval beside 0, and both as numbers."""
-    fig, ax = canvas(height=1.3 + 0.27 * len(found), caption=caption)
+def gains(found: Mapping[str, Comparison], xlabel: str, *, row: float = 0.27, caption: str = "") -> Figure:
+    """What each of many tricks brings, from above: a dot and its 95 % t-interval beside 0, and both as numbers.
+
+    A row is `row` inches high.
+    """
+    fig, ax = canvas(height=1.3 + row * len(found), caption=caption)
     ax.axvline(0, color=GREY, linewidth=1)
     places, numbers = range(len(found) - 1, -1, -1), []
     for place, each in zip(places, found.values(), strict=True):

@@ -8,7 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from tricks.plots.style import COLOURS, GREY, LIGHT, Figure, canvas, ceiling, heading, set_limits, styled, with_redraw
+from tricks.plots.style import (
+    COLOURS,
+    GREY,
+    LIGHT,
+    SIZE,
+    Figure,
+    canvas,
+    ceiling,
+    heading,
+    set_limits,
+    styled,
+    with_redraw,
+)
 from tricks.plots.text import short
 from tricks.records.frame import rows
 from tricks.records.paper import Effect
@@ -32,12 +44,12 @@ INTERVAL: Any = {"errorbar": t95, "err_kws": {"alpha": 0.15, "linewidth": 0}, "l
 
 
 @styled
-def reliability(runs: Mapping[str, Sequence[Run]], *, caption: str = "") -> Figure:
+def reliability(runs: Mapping[str, Sequence[Run]], *, height: float = SIZE[1], caption: str = "") -> Figure:
     """Reliability diagram, all seeds of an arm pooled, beside the share of test images at each confidence.
 
     A dot's area grows with that share. The legend has the ECE, mean ± 95 % t-interval over seeds.
     """
-    fig, (left, right) = canvas(2, caption=caption)
+    fig, (left, right) = canvas(2, height=height, caption=caption)
     left.plot([0, 100], [0, 100], color=LIGHT, linestyle="--", label="honest: accuracy = confidence")
     for (label, finals), colour in zip(_finals(runs).items(), cycle(COLOURS), strict=False):
         diagrams = [final["reliability"] for final in finals]

@@ -178,7 +178,9 @@ def slide_text(fig: Figure, takeaway: str, numbers: str, runs: Sequence[Run]) ->
     own = "; ".join(dict.fromkeys(spoken(title).strip().replace("\n", " ") for title in titles if title))
     caption = caption_of(fig)
     share = caption.get_window_extent().y1 / fig.bbox.height if caption else 0.0
-    records = dict.fromkeys(f"{path.parent.name}/{path.stem.rpartition('-')[0]}" for path in (r.path() for r in runs))
+    records = dict.fromkeys(
+        f"{path.parent.name}/{path.stem.rpartition('-seed')[0]}" for path in (run.path() for run in runs)
+    )
     words = {
         "Title": takeaway or own,
         "Subtitle": numbers,

@@ -16,6 +16,7 @@ from tricks.plots.style import (
     INK,
     LIGHT,
     PALE,
+    SIZE,
     SMALL,
     Figure,
     canvas,
@@ -271,14 +272,16 @@ Scores = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 
 
 @styled
-def classifier_and_task(panels: Mapping[str, tuple[str, Scores]], xlabel: str, *, caption: str = "") -> Figure:
+def classifier_and_task(
+    panels: Mapping[str, tuple[str, Scores]], xlabel: str, *, height: float = SIZE[1], caption: str = ""
+) -> Figure:
     """How backbones do on another task against how they classify, a panel each: title -> (y label, scores).
 
     `scores` is backbone -> (accuracies, values of the task), one per seed or a single one: their means, and the
     task's 95 % t-interval. Backbones are numbered in their order; where each is a single value, a line follows it.
     Those closer than a dot is wide stand side by side.
     """
-    fig, axes = canvas(len(panels), caption=caption, squeeze=False)
+    fig, axes = canvas(len(panels), height=height, caption=caption, squeeze=False)
     names = list(dict.fromkeys(name for _, scores in panels.values() for name in scores))
     colours = dict(zip(names, cycle([*COLOURS, INK]), strict=False))
     for ax, (title, (ylabel, scores)) in zip(axes.flat, panels.items(), strict=True):

@@ -197,12 +197,16 @@ def budget(runs: Sequence[Run]) -> str:
     def each(values: Iterable[Any], between: str = " or ") -> str:
         return between.join(dict.fromkeys(map(str, values)))
 
+    def numbers(values: Iterable[int]) -> str:
+        few = list(dict.fromkeys(values))
+        return each(f"{n:,}" for n in few) if len(few) < 3 else f"{min(few):,} to {max(few):,}"
+
     counts = [sum(other.recipe == run.recipe for other in runs) for run in runs]
     n = each(sorted({min(counts), max(counts)}), " to ")
-    images = each(f"{run.meta['train_images']:,}" for run in runs)
+    images = numbers(run.meta["train_images"] for run in runs)
     data = each(DATA.get(name, name) for name in (run.meta["source"].partition(" (")[0] for run in runs))
-    epochs = each(sorted({run.recipe.epochs for run in runs}))
-    tested = each(f"{run.meta['test_images']:,}" for run in runs)
+    epochs = numbers(sorted(run.recipe.epochs for run in runs))
+    tested = numbers(run.meta["test_images"] for run in runs)
     seeds = "1 seed" if n == "1" else f"{n} seeds, each"
     return f"{seeds} trained on {images} pictures of {data} for {epochs} epochs and tested on {tested} others"
 
