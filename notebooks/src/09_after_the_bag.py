@@ -845,7 +845,8 @@ for epoch in (0, -1):
 #   what losses do to transfer ([2010.16402](https://arxiv.org/abs/2010.16402)), BlurPool, the next step after tweak D
 #   ([1904.11486](https://arxiv.org/abs/1904.11486)), and testing at a larger size than in training
 #   ([1906.06423](https://arxiv.org/abs/1906.06423)).
-#
+
+# %% [markdown]
 # ## Deeper: averages on a noisy quadratic
 #
 # 400 runs of SGD on ½w², each with noise of its own, 1,500 steps, from w = 3: the mean squared distance to the
@@ -891,7 +892,8 @@ print("Squared distance of the last weights over that of their average: above 1,
 # At a constant rate, the longer the memory the better, up to the point where it remembers the way and not only the end.
 # With a rate that falls to zero, averaging brings nothing: the last weights are as near as their average. That is why
 # schedule-free training can leave out the schedule: its average replaces it.
-#
+
+# %% [markdown]
 # ## Deeper: Dirac initialisation
 #
 # Zero γ lets a residual block start as its shortcut (lesson 03_1). Dirac initialisation is another way of starting near
@@ -911,7 +913,8 @@ print("Dirac on top of the bag:", said(difference("after-dirac")))
 # %% [markdown]
 # So what the first layer brings out passes the block's own path from the first step on, as it does the shortcut, but
 # for batch norm, ReLU and the stride. Filters beyond the number of channels that come in stay random.
-#
+
+# %% [markdown]
 # ## Deeper: pictures that grow, at equal epochs and at equal work
 #
 # A picture of half the side costs a quarter. *Progressive resizing* starts small, here with 16 px, and grows to 32 px
@@ -932,7 +935,8 @@ for name, question in (("after-resizing", "equal epochs"), ("after-resizing-11",
 # Equal epochs ask what the smaller pictures cost, equal work asks what the saving buys. Speed runs use it for the
 # second. On ImageNet-like pictures others report mostly time: Composer "limited effects on accuracy", fast.ai's book
 # 82.5 → 86.3 % on Imagenette in 5 epochs.
-#
+
+# %% [markdown]
 # ## Deeper: a line instead of a cosine
 #
 # Both end at zero. The line spends less time at large rates at first and less at tiny ones at the end.
@@ -944,7 +948,8 @@ print("linear − cosine, on top of the bag:", said(difference("after-linear")))
 # That a schedule ends at zero matters more than its shape: in the source of the table above, language models with a
 # linear decay to zero beat those whose cosine ends at a tenth of the peak. The cosine of this course ends at zero
 # already.
-#
+
+# %% [markdown]
 # ## Deeper: a box, and fourteen changes
 #
 # CutMix draws λ from Beta(1, 1), evenly. The box has √(1 − λ) of each side, and its middle lies anywhere. So it may
@@ -986,7 +991,8 @@ display(preprocessing.images_grid(list(changed.values()), list(changed), columns
 # %% [markdown]
 # Made for photographs of many sizes, some of them are hard on 32 px: a shift by up to 32 px leaves nothing of the
 # picture.
-#
+
+# %% [markdown]
 # ## Deeper: alone, in company, left out
 #
 # Airbench's author measured each trick three ways. Epochs to 94 %, n = 25 to 700; the last column is what happens to
@@ -1004,7 +1010,8 @@ table([
 # %% [markdown]
 # Left out, the biases' rate is the second most important trick of the stack. Alone, it is the only one that harms. No
 # single column would have told. Lesson 07 has the same three answers for the paper's tricks.
-#
+
+# %% [markdown]
 # ## Deeper: the choices
 #
 # Everything that was chosen for these arms was chosen on 5,000 held-out training pictures, one seed each. All of it
