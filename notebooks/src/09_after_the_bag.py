@@ -968,7 +968,7 @@ def pasted(lam=0.7, place="middle"):
 
 sliders(
     partial(mixup.mixed_pair, two.transpose(0, 2, 3, 1), dataset.classes, how="a box of $x_j$ in $x_i$"), pasted,
-    lam=(0.0, 1.0), place=list(PLACES),
+    lam=(0.0, 1.0, 0.05), place=list(PLACES),
     goal="Draw λ below 0.1, and leave the first picture three quarters of the target all the same.",
     reached=lambda lam, place: lam < 0.1 and pasted(lam, place)[1][two_labels[0]] >= 0.75,
     solution={"lam": 0.0, "place": "corner"},
