@@ -73,7 +73,15 @@ class Panel(widgets.VBox):
     @property
     def said(self) -> str:
         """Where the controls stand, in words."""
-        return ", ".join(f"{label(name)} = {text_of(value)}" for name, value in self.values.items())
+        return said(self.values)
+
+    def drawn(self, values: Mapping[str, Any], figure: Figure | None = None) -> Figure:
+        """The figure for these values: the old one redrawn if it can be, else a new one."""
+        args, kwargs = ((self.data(**values),), {}) if self.data else ((), values)
+        if figure and figure.redraw:
+            figure.redraw(*args, **kwargs)
+            return figure
+        return self.plot(*args, **kwargs)
 
     def _try(self, goal: Goal) -> None:
         """Move the controls to the goal's solution and back. ValueError if one of the two is wrong."""
@@ -91,12 +99,8 @@ class Panel(widgets.VBox):
             self.controls[name].value = value
 
     def _draw(self, figure: Figure | None = None) -> Figure:
-        """The figure for the present values: the old one redrawn if it can be, else a new one."""
-        args, kwargs = ((self.data(**self.values),), {}) if self.data else ((), self.values)
-        if figure and figure.redraw:
-            figure.redraw(*args, **kwargs)
-            return figure
-        return self.plot(*args, **kwargs)
+        """The figure for the present values."""
+        return self.drawn(self.values, figure)
 
     def _paint(self) -> None:
         """The figure and its words, and whether the goal is reached."""
@@ -156,6 +160,11 @@ def verdict(goal: str, reached: bool) -> str:
     """A goal's line, as HTML: in words and in colour whether it is reached."""
     state = '<p class="tricks-reached">Goal: {} <b>✓ Reached.</b></p>' if reached else "<p>Goal: {} <b>Not yet.</b></p>"
     return state.format(html.escape(goal))
+
+
+def said(values: Mapping[str, Any]) -> str:
+    """Values of controls in words."""
+    return ", ".join(f"{label(name)} = {text_of(value)}" for name, value in values.items())
 
 
 def label(name: str) -> str:

@@ -136,13 +136,17 @@ def slide_png(fig: Figure, words: dict[str, str]) -> bytes:
 
 def slide_svg(fig: Figure, words: dict[str, str]) -> bytes:
     """The SVG of a slide, as large as it stands there; text is text, which can be edited."""
-    file = io.BytesIO()
-    about = {"Date": None, "Title": words["Title"], "Description": words["Description"]}
-    with matplotlib.rc_context({"svg.fonttype": "none"}):
-        fig.savefig(file, format="svg", metadata=about)
-    text = file.getvalue().decode("utf8").replace(f"'{FAMILY}'", f"'{FAMILY}', {ELSEWHERE}")
+    text = svg(fig, {"Title": words["Title"], "Description": words["Description"]})
     larger = re.sub(r'="([\d.]+)pt"', lambda found: f'="{ENLARGED * float(found[1]):g}pt"', text, count=2)
     return larger.encode("utf8")
+
+
+def svg(fig: Figure, about: Mapping[str, Any]) -> str:
+    """The figure as SVG with its text as text: the same for the same figure."""
+    file = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none"}):
+        fig.savefig(file, format="svg", metadata={"Date": None, **about})
+    return file.getvalue().replace(f"'{FAMILY}'", f"'{FAMILY}', {ELSEWHERE}")
 
 
 def slide_pdf(fig: Figure, words: dict[str, str]) -> bytes:
