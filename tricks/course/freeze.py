@@ -30,7 +30,7 @@ from tricks.plots.style import SCREEN_DPI, Figure, course_style
 
 STATES = 300  # of a panel, at most
 POSITIONS = 21  # of a slider, at most: so many that 0 to 1 goes in steps of 0.05
-STRIDES = (2, 5, 10, 20, 50, 100, 200, 500)  # every so manieth position is kept
+STRIDES = (2, 5, 10, 20, 50, 100, 200, 500)  # one position in so many is kept
 LARGEST, LARGEST_WITH_PHOTOS = 300_000, 600_000  # bytes of a file
 SLOWEST = 5.0  # seconds of computing for a state: more is a training
 TEMPLATE = Path(__file__).with_name("frozen.html")
@@ -296,7 +296,7 @@ def control(number: int, axis: Axis) -> str:
     else:
         text = html.escape(axis.texts[axis.start])
         span = f'min="0" max="{len(axis.values) - 1}" step="1" value="{axis.start}"'
-        body = f'<input type="range" id="{name}" {span} aria-valuetext="{text}"><output for="{name}">{text}</output>'
+        body = f'<input type="range" id="{name}" {span} aria-valuetext="{text}"><span aria-hidden="true">{text}</span>'
     return f'<div class="control"><label for="{name}">{words}</label>{body}</div>'
 
 
@@ -332,8 +332,8 @@ def freeze_shown(folder: Path, lesson: str) -> None:
 
     Its cell then holds a frame of the file, with the folder's name as its address, in place of the widget.
     """
-    shell, numbers = get_ipython(), itertools.count(1)
-    assert shell is not None, "freeze_shown is for a kernel"
+    shell: Any = get_ipython()  # None outside a kernel, where nothing is shown
+    numbers = itertools.count(1)
 
     def bundle(panel: Panel, **which: Any) -> tuple[dict[str, str], dict[str, Any]]:
         if type(panel) is not Panel:
