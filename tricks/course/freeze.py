@@ -165,8 +165,9 @@ def positions(name: str, control: Any) -> list[Any]:
     if isinstance(control, (widgets.SelectionSlider, widgets.ToggleButtons, widgets.Dropdown)):
         return [option[1] if isinstance(option, tuple) else option for option in control.options]
     if isinstance(control, (widgets.IntSlider, widgets.FloatSlider)):
-        steps = math.floor((control.max - control.min) / control.step + 1e-9)
-        values = {round(control.min + i * control.step, 10) for i in range(steps + 1)}
+        step: Any = control.step
+        steps = math.floor((control.max - control.min) / step + 1e-9)
+        values = {round(control.min + i * step, 10) for i in range(steps + 1)}
         return sorted({value for value in values if not math.isclose(value, control.value)} | {control.value})
     raise ValueError(
         f"control {name}, a {type(control).__name__}, cannot be frozen: give it a range, choices or a bool"
