@@ -6,9 +6,13 @@ import unicodedata
 from functools import cache
 
 import pytest
+from matplotlib.font_manager import findfont
+from matplotlib.ft2font import FT2Font
+from pptx import Presentation
 
 from tricks import ROOT
-from tricks.course import card, korean
+from tricks.course import card, deck, korean
+from tricks.plots.text import FAMILY
 from tricks.records import paper, statistics
 from tricks.studies.studies import arm
 
@@ -189,6 +193,43 @@ def test_a_page_is_written_in_one_style_and_in_letters_that_fonts_have(path):
     assert re.findall(r"\w*(?:습니다|합니다|입니다|하세요|해요|어요)\b", text) == []
     assert unicodedata.normalize("NFC", text) == text  # decomposed Hangul is shown in pieces
     assert not re.search("[\u3130-\u318f\ufffd]", text)  # single letters, and what could not be read
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.name)
+def test_every_glyph_is_in_a_common_font(path):
+    known = {chr(code) for code in FT2Font(findfont(FAMILY)).get_charmap()}
+    for letter in {*read(path)} - known - {"\n"}:
+        assert letter.encode("euc-kr"), letter  # UnicodeEncodeError for a syllable that Korean fonts may lack
+
+
+# Speaker notes
+
+
+def test_the_notes_of_a_deck_are_korean_and_say_what_the_page_says(tmp_path):
+    lesson = deck.read_lesson(deck.LESSONS / "05_2_label_smoothing.py")
+    picture = ROOT / "figures" / f"{lesson.exports[0]}.png"
+    deck.deck([(lesson, picture), (lesson, None)], "ko").save(tmp_path / "deck.pptx")
+    _, figure, questions, _ = Presentation(str(tmp_path / "deck.pptx")).slides
+    page = read(korean.PAGES / "05_cosine_and_smoothing.md")
+    for slide in (figure, questions):
+        said = slide.notes_slide.notes_text_frame.text
+        assert "5회 · 코사인 감쇠와 레이블 스무딩" in said and "notebooks/05_2_label_smoothing.ipynb" in said
+        for question in re.findall(r"^\d\. .*", page.partition("## 토론 질문")[2], flags=re.MULTILINE):
+            assert question.replace("*", "") in said
+        assert not re.search(r"\*\*|\]\(|\$|^\|", said, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", sorted(deck.LESSONS.glob("*.py")), ids=lambda path: path.stem)
+def test_every_lesson_has_korean_notes(path):
+    said = korean.notes(path.stem)
+    assert all(f"\n{part}\n" in said for part in ("한 줄 요약", "토론 질문"))
+    assert not re.search(r"\*\*|\]\(|\{\{|^\|", said, flags=re.MULTILINE)
+    assert korean.rejected_forms(said, TERMS) == []
+
+
+def test_a_lesson_that_no_page_has_is_named():
+    with pytest.raises(LookupError, match="05_5_nothing"):
+        korean.notes("05_5_nothing")
 
 
 # Shape and links

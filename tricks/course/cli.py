@@ -68,7 +68,10 @@ def run(
     return subprocess.run(command, cwd=ROOT, env={**os.environ, "TRICKS_BUDGET": budget}).returncode
 
 
-def deck(section: Annotated[str | None, conf.arg(metavar="N", help_behavior_hint="")] = None) -> None:
+def deck(
+    section: Annotated[str | None, conf.arg(metavar="N", help_behavior_hint="")] = None,
+    lang: Literal["en", "ko"] = "en",
+) -> None:
     """Make figures/deck.pptx: a slide per figure, and each lesson's questions.
 
     Of one section, or of your own figures: figures/deck_N.pptx.
@@ -77,10 +80,11 @@ def deck(section: Annotated[str | None, conf.arg(metavar="N", help_behavior_hint
 
     Args:
         section: of the paper, such as 5 or 3.1, B, or own for your own figures
+        lang: of the speaker notes; ko: what docs/ko says of the session. The slides stay as the figures are
     """
     from tricks.course import deck
 
-    print(deck.write(section))
+    print(deck.write(section, lang))
 
 
 def data(name: Name = "", fetch: bool = False) -> None:

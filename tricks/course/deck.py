@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from matplotlib.font_manager import findfont
 from PIL import Image, ImageFont
@@ -48,6 +48,7 @@ SOURCES = (
 
 QUESTIONS = "For discussion"
 
+Language = Literal["en", "ko"]
 Box = tuple[float, float, float, float]  # left, top, width, height in inches
 WIDTH, HEIGHT = 13.333, 7.5  # 16:9
 TITLE: Box = (0.5, 0.15, 12.333, 0.85)
@@ -152,18 +153,21 @@ def pages(section: str | None, folder: Path) -> list[tuple[Lesson | None, Path |
     return found
 
 
-def write(section: str | None = None) -> str:
-    """Make the deck of all lessons, or of one section, and say where it is. Errors: those of `pages`, and OSError."""
+def write(section: str | None = None, lang: Language = "en") -> str:
+    """Make the deck of all lessons, or of one section, and say where it is. Errors: those of `pages`, and OSError.
+
+    `lang` is that of the speaker notes, and part of the file's name where it is not English.
+    """
     folder = figures_folder()
     chosen = pages(section, folder)
-    path = folder / ("deck.pptx" if section is None else f"deck_{section}.pptx")
+    path = folder / f"{'_'.join(filter(None, ('deck', section, lang if lang != 'en' else None)))}.pptx"
     file = io.BytesIO()
-    deck(chosen).save(file)
+    deck(chosen, lang).save(file)
     write_atomic(path, file.getvalue())
     return f"{path}: {sum(picture is not None for _, picture in chosen)} figures on {len(chosen) + 2} slides"
 
 
-def deck(chosen: Sequence[tuple[Lesson | None, Path | None]]) -> Any:
+def deck(chosen: Sequence[tuple[Lesson | None, Path | None]], lang: Language = "en") -> Any:
     """The presentation: a title, a slide for each figure and for each lesson's questions, the sources."""
     show = Presentation()
     show.slide_width, show.slide_height = Inches(WIDTH), Inches(HEIGHT)
@@ -172,16 +176,16 @@ def deck(chosen: Sequence[tuple[Lesson | None, Path | None]]) -> Any:
     add_slide(show, NAME, READING, Words(f"{SUBTITLE}\n" + "\v".join(headings), WHOLE, 24))
     for lesson, path in chosen:
         if path:
-            add_figure(show, lesson, path)
+            add_figure(show, lesson, path, lang)
         elif lesson:
-            notes = f"{lesson.questions}\n\n{source(lesson)}"
+            notes = f"{to_say(lesson, lang)}\n\n{source(lesson)}"
             words = Words(lesson.questions, TEXT, 28), Words(sections(lesson), FOOT), place(lesson)
             add_slide(show, QUESTIONS, notes, *words)
     add_slide(show, "Sources", READING, Words("\n".join((*SOURCES, READING)), WHOLE, 24))
     return show
 
 
-def add_figure(show: Any, lesson: Lesson | None, path: Path) -> None:
+def add_figure(show: Any, lesson: Lesson | None, path: Path, lang: Language = "en") -> None:
     """A slide with takeaway, numbers, picture, budget; the questions and sources are in its notes."""
     fields = read_picture(path)
     title = with_minus(fields["Title"] or path.stem.replace("_", " "))
@@ -189,7 +193,7 @@ def add_figure(show: Any, lesson: Lesson | None, path: Path) -> None:
     below, notes = caption, [title, *([numbers] if numbers else []), caption, ""]
     if lesson:
         below = fields.get("Budget") or caption or sections(lesson)
-        notes += [QUESTIONS, lesson.questions, "", source(lesson)]
+        notes += [*([QUESTIONS] if lang == "en" else []), to_say(lesson, lang), "", source(lesson)]
     notes += [f"Figure: {path.name}", f"Records, in data/runs: {fields['Source'] or 'none'}"]
     words = [Words(numbers, NUMBERS, 20)] if numbers else []
     slide = add_slide(show, title, "\n".join(notes), *words, Words(below, FOOT), place(lesson))
@@ -201,6 +205,15 @@ def add_figure(show: Any, lesson: Lesson | None, path: Path) -> None:
     shape.width, shape.height = round(larger * shape.width), round(larger * high)
     shape.left, shape.top = (show.slide_width - shape.width) // 2, top + (height - shape.height) // 2
     shape._element.nvPicPr.cNvPr.set("descr", fields["Description"])  # read aloud in place of the picture
+
+
+def to_say(lesson: Lesson, lang: Language) -> str:
+    """A lesson's part of the speaker notes: its questions, or in Korean what the page of its session says."""
+    if lang == "en":
+        return lesson.questions
+    from tricks.course import korean  # with the card and all that it computes from
+
+    return korean.notes(lesson.name)
 
 
 def source(lesson: Lesson) -> str:

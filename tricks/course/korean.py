@@ -265,6 +265,34 @@ def _pair(text: str) -> tuple[str, str]:
     return new, old
 
 
+# Speaker notes
+
+NOTES = ("한 줄 요약", "오해하기 쉬운 점", "토론 질문")  # parts of a session's page
+
+
+def notes(lesson: str) -> str:
+    """What the page of a lesson's session says, without its marks: its line, misreadings, questions.
+
+    The first session's, of several that have the lesson. LookupError on a lesson that no page has.
+    """
+    for path in sorted(PAGES.glob("[0-9]*.md")):
+        head, _, text = path.read_text(encoding="utf8").partition("**한 줄 요약.**")
+        if f"/{lesson}.ipynb" in head:
+            break
+    else:
+        raise LookupError(f"no page of {PAGES} links to the lesson {lesson}: add it to the first lines of its session")
+    _, *parts = re.split(r"^## (.*)\n", text, flags=re.MULTILINE)
+    said = {NOTES[0]: text.partition("\n\n")[0], **dict(zip(parts[::2], parts[1::2], strict=True))}
+    title = head.partition("# ")[2].partition("\n")[0]
+    return "\n\n".join([title, *(f"{name}\n{_plain(said[name])}" for name in NOTES if name in said)])
+
+
+def _plain(text: str) -> str:
+    text = text.partition("\n**진행.**")[0]  # for the leader, and a table
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)|\*\*?|[`$]", r"\1", text).strip()
+    return re.sub(r"\n(?!- |\d\. )\s*", " ", text)
+
+
 # Terms
 
 
