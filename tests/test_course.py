@@ -23,7 +23,7 @@ from packaging.requirements import Requirement
 
 from tricks import ROOT
 
-COMMANDS = ("lab", "test", "run", "deck", "data", "study", "train", "info")
+COMMANDS = ("lab", "test", "run", "deck", "site", "data", "study", "train", "info")
 ECHO = """
 import json, os, sys
 print(json.dumps({"module": __spec__.name, "python": sys.executable, "arguments": sys.argv[1:], "cwd": os.getcwd()}))
@@ -42,7 +42,7 @@ version = "1"
 STUB_BACKEND = """
 import zipfile
 
-METADATA = "Metadata-Version: 2.1\\nName: stub\\nVersion: 1\\nProvides-Extra: dev\\n"
+METADATA = "Metadata-Version: 2.1\\nName: stub\\nVersion: 1\\nProvides-Extra: dev\\nProvides-Extra: site\\n"
 
 def build_editable(folder, config_settings=None, metadata_directory=None):
     with zipfile.ZipFile(f"{folder}/stub-1-py3-none-any.whl", "w") as wheel:
@@ -247,7 +247,7 @@ def test_missing_packages_are_named_with_the_command_that_installs_them(tree):
     done = call(tree, "lab", COURSE_PYTHON=sys.executable)
     assert (done.returncode, done.stdout) == (1, "")
     assert "these packages are missing: no-such-package, another.one. Install them:" in done.stderr
-    assert f'  "{sys.executable}" -m pip install -e "{tree}[dev]"\n' in done.stderr
+    assert f'  "{sys.executable}" -m pip install -e "{tree}[dev,site]"\n' in done.stderr
     done = call(tree, "test", COURSE_PYTHON=sys.executable)
     assert "no-such-package, another.one, not-for-reading." in done.stderr
 
@@ -375,7 +375,7 @@ def test_pip_installs_the_tree_with_its_development_tools(played):
     played.course.made_python()
     (command,) = played.pip
     assert command[1:4] == ["-m", "pip", "install"]
-    assert command[-2:] == ["-e", f"{played.tree}[dev]"]
+    assert command[-2:] == ["-e", f"{played.tree}[dev,site]"]
     assert "--upgrade" not in command
 
 
@@ -515,7 +515,7 @@ def test_environment_yml_leaves_packages_to_pip__parsed_not_executed():
     python, pip, _ = environment["dependencies"]
     assert python.startswith("python=3.") and int(python.removeprefix("python=3.")) >= 11
     assert pip == "pip"
-    assert from_pip()[-1] == "-e .[dev]"
+    assert from_pip()[-1] == "-e .[dev,site]"
 
 
 def test_environment_yml_and_pyproject_name_the_six_packages_alike():

@@ -1,4 +1,4 @@
-"""The commands: `python -m tricks run | deck | data | study | train | info`, which is what `./course` calls.
+"""The commands: `python -m tricks run | deck | site | data | study | train | info`, which is what `./course` calls.
 
 An expected failure, such as a bad value or a missing file, is a message on stderr and exit status 1; an interruption
 says what was kept and exits with 130.
@@ -85,6 +85,16 @@ def deck(
     from tricks.course import deck
 
     print(deck.write(section, lang))
+
+
+def site() -> None:
+    """Make web pages of all lessons and documents: data/cache/site/html/index.html.
+
+    They need neither a kernel nor a network. Lessons are shown as they were built; nothing is trained or executed.
+    """
+    from tricks.course import site
+
+    print(site.write())
 
 
 def data(name: Name = "", fetch: bool = False) -> None:
@@ -246,6 +256,7 @@ def say(line: str) -> None:
 KEPT = {  # command: what an interruption of it leaves
     run: "Lessons that had finished keep their outputs.",
     deck: "Nothing was changed.",
+    site: "Some pages may be old or missing; the same command goes on from there.",
     data: "Files that had arrived whole are kept.",
     study: "Finished runs and epochs are kept; the same command goes on from there.",
     train: "Finished epochs are kept unless --no-save was given; the same command goes on from there.",

@@ -1,0 +1,191 @@
+"""The site: what Sphinx is given, and a small site of two lessons, which asks nothing of other hosts."""
+
+import base64
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tricks import ROOT
+
+if os.environ.get("CI") != "true":  # there, a package that is missing is an error
+    for package in ("sphinx", "myst_nb", "furo", "latex2mathml"):
+        pytest.importorskip(package, reason="./course site needs the packages of the group `site` in pyproject.toml")
+
+from tricks.course import cli, site
+
+LESSONS = ("05_2_label_smoothing", "C_when_to_believe")
+PAGES = ["index.html", *(f"notebooks/{name}.html" for name in LESSONS), "docs/decision_card.html"]
+PAGES += [f"docs/{name}.html" for name in ("session_plan", "faq", "troubleshooting", "evidence")]
+OUTSIDE = re.compile(
+    r"""(?:<(?:script|img|iframe|source)\b[^>]*\bsrc|<link\b[^>]*\bhref)=["']?(?:https?:)?//[^"'\s>]+"""
+)
+PANEL = "<!doctype html><title>frozen</title>"
+
+
+@pytest.fixture(scope="module")
+def panel() -> str:
+    """The id of a cell whose still picture is a panel's."""
+    cells = json.loads((ROOT / "notebooks" / f"{LESSONS[0]}.ipynb").read_bytes())["cells"]
+    stills = {
+        cell["id"]: "".join(output["data"]["text/plain"])
+        for cell in cells
+        for output in cell.get("outputs", [])
+        if "image/png" in output.get("data", {})
+    }
+    return next(name for name, words in stills.items() if "Drawn for " in words)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory, panel: str) -> tuple[Path, str]:
+    """The folder of a site of two lessons, one of them with a frozen panel, and what was said of it."""
+    folder = tmp_path_factory.mktemp("site")
+    frozen = folder / "frozen.html"
+    frozen.write_text(PANEL)
+    said = site.write(LESSONS, {panel: frozen}, folder / "cache")
+    return folder / "cache" / "html", said
+
+
+def test_all_pages_are_there_and_it_says_how_large_they_are_and_how_long_it_took(built):
+    folder, said = built
+    assert [name for name in PAGES if not (folder / name).exists()] == []
+    assert re.fullmatch(rf"{re.escape(str(folder))}/index\.html: \d+ pages, \d+\.\d MB, in \d+ s", said)
+
+
+def test_nothing_is_asked_of_another_host(built):
+    assert OUTSIDE.search('<script src="https://cdn.example/x.js">') and OUTSIDE.search("<link href=//cdn.example/x>")
+    for path in built[0].rglob("*.html"):
+        assert OUTSIDE.findall(path.read_text("utf8")) == [], path
+    for path in built[0].rglob("*.css"):
+        assert not re.search(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//", path.read_text("utf8")), path
+
+
+def test_code_is_folded_where_the_lesson_folds_it(built):
+    page = (built[0] / "notebooks" / f"{LESSONS[0]}.html").read_text("utf8")
+    cells = json.loads((ROOT / "notebooks" / f"{LESSONS[0]}.ipynb").read_bytes())["cells"]
+    folded = [cell for cell in cells if cell["metadata"].get("jupyter", {}).get("source_hidden")]
+    assert all("hide-input" in cell["metadata"]["tags"] for cell in folded)
+    assert page.count("tag_hide-input") == len(folded) > 10
+    assert page.count('<details class="admonition hide above-input') == len(folded)
+    assert page.count('<details class="admonition hide below-input') > 0
+
+
+def test_formulas_are_mathml(built):
+    page = (built[0] / "notebooks" / f"{LESSONS[0]}.html").read_text("utf8")
+    assert '<math xmlns="http://www.w3.org/1998/Math/MathML" display="block">' in page
+    assert "MathJax" not in page and r"\frac" not in page
+
+
+def test_pictures_have_their_words_and_size(built):
+    page = (built[0] / "notebooks" / f"{LESSONS[1]}.html").read_text("utf8")
+    stills = re.findall(
+        r'<a class="still" href="([^"]+)"><img src="\1" alt="Plot\. [^"]+" (?:height|width)="\d+"', page
+    )
+    assert len(stills) > 5
+    assert all((built[0] / "notebooks" / name).resolve().is_file() for name in stills)
+
+
+def test_a_frozen_panel_takes_the_place_of_its_still_picture_and_of_no_other(built, panel):
+    page = (built[0] / "notebooks" / f"{LESSONS[0]}.html").read_text("utf8")
+    frames = re.findall(r'<iframe src="([^"]+)" title="[^"]*Drawn for ', page)
+    assert frames == [f"../_static/panels/{LESSONS[0]}-{panel}.html"]
+    assert (built[0] / "notebooks" / frames[0]).resolve().read_text() == PANEL
+    assert not list((built[0] / "_static" / "stills").glob(f"*{panel}*"))
+    assert len(list((built[0] / "_static" / "stills").glob(f"{LESSONS[0]}-*"))) > 4
+
+
+def test_the_card_is_that_of_today(built):
+    from tricks.course.card import CARD
+
+    page = (built[0] / "docs" / "decision_card.html").read_text("utf8")
+    assert page.count("<tr ") == len(CARD) + 1
+    assert "One line a trick." in page and "How to read a line." in page
+
+
+def test_the_search_knows_the_lessons(built):
+    index = (built[0] / "searchindex.js").read_text("utf8")
+    assert all(f"notebooks/{name}" in index for name in LESSONS)
+    assert "fetch(" not in (built[0] / "_static" / "documentation_options.js").read_text("utf8")
+    assert "SHOW_SEARCH_SUMMARY: false" in (built[0] / "_static" / "documentation_options.js").read_text("utf8")
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1920, "light")])
+def test_pages_open_from_a_file_without_network_or_error(built, chromium, width, scheme):
+    """At the width of a phone and of a projector no page is wider than the window."""
+    if chromium is None:
+        pytest.skip("no Chromium: apt-get install chromium, or set CHROMIUM to one")
+    from playwright.sync_api import sync_playwright
+
+    flags = ["--disable-gpu", "--disable-dev-shm-usage"]
+    flags += ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=flags)
+        size = {"width": width, "height": 900}
+        page = browser.new_context(viewport=size, offline=True, color_scheme=scheme).new_page()
+        faults: list[str] = []
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda line: faults.append(line.text) if line.type == "error" else None)
+        page.on("request", lambda asked: faults.append(asked.url) if not asked.url.startswith("file:") else None)
+        for name in PAGES:
+            page.goto((built[0] / name).as_uri())
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+        page.goto((built[0] / "search.html").as_uri() + "?q=calibration")
+        page.locator("#search-results li").first.wait_for(timeout=20_000)
+        assert page.locator(f"#search-results a[href*='{LESSONS[0]}']").count() > 0
+        assert faults == []
+        browser.close()
+
+
+# without a build
+
+
+def test_a_link_to_what_is_no_page_becomes_words_and_other_brackets_stay():
+    pages = {"docs/faq.md", "notebooks/C_when_to_believe.ipynb"}
+    kept = "[a](faq.md), [b](../notebooks/C_when_to_believe.ipynb), [c](https://example.org/x.md), `layers[0](x)`"
+    gone = "[a](../CONTRIBUTING.md) [b](../notebooks/99_no_such.ipynb) [c](../data/runs)"
+    for text, wanted in {kept: kept, gone: "a b c", "![p](images/p.png)": "![p](images/p.png)"}.items():
+        assert site.linked(text, "docs", pages) == wanted
+
+
+def test_files_that_did_not_change_keep_their_date_and_others_go(tmp_path):
+    assert not site.lay(tmp_path, {"a.md": b"a", "b/c.md": b"c"})
+    before = (tmp_path / "a.md").stat().st_mtime_ns
+    assert site.lay(tmp_path, {"a.md": b"a", "d.md": b"d"})
+    assert (tmp_path / "a.md").stat().st_mtime_ns == before
+    assert sorted(path.name for path in tmp_path.rglob("*.md")) == ["a.md", "d.md"]
+
+
+def test_a_lesson_that_is_not_built_is_named():
+    with pytest.raises(FileNotFoundError, match=r"99_no_such\.ipynb is not built: \./course run 99_no_such builds it"):
+        site.sources(["99_no_such"], {})
+
+
+def test_words_are_escaped_and_bytes_are_those_of_the_notebook():
+    assert 'alt="a &lt; &quot;b&quot;"' in site.still("x.png", 'a < "b"', {"width": 8, "height": 4})
+    files = site.lesson_files(LESSONS[0], set(), {})
+    cells = json.loads((ROOT / "notebooks" / f"{LESSONS[0]}.ipynb").read_bytes())["cells"]
+    first = next(
+        o["data"]["image/png"] for c in cells for o in c.get("outputs", []) if "image/png" in o.get("data", {})
+    )
+    assert base64.b64decode("".join(first)) in files.values()
+
+
+def test_warnings_of_sphinx_are_an_error_with_their_place(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(site, "FOLDER", tmp_path)
+    monkeypatch.setattr(site, "sources", lambda *_: {"index.md": b"# T\n\n[there](nowhere.md)\n"})
+    monkeypatch.setattr(site, "write", lambda write=site.write: write(folder=tmp_path))
+    assert cli.main(["site"]) == 1
+    assert re.search(r" has faults\. .*\n.*index\.md:3: WARNING: .*nowhere\.md", capsys.readouterr().err)
+
+
+def test_the_workflow_publishes_what_the_command_makes():
+    path = ROOT / ".github" / "workflows" / "site.yml"
+    workflow = yaml.safe_load(path.read_text("utf8"))
+    steps = workflow["jobs"]["publish"]["steps"]
+    assert [step["run"] for step in steps if "run" in step] == ["./course site"]
+    (folder,) = [step["with"]["path"] for step in steps if "upload-pages-artifact" in step.get("uses", "")]
+    assert ROOT / folder == site.FOLDER / "html"
+    assert "not\n# been run" in path.read_text("utf8")

@@ -1,0 +1,223 @@
+"""The course as web pages: the lessons as they were built, the documents, search; no kernel, no network.
+
+Sphinx reads a folder of sources that `sources` makes of notebooks/ and docs/, with myst-nb, which executes nothing.
+Theme: furo, the smallest of the well-kept ones (200 kB), light and dark, and made for narrow screens. Formulas become
+MathML when the site is built: browsers draw it themselves, so that neither scripts nor fonts of megabytes go along.
+"""
+
+import base64
+import html
+import io
+import json
+import posixpath
+import re
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from latex2mathml.converter import convert
+from sphinx.application import Sphinx
+
+from tricks import ROOT
+from tricks.course import card
+from tricks.course.deck import LESSONS, NAME
+from tricks.course.lesson import tabled
+from tricks.data.files import write_atomic, write_error
+
+FOLDER = ROOT / "data" / "cache" / "site"
+STYLE = Path(__file__).with_name("site.css")
+CARD = "docs/decision_card.md"
+FIRST = (
+    CARD,
+    "docs/session_plan.md",
+    "docs/faq.md",
+    "docs/troubleshooting.md",
+    "docs/evidence.md",
+)  # other docs follow
+CALL = "table(card.card())"  # in lesson 07, between the two parts of its words on the card
+CONTROLS = 230  # px above and below a panel's picture, until its page says how high it is
+LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s]+)\)")
+
+CONFIG: dict[str, Any] = {
+    "project": NAME,
+    "extensions": ["myst_nb", "tricks.course.site"],
+    "nb_execution_mode": "off",
+    "nb_render_markdown_format": "myst",  # the tables of the outputs
+    "nb_ipywidgets_js": {},  # else from another host
+    "nb_code_prompt_show": "Show {type}",
+    "nb_code_prompt_hide": "Hide {type}",
+    "myst_enable_extensions": ["dollarmath"],
+    "myst_update_mathjax": False,
+    "suppress_warnings": ["myst.header"],  # a cell may begin with a heading of the third level
+    "html_theme": "furo",
+    "html_title": NAME,
+    "html_math_renderer": "mathml",
+    "html_static_path": ["_static"],
+    "html_css_files": ["site.css"],
+    "html_copy_source": False,
+    "html_show_copyright": False,
+    "html_show_search_summary": False,  # they are fetched, which a browser refuses to a page that is a file
+    "html_use_index": False,
+}
+
+
+def write(lessons: Sequence[str] | None = None, panels: Mapping[str, Path] | None = None, folder: Path = FOLDER) -> str:
+    """Make the site in `folder`/html, and say where it is, how large, and how long it took.
+
+    `lessons` are names of notebooks, all if None; `panels` as `sources` has them. What did not change is not made
+    again. ValueError with Sphinx's warnings, such as a link that leads nowhere; WriteError.
+    """
+    begun = time.perf_counter()
+    pages = folder / "html"
+    try:
+        if lay(folder / "source", sources(lessons, panels or {})):
+            for made in (pages, folder / "doctrees"):  # Sphinx would leave pages whose source has gone
+                shutil.rmtree(made, ignore_errors=True)
+        if found := build(folder / "source", pages, folder / "doctrees"):
+            raise ValueError(f"the site in {pages} has faults. Correct their sources, or build those anew:\n{found}")
+        size = sum(path.stat().st_size for path in pages.rglob("*") if path.is_file())
+    except OSError as error:
+        raise write_error(pages, error) from error
+    count, seconds = len(list(pages.rglob("*.html"))), time.perf_counter() - begun
+    return f"{pages / 'index.html'}: {count} pages, {size / 1e6:.1f} MB, in {seconds:.0f} s"
+
+
+def build(source: Path, pages: Path, doctrees: Path) -> str:
+    """Let Sphinx make pages of a folder of sources; its warnings, one a line."""
+    warnings = io.StringIO()
+    app = Sphinx(source, None, pages, doctrees, "html", CONFIG, status=None, warning=warnings)
+    app.build()
+    return re.sub(r"\x1b\[[0-9;]*m", "", warnings.getvalue()).strip()
+
+
+def lay(folder: Path, files: Mapping[str, bytes]) -> bool:
+    """Make a folder hold these files and no others, and say whether it held others.
+
+    A file with the same content is left alone, because Sphinx takes one by its date.
+    """
+    extra = [path for path in folder.rglob("*") if path.is_file() and path.relative_to(folder).as_posix() not in files]
+    for path in extra:
+        path.unlink()
+    for name, content in files.items():
+        path = folder / name
+        if not path.exists() or path.read_bytes() != content:
+            write_atomic(path, content)
+    return bool(extra)
+
+
+def sources(lessons: Sequence[str] | None, panels: Mapping[str, Path]) -> dict[str, bytes]:
+    """Name and content of each file that Sphinx reads. The folders are those of the course, so links stay right.
+
+    `panels`: HTML files by the id of the cell whose panel each is; it takes the place of the panel's still picture.
+    FileNotFoundError says which lesson is not built.
+    """
+    names = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb")) if lessons is None else lessons
+    texts = {path.relative_to(ROOT).as_posix(): path.read_text("utf8") for path in (ROOT / "docs").rglob("*.md")}
+    texts[CARD] = card_page()
+    docs = [*FIRST, *sorted(texts.keys() - {*FIRST})]
+    texts["index.md"] = index_page(names, docs)
+    pages = {*texts, *(f"notebooks/{name}.ipynb" for name in names)}
+    files = {name: linked(text, posixpath.dirname(name), pages).encode() for name, text in texts.items()}
+    for name in names:
+        files |= lesson_files(name, pages, panels)
+    pictures = (ROOT / "docs" / "images").glob("*.png")
+    files |= {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in pictures}
+    return files | {"_static/site.css": STYLE.read_bytes()}
+
+
+def lesson_files(name: str, pages: set[str], panels: Mapping[str, Path]) -> dict[str, bytes]:
+    """A built lesson with its pictures beside it as files, which pages then load when they are scrolled to."""
+    path = ROOT / "notebooks" / f"{name}.ipynb"
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is not built: ./course run {name} builds it")
+    notebook, files = json.loads(path.read_bytes()), {}
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = linked("".join(cell["source"]), "notebooks", pages)
+        for i, output in enumerate(cell.get("outputs", [])):
+            data = output.get("data", {})
+            if "image/png" not in data:
+                continue
+            words = "".join(data["text/plain"])
+            size = output["metadata"].get("image/png", {})
+            # a panel's still picture says where its controls stand: `alternative` in sliders.py
+            if cell["id"] in panels and "Drawn for " in words:
+                file = f"_static/panels/{name}-{cell['id']}.html"
+                files[file], shown = panels[cell["id"]].read_bytes(), frame(f"../{file}", words, size)
+            else:
+                file = f"_static/stills/{name}-{cell['id']}-{i}.png"
+                files[file], shown = base64.b64decode("".join(data["image/png"])), still(f"../{file}", words, size)
+            output["data"] = {"text/html": shown, "text/plain": words}
+    return {f"notebooks/{name}.ipynb": json.dumps(notebook, ensure_ascii=False).encode(), **files}
+
+
+def still(file: str, words: str, size: Mapping[str, int]) -> str:
+    """A picture as HTML; it opens by itself, for those who want it larger."""
+    place = "".join(f' {side}="{pixels}"' for side, pixels in size.items())
+    return f'<a class="still" href="{file}"><img src="{file}" alt="{html.escape(words)}"{place} loading="lazy"></a>'
+
+
+def frame(file: str, words: str, size: Mapping[str, int]) -> str:
+    """A panel's own page within a lesson's, as HTML, and a link to that page alone."""
+    height = size.get("height", 450) + CONTROLS
+    inner = f'<iframe src="{file}" title="{html.escape(words)}" height="{height}" loading="lazy"></iframe>'
+    return f'<div class="panel">{inner}<a href="{file}">This panel alone</a></div>'
+
+
+def linked(text: str, folder: str, pages: set[str]) -> str:
+    """Markdown in which links to files of the course that are no pages of the site are words."""
+
+    def kept(match: re.Match[str]) -> str:
+        target = posixpath.normpath(posixpath.join(folder, match[2].partition("#")[0]))
+        ours = "://" not in match[2] and (target.endswith((".ipynb", ".md")) or (ROOT / target).exists())
+        return match[1] if ours and target not in pages else match[0]
+
+    return LINK.sub(kept, text)
+
+
+def index_page(lessons: Sequence[str], docs: Sequence[str]) -> str:
+    """The first page: what the README says of the course and its lessons, and what stands in the sidebar."""
+    readme = (ROOT / "README.md").read_text("utf8")
+    begin = readme.partition("\n## ")[0]
+    table = readme.partition("\n## Lessons\n")[2].partition("\n## ")[0]
+    lists = {
+        "Lessons": [f"notebooks/{name}" for name in lessons],
+        "To hold a session": [name.removesuffix(".md") for name in docs],
+    }
+    trees = (
+        "\n".join(["```{toctree}", ":hidden:", f":caption: {caption}", "", *names, "```"])
+        for caption, names in lists.items()
+    )
+    return "\n\n".join([begin, f"## Lessons\n{table}", *trees]) + "\n"
+
+
+def card_page() -> str:
+    """The decision card: its rows as of today, between what the source of lesson 07 says of them."""
+    source = (LESSONS / "07_conclusion.py").read_text("utf8")
+    text = re.sub(r"^(# %%.*|# ?)", "", source.partition("# ## The decision card\n")[2], flags=re.MULTILINE)
+    before, after = text.partition("\n## ")[0].split(f"\n{CALL}\n")
+    return f"# The decision card\n\n{before.strip()}\n\n{tabled(card.card()).data}\n\n{after.strip()}\n"
+
+
+# What Sphinx asks of an extension
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Draw formulas as MathML."""
+    app.add_html_math_renderer("mathml", (inline, None), (block, None))
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def inline(writer: Any, node: nodes.math) -> None:
+    """A formula within a line."""
+    writer.body.append(convert(node.astext()))
+    raise nodes.SkipNode
+
+
+def block(writer: Any, node: nodes.math_block) -> None:
+    """A formula in lines of its own."""
+    writer.body.append(f'<div class="formula">{convert(node.astext(), display="block")}</div>')
+    raise nodes.SkipNode
