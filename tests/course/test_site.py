@@ -174,11 +174,12 @@ def test_words_are_escaped_and_bytes_are_those_of_the_notebook():
 
 
 def test_warnings_of_sphinx_are_an_error_with_their_place(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(site, "FOLDER", tmp_path)
     monkeypatch.setattr(site, "sources", lambda *_: {"index.md": b"# T\n\n[there](nowhere.md)\n"})
     monkeypatch.setattr(site, "write", lambda write=site.write: write(folder=tmp_path))
     assert cli.main(["site"]) == 1
-    assert re.search(r" has faults\. .*\n.*index\.md:3: WARNING: .*nowhere\.md", capsys.readouterr().err)
+    said = capsys.readouterr().err
+    assert f"the site in {tmp_path / 'html'} has faults. " in said
+    assert re.search(r"/index\.md:3: WARNING: .*nowhere\.md", said)
 
 
 def test_the_workflow_publishes_what_the_command_makes():
