@@ -21,6 +21,7 @@ Cells tagged `loop` are the training loop of lesson 02, which other lessons chan
     python tools/build_notebooks.py --refresh                 rewrite what `show` displayed in built notebooks
     python tools/build_notebooks.py --execute-only            execute in the smoke budget, keep nothing
     python tools/build_notebooks.py --figures [NAME ...]      execute in the smoke budget, keep the exported figures
+    python tools/build_notebooks.py --panels FOLDER [NAME ...]    execute in the smoke budget, freeze the panels there
 """
 
 import argparse
@@ -28,6 +29,7 @@ import ast
 import asyncio
 import contextlib
 import hashlib
+import json
 import os
 import re
 import sys
@@ -47,6 +49,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from traitlets import default
 
 from tricks import ROOT
+from tricks.course.freeze import lesson_key
 from tricks.course.kernel import DISPLAY_NAME, LANGUAGE, CourseKernels
 from tricks.course.lesson import shown, shown_loop
 from tricks.data import pennfudan
@@ -55,6 +58,7 @@ from tricks.data.sets import load
 
 NOTEBOOKS = ROOT / "notebooks"
 CELL_SECONDS = 900
+FROM_LESSON = "../_static/panels"  # the address of the panels' folder on a lesson's page of the site
 LARGEST = 1_000_000  # bytes: GitHub shows nothing larger in full
 WIDGET = "application/vnd.jupyter.widget-view+json"
 METADATA = {  # what JupyterLab would write: a notebook that has it is not changed by being opened
@@ -379,6 +383,43 @@ async def export_figures(paths: list[Path]) -> int:
     return failed
 
 
+async def freeze_panels(paths: list[Path], folder: Path, jobs: int) -> int:
+    """Execute each lesson in the smoke budget with its panels frozen into a folder; return how many failed.
+
+    FOLDER/NAME.json has what `tricks.course.site` puts in the place of a panel's picture: by cell, then by the words of
+    the picture, the HTML of a frame.
+    """
+    prepare_data()
+    free = asyncio.Semaphore(jobs)
+
+    async def one(source: Path, figures: Path) -> bool:
+        async with free:
+            key, notebook = lesson_key(source), parse(source.read_text(encoding="utf8"), solutions=False)
+            start = f"from pathlib import Path\nfreeze_shown(Path({str(folder)!r}), {source.stem!r}, {FROM_LESSON!r})"
+            first = f"from tricks.course.freeze import freeze_shown\n{start}"
+            notebook.cells.insert(0, nbformat.v4.new_code_cell(first))
+            try:
+                await execute(notebook, "smoke", figures)
+            except BuildError as error:
+                print(f"{source.stem}: {error}", file=sys.stderr, flush=True)
+                return False
+            frames: dict[str, dict[str, str]] = {}
+            for i, cell in enumerate(notebook.cells, -1):
+                for output in outputs(cell):
+                    data, about = output.get("data", {}), output.get("metadata", {})
+                    if "tricks-frozen" in data.get("text/html", ""):
+                        frames.setdefault(cell.id, {})[data["text/plain"]] = data["text/html"]
+                    if "not frozen" in about:
+                        print(f"{source.stem}: cell {i} stays a picture: {about['not frozen']}", flush=True)
+            write_atomic(folder / f"{source.stem}.json", json.dumps({"key": key, "frames": frames}).encode())
+            print(f"{source.stem}: {sum(map(len, frames.values()))} panels", flush=True)
+            return True
+
+    with tempfile.TemporaryDirectory() as scratch:
+        done = await asyncio.gather(*(one(path, Path(scratch)) for path in paths))
+    return done.count(False)
+
+
 def main() -> int:
     """The command line; the exit status is 1 if a notebook fails."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -387,6 +428,7 @@ def main() -> int:
     parser.add_argument("--refresh", action="store_true", help="rewrite what `show` displayed, execute nothing")
     parser.add_argument("--execute-only", action="store_true", help="execute in the smoke budget, keep nothing")
     parser.add_argument("--figures", action="store_true", help="execute in the smoke budget, keep the exported figures")
+    parser.add_argument("--panels", type=Path, metavar="FOLDER", help="execute in the smoke budget, freeze the panels")
     parser.add_argument("--jobs", type=int, default=1, help="kernels at a time (default: %(default)s)")
     args = parser.parse_args()
     try:
@@ -411,7 +453,12 @@ def main() -> int:
     loop = asyncio.new_event_loop()
     # in a thread of its own: in the main one, nbclient would take Ctrl-C for itself and go on with the next lesson
     threading.Thread(target=loop.run_forever, daemon=True).start()
-    work = export_figures(paths) if args.figures else build(paths, budget, args.jobs, keep=not args.execute_only)
+    if args.panels:
+        work = freeze_panels(paths, args.panels.resolve(), args.jobs)
+    elif args.figures:
+        work = export_figures(paths)
+    else:
+        work = build(paths, budget, args.jobs, keep=not args.execute_only)
     building = asyncio.run_coroutine_threadsafe(work, loop)
     try:
         failed = building.result()
@@ -422,7 +469,7 @@ def main() -> int:
         print("Interrupted. Notebooks that were finished are kept, the others are as they were", file=sys.stderr)
         sys.stderr.flush()
         os._exit(130)  # without nbclient's cleaning up, which fails here; kernels end when this process has
-    if not args.figures:
+    if not (args.figures or args.panels):
         print(f"{2 * len(paths) - failed} notebooks built, {failed} failed")
     return bool(failed)
 

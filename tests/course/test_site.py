@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import re
+from collections import namedtuple
 from pathlib import Path
 
 import pytest
@@ -23,29 +24,33 @@ PAGES += [f"docs/{name}.html" for name in ("session_plan", "faq", "troubleshooti
 OUTSIDE = re.compile(
     r"""(?:<(?:script|img|iframe|source)\b[^>]*\bsrc|<link\b[^>]*\bhref)=["']?(?:https?:)?//[^"'\s>]+"""
 )
+Done = namedtuple("Done", "returncode")
 PANEL = "<!doctype html><title>frozen</title>"
+FRAME = '<div class="tricks-frozen"><iframe src="../_static/panels/gap-1.html" title="a gap"></iframe></div>'
 
 
-@pytest.fixture(scope="module")
-def panel() -> str:
-    """The id of a cell whose still picture is a panel's."""
+def panels(folder: Path) -> tuple[str, str]:
+    """Make a folder of one frozen panel: the id of the cell that it belongs to, and the words of its still picture."""
     cells = json.loads((ROOT / "notebooks" / f"{LESSONS[0]}.ipynb").read_bytes())["cells"]
-    stills = {
-        cell["id"]: "".join(output["data"]["text/plain"])
+    cell, words = next(
+        (cell["id"], words)
         for cell in cells
         for output in cell.get("outputs", [])
         if "image/png" in output.get("data", {})
-    }
-    return next(name for name, words in stills.items() if "Drawn for " in words)
+        if "Drawn for " in (words := "".join(output["data"]["text/plain"]))
+    )
+    index = {"key": "k", "frames": {cell: {words: FRAME}, "another": {words: FRAME.replace("gap-1", "gap-2")}}}
+    (folder / f"{LESSONS[0]}.json").write_text(json.dumps(index), "utf8")
+    (folder / "gap-1.html").write_text(PANEL, "utf8")
+    return cell, words
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory, panel: str) -> tuple[Path, str]:
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The folder of a site of two lessons, one of them with a frozen panel, and what was said of it."""
     folder = tmp_path_factory.mktemp("site")
-    frozen = folder / "frozen.html"
-    frozen.write_text(PANEL)
-    said = site.write(LESSONS, {panel: frozen}, folder / "cache")
+    panels(folder)
+    said = site.write(LESSONS, folder, folder / "cache")
     return folder / "cache" / "html", said
 
 
@@ -88,13 +93,35 @@ def test_pictures_have_their_words_and_size(built):
     assert all((built[0] / "notebooks" / name).resolve().is_file() for name in stills)
 
 
-def test_a_frozen_panel_takes_the_place_of_its_still_picture_and_of_no_other(built, panel):
+def test_a_frozen_panel_takes_the_place_of_its_still_picture_and_of_no_other(built, tmp_path):
     page = (built[0] / "notebooks" / f"{LESSONS[0]}.html").read_text("utf8")
-    frames = re.findall(r'<iframe src="([^"]+)" title="[^"]*Drawn for ', page)
-    assert frames == [f"../_static/panels/{LESSONS[0]}-{panel}.html"]
-    assert (built[0] / "notebooks" / frames[0]).resolve().read_text() == PANEL
-    assert not list((built[0] / "_static" / "stills").glob(f"*{panel}*"))
+    assert page.count(FRAME) == page.count("<iframe") == 1
+    assert (built[0] / "_static" / "panels" / "gap-1.html").read_text("utf8") == PANEL
+    cell, words = panels(tmp_path)
+    assert not list((built[0] / "_static" / "stills").glob(f"*{cell}*"))
     assert len(list((built[0] / "_static" / "stills").glob(f"{LESSONS[0]}-*"))) > 4
+    # one that is drawn from another run has other words
+    index = tmp_path / f"{LESSONS[0]}.json"
+    index.write_text(json.dumps({"key": "k", "frames": {cell: {f"{words}.": FRAME}}}), "utf8")
+    files = site.lesson_files(LESSONS[0], set(), tmp_path)
+    assert not any(name.startswith("_static/panels/") for name in files)
+    assert any(cell in name for name in files)
+
+
+def test_only_lessons_that_changed_are_executed_for_their_panels(tmp_path, monkeypatch, capfd):
+    lesson, called = site.LESSONS / f"{LESSONS[0]}.py", []
+    for path in site.LESSONS.glob("*.py"):
+        (tmp_path / f"{path.stem}.json").write_text(json.dumps({"key": site.lesson_key(path), "frames": {}}), "utf8")
+    monkeypatch.setattr(site, "PANELS", tmp_path)
+    monkeypatch.setattr(site.subprocess, "run", lambda command, **_: called.append(command) or Done(len(called) - 1))
+    site.freeze()
+    assert called == []
+    (tmp_path / f"{lesson.stem}.json").unlink()
+    site.freeze()
+    assert called[0][-4:] == [str(tmp_path), "--jobs", "2", lesson.stem]
+    with pytest.raises(RuntimeError, match="not all panels are frozen"):
+        site.freeze()
+    assert "1 lessons are executed to freeze their panels" in capfd.readouterr().out
 
 
 def test_the_card_is_that_of_today(built):
@@ -158,14 +185,14 @@ def test_files_that_did_not_change_keep_their_date_and_others_go(tmp_path):
     assert sorted(path.name for path in tmp_path.rglob("*.md")) == ["a.md", "d.md"]
 
 
-def test_a_lesson_that_is_not_built_is_named():
+def test_a_lesson_that_is_not_built_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"99_no_such\.ipynb is not built: \./course run 99_no_such builds it"):
-        site.sources(["99_no_such"], {})
+        site.sources(["99_no_such"], tmp_path)
 
 
-def test_words_are_escaped_and_bytes_are_those_of_the_notebook():
+def test_words_are_escaped_and_bytes_are_those_of_the_notebook(tmp_path):
     assert 'alt="a &lt; &quot;b&quot;"' in site.still("x.png", 'a < "b"', {"width": 8, "height": 4})
-    files = site.lesson_files(LESSONS[0], set(), {})
+    files = site.lesson_files(LESSONS[0], set(), tmp_path)
     cells = json.loads((ROOT / "notebooks" / f"{LESSONS[0]}.ipynb").read_bytes())["cells"]
     first = next(
         o["data"]["image/png"] for c in cells for o in c.get("outputs", []) if "image/png" in o.get("data", {})
@@ -175,6 +202,7 @@ def test_words_are_escaped_and_bytes_are_those_of_the_notebook():
 
 def test_warnings_of_sphinx_are_an_error_with_their_place(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(site, "sources", lambda *_: {"index.md": b"# T\n\n[there](nowhere.md)\n"})
+    monkeypatch.setattr(site, "freeze", lambda: None)
     monkeypatch.setattr(site, "write", lambda write=site.write: write(folder=tmp_path))
     assert cli.main(["site"]) == 1
     said = capsys.readouterr().err

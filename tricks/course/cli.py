@@ -90,10 +90,12 @@ def deck(
 def site() -> None:
     """Make web pages of all lessons and documents: data/cache/site/html/index.html.
 
-    They need neither a kernel nor a network. Lessons are shown as they were built; nothing is trained or executed.
+    They need neither a kernel nor a network. Lessons are shown as they were built; panels with sliders work. For that,
+    lessons that have changed are executed, with the smallest runs.
     """
     from tricks.course import site
 
+    site.freeze()
     print(site.write())
 
 

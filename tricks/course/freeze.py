@@ -12,9 +12,9 @@ import inspect
 import itertools
 import json
 import math
+import random
 import re
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +23,7 @@ import ipywidgets as widgets
 import matplotlib
 from IPython.core.getipython import get_ipython
 
+from tricks import ROOT
 from tricks.course.sliders import Panel, alternative, label, said, text_of, verdict
 from tricks.data.files import write_atomic
 from tricks.plots import export, style
@@ -102,6 +103,7 @@ def freeze(panel: Panel, path: Path, title: str = "") -> Frozen:
     key = fingerprint(drawing, axes, title)
     if path.exists() and (there := re.search(rf'content="{key} (\d+)"', path.read_text(encoding="utf8"))):
         return Frozen(path, int(there[1]), path.stat().st_size, drawn=False)
+    compare(drawing, axes)
     for states in (STATES, STATES // 2, STATES // 4):
         axes = grid(panel, states)
         content = page(drawing, axes, title, f"{key} {number_of_states(axes)}").encode()
@@ -113,6 +115,15 @@ def freeze(panel: Panel, path: Path, title: str = "") -> Frozen:
         f"{path.name}: {len(content) // 1000} kB with {states} states, at most {largest // 1000}: draw fewer marks or "
         "smaller photographs, or give a control fewer choices"
     )
+
+
+def compare(drawing: Drawing, axes: Sequence[Axis]) -> None:
+    """ValueError if one of three random states is not what the plot draws when it draws nothing before."""
+    states = list(itertools.product(*(axis.values for axis in axes)))
+    for state in random.Random(0).sample(states, min(3, len(states))):
+        values = dict(zip(drawing.panel.controls, state, strict=True))
+        if drawing(state)[0] != picture(drawing.panel.drawn(values)):
+            raise ValueError(f"{name_of(drawing.panel.plot)}: redrawn for {said(values)}, it is not what it draws anew")
 
 
 # The states
@@ -328,38 +339,45 @@ def script(value: Any) -> str:
 # A lesson
 
 
-def freeze_shown(folder: Path, lesson: str) -> None:
+def lesson_key(lesson: Path) -> str:
+    """A hash of all that a lesson's panels can depend on here: its source, the code, the records."""
+    code = [path for path in (ROOT / "tricks").rglob("*") if path.suffix in (".py", ".html", ".csv")]
+    digest = hashlib.sha256()
+    for file in (lesson, *sorted(code), *sorted((ROOT / "data" / "runs").rglob("*.json"))):
+        digest.update(file.relative_to(ROOT).as_posix().encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
+
+
+def freeze_shown(folder: Path, lesson: str, address: str) -> None:
     """In this kernel, freeze each panel that is shown from now on, to folder/lesson-1.html and so on.
 
-    Its cell then holds a frame of the file, with the folder's name as its address, in place of the widget.
+    The output then holds, in place of the widget, a frame of that file, which has this folder as its `address`. A panel
+    that cannot be frozen stays a picture, and its metadata say why as "not frozen".
     """
     shell: Any = get_ipython()  # None outside a kernel, where nothing is shown
     numbers = itertools.count(1)
 
     def bundle(panel: Panel, **which: Any) -> tuple[dict[str, str], dict[str, Any]]:
-        if type(panel) is not Panel:
-            return panel._repr_mimebundle_(**which)
+        words = alternative(panel.figure, panel.said)
         try:
             done = freeze(panel, folder / f"{lesson}-{next(numbers)}.html")
-        except ValueError as error:  # the picture stays
-            warnings.warn(str(error), stacklevel=1)
-            return panel._repr_mimebundle_(**which)
-        words = alternative(panel.figure, panel.said)
-        return {"text/html": frame(panel, f"{folder.name}/{done.path.name}"), "text/plain": words}, {}
+        except ValueError as error:
+            return {"text/plain": words}, {"not frozen": str(error)}
+        return {"text/html": frame(panel, f"{address}/{done.path.name}"), "text/plain": words}, {}
 
     shell.display_formatter.mimebundle_formatter.for_type(Panel, bundle)
 
 
 def frame(panel: Panel, address: str) -> str:
-    """The HTML that shows a frozen panel in another page, as high as the panel says that it is."""
+    """The HTML that shows a frozen panel in another page, as high as the panel says that it is, and links to it."""
     height = round(panel.figure.get_size_inches()[1] * SCREEN_DPI) + 120 + 36 * len(panel.controls)
-    title = html.escape(f"{label(name_of(panel.plot))}: a panel with controls")
+    title, address = html.escape(f"{label(name_of(panel.plot))}: a panel with controls"), html.escape(address)
     look = f"width: 100%; max-width: 820px; height: {height}px; border: 0"
     listen = (
         "(frame => addEventListener('message', event => { if (event.source === frame.contentWindow) "
         "frame.style.height = `${event.data.frozen}px`; }))(document.currentScript.previousElementSibling)"
     )
     return (
-        f'<iframe class="tricks-frozen" src="{html.escape(address)}" title="{title}" style="{look}"></iframe>'
-        f"<script>{listen}</script>"
+        f'<div class="tricks-frozen"><iframe src="{address}" title="{title}" style="{look}" loading="lazy"></iframe>'
+        f'<script>{listen}</script><p><a href="{address}">This panel alone</a></p></div>'
     )

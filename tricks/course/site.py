@@ -12,6 +12,8 @@ import json
 import posixpath
 import re
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,11 +26,13 @@ from sphinx.application import Sphinx
 from tricks import ROOT
 from tricks.course import card
 from tricks.course.deck import LESSONS, NAME
+from tricks.course.freeze import lesson_key
 from tricks.course.lesson import tabled
 from tricks.data.files import write_atomic, write_error
 
 FOLDER = ROOT / "data" / "cache" / "site"
-STYLE = Path(__file__).with_name("site.css")
+PANELS = FOLDER / "panels"
+STATIC = (Path(__file__).with_name("site.css"), Path(__file__).with_name("site.js"))
 CARD = "docs/decision_card.md"
 FIRST = (
     CARD,
@@ -38,7 +42,6 @@ FIRST = (
     "docs/evidence.md",
 )  # other docs follow
 CALL = "table(card.card())"  # in lesson 07, between the two parts of its words on the card
-CONTROLS = 230  # px above and below a panel's picture, until its page says how high it is
 LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s]+)\)")
 
 CONFIG: dict[str, Any] = {
@@ -57,6 +60,7 @@ CONFIG: dict[str, Any] = {
     "html_math_renderer": "mathml",
     "html_static_path": ["_static"],
     "html_css_files": ["site.css"],
+    "html_js_files": ["site.js"],
     "html_copy_source": False,
     "html_show_copyright": False,
     "html_show_search_summary": False,  # they are fetched, which a browser refuses to a page that is a file
@@ -64,16 +68,35 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def write(lessons: Sequence[str] | None = None, panels: Mapping[str, Path] | None = None, folder: Path = FOLDER) -> str:
+def freeze(jobs: int = 2) -> None:
+    """Freeze the panels of all lessons that are not as they were, or whose code or records are not.
+
+    Each lesson is executed for it, with the smallest runs, `jobs` at a time. RuntimeError if one fails.
+    """
+    old = [path.stem for path in sorted(LESSONS.glob("*.py")) if panels_of(path.stem)["key"] != lesson_key(path)]
+    if old:
+        print(f"{len(old)} lessons are executed to freeze their panels, a quarter of an hour for all.", flush=True)
+        tool = [sys.executable, str(ROOT / "tools" / "build_notebooks.py"), "--panels", str(PANELS)]
+        if subprocess.run([*tool, "--jobs", str(jobs), *old], cwd=ROOT).returncode:
+            raise RuntimeError("not all panels are frozen; what is named above says why. The same command goes on")
+
+
+def panels_of(lesson: str, panels: Path | None = None) -> dict[str, Any]:
+    """What the lesson's panels are frozen from, and the HTML of their frames, by cell and by the picture's words."""
+    path = (panels or PANELS) / f"{lesson}.json"
+    return json.loads(path.read_bytes()) if path.exists() else {"key": "", "frames": {}}
+
+
+def write(lessons: Sequence[str] | None = None, panels: Path | None = None, folder: Path = FOLDER) -> str:
     """Make the site in `folder`/html, and say where it is, how large, and how long it took.
 
-    `lessons` are names of notebooks, all if None; `panels` as `sources` has them. What did not change is not made
+    `lessons` are names of notebooks, all if None; `panels` the folder of frozen panels. What did not change is not made
     again. ValueError with Sphinx's warnings, such as a link that leads nowhere; WriteError.
     """
     begun = time.perf_counter()
     pages = folder / "html"
     try:
-        if lay(folder / "source", sources(lessons, panels or {})):
+        if lay(folder / "source", sources(lessons, panels or PANELS)):
             for made in (pages, folder / "doctrees"):  # Sphinx would leave pages whose source has gone
                 shutil.rmtree(made, ignore_errors=True)
         if found := build(folder / "source", pages, folder / "doctrees"):
@@ -108,14 +131,14 @@ def lay(folder: Path, files: Mapping[str, bytes]) -> bool:
     return bool(extra)
 
 
-def sources(lessons: Sequence[str] | None, panels: Mapping[str, Path]) -> dict[str, bytes]:
+def sources(lessons: Sequence[str] | None, panels: Path) -> dict[str, bytes]:
     """Name and content of each file that Sphinx reads. The folders are those of the course, so links stay right.
 
-    `panels`: HTML files by the id of the cell whose panel each is; it takes the place of the panel's still picture.
     FileNotFoundError says which lesson is not built.
     """
     names = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb")) if lessons is None else lessons
-    texts = {path.relative_to(ROOT).as_posix(): path.read_text("utf8") for path in (ROOT / "docs").rglob("*.md")}
+    written = (path for path in (ROOT / "docs").rglob("*.md") if path.parent.name != "src")  # there are templates
+    texts = {path.relative_to(ROOT).as_posix(): path.read_text("utf8") for path in written}
     texts[CARD] = card_page()
     docs = [*FIRST, *sorted(texts.keys() - {*FIRST})]
     texts["index.md"] = index_page(names, docs)
@@ -125,15 +148,19 @@ def sources(lessons: Sequence[str] | None, panels: Mapping[str, Path]) -> dict[s
         files |= lesson_files(name, pages, panels)
     pictures = (ROOT / "docs" / "images").glob("*.png")
     files |= {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in pictures}
-    return files | {"_static/site.css": STYLE.read_bytes()}
+    return files | {f"_static/{path.name}": path.read_bytes() for path in STATIC}
 
 
-def lesson_files(name: str, pages: set[str], panels: Mapping[str, Path]) -> dict[str, bytes]:
-    """A built lesson with its pictures beside it as files, which pages then load when they are scrolled to."""
+def lesson_files(name: str, pages: set[str], panels: Path) -> dict[str, bytes]:
+    """A built lesson with its pictures beside it as files, which pages then load when they are scrolled to.
+
+    A frozen panel takes the place of a picture that has the same words: where they differ, it is drawn from a live run,
+    which has another outcome where panels are frozen.
+    """
     path = ROOT / "notebooks" / f"{name}.ipynb"
     if not path.exists():
         raise FileNotFoundError(f"{path} is not built: ./course run {name} builds it")
-    notebook, files = json.loads(path.read_bytes()), {}
+    notebook, files, frames = json.loads(path.read_bytes()), {}, panels_of(name, panels)["frames"]
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
             cell["source"] = linked("".join(cell["source"]), "notebooks", pages)
@@ -142,15 +169,14 @@ def lesson_files(name: str, pages: set[str], panels: Mapping[str, Path]) -> dict
             if "image/png" not in data:
                 continue
             words = "".join(data["text/plain"])
-            size = output["metadata"].get("image/png", {})
-            # a panel's still picture says where its controls stand: `alternative` in sliders.py
-            if cell["id"] in panels and "Drawn for " in words:
-                file = f"_static/panels/{name}-{cell['id']}.html"
-                files[file], shown = panels[cell["id"]].read_bytes(), frame(f"../{file}", words, size)
+            if frozen := frames.get(cell["id"], {}).get(words):
+                file = re.findall(r'src="[^"]*/([^/"]+)"', frozen)[0]
+                files[f"_static/panels/{file}"] = (panels / file).read_bytes()
             else:
                 file = f"_static/stills/{name}-{cell['id']}-{i}.png"
-                files[file], shown = base64.b64decode("".join(data["image/png"])), still(f"../{file}", words, size)
-            output["data"] = {"text/html": shown, "text/plain": words}
+                files[file] = base64.b64decode("".join(data["image/png"]))
+                frozen = still(f"../{file}", words, output["metadata"].get("image/png", {}))
+            output["data"] = {"text/html": frozen, "text/plain": words}
     return {f"notebooks/{name}.ipynb": json.dumps(notebook, ensure_ascii=False).encode(), **files}
 
 
@@ -158,13 +184,6 @@ def still(file: str, words: str, size: Mapping[str, int]) -> str:
     """A picture as HTML; it opens by itself, for those who want it larger."""
     place = "".join(f' {side}="{pixels}"' for side, pixels in size.items())
     return f'<a class="still" href="{file}"><img src="{file}" alt="{html.escape(words)}"{place} loading="lazy"></a>'
-
-
-def frame(file: str, words: str, size: Mapping[str, int]) -> str:
-    """A panel's own page within a lesson's, as HTML, and a link to that page alone."""
-    height = size.get("height", 450) + CONTROLS
-    inner = f'<iframe src="{file}" title="{html.escape(words)}" height="{height}" loading="lazy"></iframe>'
-    return f'<div class="panel">{inner}<a href="{file}">This panel alone</a></div>'
 
 
 def linked(text: str, folder: str, pages: set[str]) -> str:
@@ -183,9 +202,11 @@ def index_page(lessons: Sequence[str], docs: Sequence[str]) -> str:
     readme = (ROOT / "README.md").read_text("utf8")
     begin = readme.partition("\n## ")[0]
     table = readme.partition("\n## Lessons\n")[2].partition("\n## ")[0]
+    korean = sorted((name for name in docs if name.startswith("docs/ko/")), key=lambda name: "README" not in name)
     lists = {
         "Lessons": [f"notebooks/{name}" for name in lessons],
-        "To hold a session": [name.removesuffix(".md") for name in docs],
+        "To hold a session": [name.removesuffix(".md") for name in docs if name not in korean],
+        "한국어": [name.removesuffix(".md") for name in korean],
     }
     trees = (
         "\n".join(["```{toctree}", ":hidden:", f":caption: {caption}", "", *names, "```"])

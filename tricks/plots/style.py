@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, TypeVar
 
 import matplotlib
 import matplotlib.figure
@@ -73,6 +73,7 @@ STYLE: Any = {
     "pdf.fonttype": 42,
 }
 P = ParamSpec("P")
+R = TypeVar("R")
 _STYLING = threading.RLock()
 
 
@@ -172,11 +173,11 @@ def packed(picture: Image.Image, colours: int, error: int) -> Image.Image:
     return picture
 
 
-def styled(plot: Callable[P, Figure]) -> Callable[P, Figure]:
-    """Decorator: run a plot function under the course's style, whatever the reader's own matplotlib settings are."""
+def styled(plot: Callable[P, R]) -> Callable[P, R]:
+    """Decorator: run a function that draws in the course's style, whatever the reader's own matplotlib settings are."""
 
     @wraps(plot)
-    def in_style(*args: P.args, **kwargs: P.kwargs) -> Figure:
+    def in_style(*args: P.args, **kwargs: P.kwargs) -> R:
         with course_style():
             return plot(*args, **kwargs)
 
@@ -212,7 +213,7 @@ def with_redraw(fig: Figure, redraw: Callable[..., None], *start: Any) -> Figure
     redraw(*start)
     for artist in fig.animated_artists():
         artist.set_in_layout(False)
-    fig.redraw = redraw
+    fig.redraw = styled(redraw)  # it may make new artists
     return fig
 
 
