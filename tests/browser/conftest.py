@@ -15,7 +15,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -212,11 +212,7 @@ def running(
     tmp_path_factory: pytest.TempPathFactory, chromium: str | None, settings: dict[str, Any], as_the_course: bool
 ) -> Iterator[Lab]:
     """A JupyterLab with an empty folder, open in a browser."""
-    if chromium is None:
-        message = "no Chromium: apt-get install chromium, or set CHROMIUM to one"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
+    chromium = needed(chromium)
     from playwright.sync_api import sync_playwright
 
     tool.prepare_data()
@@ -230,8 +226,7 @@ def running(
     try:
         wait_until_it_answers(f"{url}/api/status?token={token}", process, home / "lab.log")
         with sync_playwright() as playwright:
-            flags = FLAGS + (["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else [])
-            browser = playwright.chromium.launch(executable_path=chromium, args=flags)
+            browser = launched(playwright, chromium)
             page = browser.new_page(viewport=WINDOW)
             lab = Lab(url, token, root, page)
             page.on("pageerror", lambda error: lab.problems.append(f"page: {error}"))
@@ -240,6 +235,55 @@ def running(
             browser.close()
     finally:
         stop(process)
+
+
+def needed(chromium: str | None) -> str:
+    """The browser's path; without one the test is skipped, or fails where all are to run."""
+    if chromium:
+        return chromium
+    message = "no Chromium: apt-get install chromium, or set CHROMIUM to one"
+    if os.environ.get("CI") == "true":
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+def launched(playwright: Any, chromium: str) -> Any:
+    """A Chromium that asks nothing of the network by itself."""
+    flags = FLAGS + (["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else [])
+    return playwright.chromium.launch(executable_path=chromium, args=flags)
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str | None) -> Iterator[Any]:
+    """A browser for pages that need no JupyterLab."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = launched(playwright, needed(chromium))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(browser: Any, files: Path) -> Iterator[Callable[..., Any]]:
+    """Opens one of a module's `files` at a link; at the end no page may have made an error or asked for others."""
+    contexts, problems = [], []
+
+    def opened(name: str, link: str = "", start: str = files.as_uri(), **settings: Any) -> Any:
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 720}, **settings})
+        context.set_offline(start.startswith("file:"))
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: problems.append(f"{name}: error: {error}"))
+        page.on("console", lambda line: problems.append(f"{name}: {line.text}") if line.type == "error" else None)
+        page.on("request", lambda r: None if r.url.startswith(start) else problems.append(f"{name} asks for {r.url}"))
+        page.goto(f"{start}/{name}{link}")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert problems == []
 
 
 @pytest.fixture(scope="module")

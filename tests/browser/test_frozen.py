@@ -1,12 +1,10 @@
 """Frozen panels as files in a real browser without a network: by keyboard, by mouse, by link, in both themes."""
 
 import itertools
-import os
 import statistics
 
 import pytest
-from conftest import FLAGS
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 from test_sliders import CONTRASTS
 
 from tricks.course.freeze import frame, freeze, picture
@@ -51,41 +49,6 @@ def files(tmp_path_factory):
     page = f"<!doctype html><p>A page</p>{frame(panel, 'gap.html')}"
     (folder / "page.html").write_text(page, encoding="utf8")
     return folder
-
-
-@pytest.fixture(scope="module")
-def browser(chromium):
-    if chromium is None:
-        message = "no Chromium: apt-get install chromium, or set CHROMIUM to one"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    with sync_playwright() as playwright:
-        flags = FLAGS + (["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else [])
-        browser = playwright.chromium.launch(executable_path=chromium, args=flags)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def opened(browser, files):
-    """Opens a file at a link, and at the end holds every page to having asked for nothing else and made no error."""
-    contexts, problems = [], []
-
-    def opened(name, link="", **settings):
-        context = browser.new_context(offline=True, **{"viewport": {"width": 1280, "height": 720}, **settings})
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: problems.append(f"error: {error}"))
-        page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
-        page.on("request", lambda r: None if r.url.startswith(files.as_uri()) else problems.append(f"request: {r.url}"))
-        page.goto((files / name).as_uri() + link)
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert problems == []
 
 
 def at(page, state):

@@ -139,33 +139,6 @@ def test_the_search_knows_the_lessons(built):
     assert "SHOW_SEARCH_SUMMARY: false" in (built[0] / "_static" / "documentation_options.js").read_text("utf8")
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1920, "light")])
-def test_pages_open_from_a_file_without_network_or_error(built, chromium, width, scheme):
-    """At the width of a phone and of a projector no page is wider than the window."""
-    if chromium is None:
-        pytest.skip("no Chromium: apt-get install chromium, or set CHROMIUM to one")
-    from playwright.sync_api import sync_playwright
-
-    flags = ["--disable-gpu", "--disable-dev-shm-usage"]
-    flags += ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=flags)
-        size = {"width": width, "height": 900}
-        page = browser.new_context(viewport=size, offline=True, color_scheme=scheme).new_page()
-        faults: list[str] = []
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("console", lambda line: faults.append(line.text) if line.type == "error" else None)
-        page.on("request", lambda asked: faults.append(asked.url) if not asked.url.startswith("file:") else None)
-        for name in PAGES:
-            page.goto((built[0] / name).as_uri())
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, name
-        page.goto((built[0] / "search.html").as_uri() + "?q=calibration")
-        page.locator("#search-results li").first.wait_for(timeout=20_000)
-        assert page.locator(f"#search-results a[href*='{LESSONS[0]}']").count() > 0
-        assert faults == []
-        browser.close()
-
-
 # without a build
 
 
