@@ -16,11 +16,13 @@ from tricks.records.paper import Effect
 from tricks.records.statistics import (
     WORDS,
     Comparison,
+    after_division,
     best_over_last,
     budget,
     comparisons,
     few_seeds,
     headline,
+    interaction,
 )
 from tricks.records.store import Run, load_all
 
@@ -32,6 +34,28 @@ ONE = Comparison((0,), (1.0,), "points")
 def run(seed, *accuracies, recipe=BASELINE, source="made up", key="test_accuracy"):
     rows = [{"epoch": float(epoch), key: value} for epoch, value in enumerate(accuracies, 1)]
     return Run("arm", recipe, seed, rows, {"accuracy": accuracies[-1]}, {"source": source})
+
+
+# Differences within and between arms
+
+
+def test_after_a_division_counts_from_the_last_epoch_before_it():
+    rates, runs = (0.4, 0.4, 0.04, 0.03, 0.004), [run(0, 50, 60, 75, 74, 80), run(1, 40, 60, 71, 72, 70)]
+    for each in runs:
+        for row, lr in zip(each.rows, rates, strict=True):
+            row["lr"] = lr
+    first, second = after_division(runs), after_division(runs, 1)
+    assert first == Comparison((0, 1), (15, 11), "points") and second.differences == (6, -2)
+    with pytest.raises(IndexError):
+        after_division(runs, 2)
+
+
+def test_an_interaction_is_what_both_gain_beyond_the_sum():
+    none, a, b = [run(0, 60), run(1, 61)], [run(1, 63), run(0, 64)], [run(0, 61), run(1, 64), run(2, 60)]
+    both = [run(0, 68), run(1, 65)]  # 8 − 4 − 1, and 4 − 2 − 3
+    assert interaction(none, a, b, both) == Comparison((0, 1), (3, -1), "points")
+    with pytest.raises(ValueError, match="no seed is in all arms"):
+        interaction(none, a, b[2:], both)
 
 
 # Verdicts

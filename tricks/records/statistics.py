@@ -241,6 +241,30 @@ def lead(new: Sequence[Run], old: Sequence[Run]) -> Any:
     return np.array([[a["test_accuracy"] - b["test_accuracy"] for a, b in pair] for pair in rows])
 
 
+def after_division(runs: Sequence[Run], division: int = 0) -> Comparison:
+    """The change of test accuracy in the first epoch after a division of the learning rate, run by run.
+
+    `division` counts from 0; a division is an epoch whose rate is less than half of the one before. IndexError if there
+    is none so late.
+    """
+    rates = [row["lr"] for row in runs[0].rows]
+    epoch = [i for i in range(1, len(rates)) if rates[i] < rates[i - 1] / 2][division]
+    changes = (run.rows[epoch]["test_accuracy"] - run.rows[epoch - 1]["test_accuracy"] for run in runs)
+    return Comparison(tuple(run.seed for run in runs), tuple(changes), "points")
+
+
+def interaction(none: Sequence[Run], a: Sequence[Run], b: Sequence[Run], both: Sequence[Run]) -> Comparison:
+    """What two changes gain together beyond the sum of what each gains alone, (both − b) − (a − none), seed by seed.
+
+    In accuracy, over the seeds that all four arms have. ValueError from `same_seeds`.
+    """
+    square = same_seeds({"none": none, "a": a, "b": b, "both": both})
+    of, to = compare(square["both"], square["b"]), compare(square["a"], square["none"])
+    before = dict(zip(to.seeds, to.differences, strict=True))
+    sums = (d - before[seed] for seed, d in zip(of.seeds, of.differences, strict=True))
+    return Comparison(of.seeds, tuple(sums), "points")
+
+
 def same_seeds(arms: Mapping[str, Sequence[Run]]) -> dict[str, list[Run]]:
     """The arms' runs of the seeds that all of them have. ValueError if there is no such seed."""
     seeds = {label: [run.seed for run in runs] for label, runs in arms.items()}
