@@ -1,6 +1,7 @@
 """Korean pages: numbers come from records and tables, words from the glossary, and each session has its lessons."""
 
 import ast
+import json
 import re
 import unicodedata
 from functools import cache
@@ -11,9 +12,10 @@ from matplotlib.ft2font import FT2Font
 from pptx import Presentation
 
 from tricks import ROOT
-from tricks.course import card, deck, korean
+from tricks.course import card, deck, korean, lesson
 from tricks.plots.text import FAMILY
 from tricks.records import paper, statistics
+from tricks.studies.arms import AFTER_ARMS
 from tricks.studies.studies import arm
 
 TERMS = korean.glossary()
@@ -21,7 +23,10 @@ TEMPLATES = sorted(korean.SOURCES.glob("*.md"))
 COMMITTED = [ROOT / korean.README, *sorted(korean.PAGES.glob("*.md"))]
 PAGES = [path for path in COMMITTED if path != korean.GLOSSARY]
 SESSIONS = [path for path in PAGES if re.match(r"\d\d_", path.name)]
-SHAPE = ["문제", "방법", "논문 수치 옆 우리 수치", "오해하기 쉬운 점", "토론 질문", "더 읽을거리"]
+SHAPE = ["문제", "방법", "논문 수치 옆 우리 수치", "오해하기 쉬운 점", "결론", "토론 질문", "더 읽을거리"]
+PLANNED = korean.PAGES / "05_cosine_and_smoothing.md"  # the session that is planned to the minute
+CONCLUSION = ["원리", "논문", "우리, 짧게", "우리, 길게", "쓸 때", "해로울 때"]  # `lesson.CONCLUSION`, in Korean
+SAYS = re.compile(r"([+−]?\d+(?:\.\d+)?)\s±\s(\d+(?:\.\d+)?)")
 LESSON = re.compile(r"notebooks/(\w+)\.ipynb")
 
 
@@ -38,6 +43,12 @@ def prose(text):
     """Without what is not translated: headings, comments, code, formulas, and where links lead."""
     text = re.sub(r"^(#|<!--|    ).*$", "", text, flags=re.MULTILINE)
     return re.sub(r"\$\$[^$]*\$\$|\$[^$\n]*\$|`[^`\n]*`|!\[[^\]]*|\]\([^)]*\)", "", text)
+
+
+def page_of(name):
+    """The page of the first session that has a lesson."""
+    heads = {path: read(path).partition("**한 줄 요약.**")[0] for path in SESSIONS}
+    return next(read(path) for path, head in heads.items() if f"/{name}.ipynb" in head)
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
@@ -76,7 +87,9 @@ def test_without_records_every_number_of_ours_is_said_to_be_missing(monkeypatch)
     monkeypatch.setattr(korean, "load_all", lambda: [])
     for path, text in korean.pages().items():
         assert "n\N{NO-BREAK SPACE}=" not in text, path.name
-        ours = re.findall(r"\{\{(?:ours|mean|short|long|over|ece|best|removed): ", read(korean.SOURCES / path.name))
+        ours = re.findall(
+            r"\{\{(?:ours|mean|short|long|over|ece|best|removed|told|result|clean): ", read(korean.SOURCES / path.name)
+        )
         assert text.count(korean.NOT_RECORDED) >= len(ours), path.name
 
 
@@ -97,6 +110,11 @@ def test_a_run_that_arrives_takes_the_place_of_what_was_missing(monkeypatch):
         ("{{short: warmup}}", "Nearest: 'warm-up'"),
         ("{{cell: 2 | ResNet-50}}", "docs/ko/src"),
         ("{{cell: 2 | ResNet-51 | baseline_top1}}", "ResNet-51"),
+        ("{{at: 05_1_cosine_decay | Balls in a bow}}", "Nearest: 'Balls in a bowl'"),
+        ("{{at: 05_1_cosine | By hand}}", "Nearest: '05_1_cosine_decay'"),
+        ("{{figure: 05_1_step_and_cosin}}", "Nearest: '05_1_step_and_cosine'"),
+        ("{{solution: 05_1_cosine_decay | bowls}}", "no panel of bowls"),
+        ("{{guess: A_background}}", "no prediction"),
     ],
 )
 def test_a_wrong_placeholder_is_named(wrong, says):
@@ -106,6 +124,64 @@ def test_a_wrong_placeholder_is_named(wrong, says):
 
 def test_no_placeholder_is_left():
     assert [path.name for path in COMMITTED if re.search(r"\{\{\w", read(path))] == []
+
+
+def test_a_null_is_said_as_one_with_what_it_would_take(monkeypatch):
+    monkeypatch.setattr(
+        card, "gain", lambda new, old, metric="accuracy": statistics.Comparison((0, 1, 2), given, "points")
+    )
+    given = (0.5, -0.2, 0.3)
+    seeds = statistics.Comparison((0, 1, 2), given, "points").seeds_for(0.25)
+    said = korean.fill("{{told: cosine − efficient | 0.25}}").replace(card.NBSP, " ")
+    assert said == f"+0.20 ± 0.90 (n = 3; 뚜렷한 차이 없음, 0.25점을 보려면 시드 {seeds}개)"
+    given = (0.5, 0.6, 0.7)
+    assert korean.fill("{{told: cosine − efficient}}").replace(card.NBSP, " ") == "↑ +0.60 ± 0.25 (n = 3)"
+    given = (0.5,)
+    assert "구간이 없다" in korean.fill("{{told: cosine − efficient}}")
+
+
+# Conclusions
+
+
+@pytest.mark.parametrize("path", sorted(deck.LESSONS.glob("*.py")), ids=lambda path: path.stem)
+def test_every_lesson_has_its_conclusion_in_korean(path):
+    box = korean.box(page_of(path.stem), path.stem)
+    parts = re.findall(r"^- (?:\*\*(.*?)\.\*\*|\*)", box, flags=re.MULTILINE)
+    if "\nconclusion(\n" in read(path):
+        assert parts == CONCLUSION and len(CONCLUSION) == len(lesson.CONCLUSION)
+    else:
+        assert len(parts) > 2
+
+
+@pytest.mark.parametrize("path", sorted(deck.LESSONS.glob("*.py")), ids=lambda path: path.stem)
+def test_the_numbers_of_a_box_are_those_that_the_lesson_prints(path):
+    if "\nconclusion(\n" not in read(path):
+        pytest.skip("its conclusion is not printed from records")
+    shown = printed(ROOT / "notebooks" / "solutions" / f"{path.stem}.ipynb")
+    box = shown[-1]
+    both, alone = SAYS.findall("\n".join(shown)), re.findall(r"[+−]?\d+\.\d+", box)
+    ours = SAYS.findall(korean.box(page_of(path.stem), path.stem))
+    assert ours
+    for mean, half in ours:
+        near = [pair for pair in both if same(mean, pair[0]) and same(half, pair[1])]
+        assert near or any(same(mean, number) for number in alone), f"{mean} ± {half} is not in the lesson"
+
+
+def printed(path):
+    """What a built lesson prints, down to its conclusion, which is the last."""
+    outputs = [output for cell in json.loads(read(path))["cells"] for output in cell.get("outputs", [])]
+    data = [output.get("data", {"text/plain": output.get("text", "")}) for output in outputs]
+    texts = ["".join(each.get("text/markdown", each.get("text/plain", ""))) for each in data]
+    heads = [text.startswith(f"{lesson.CONCLUSION['mechanism']}: ") for text in texts]
+    return texts[: heads.index(True) + 1]
+
+
+def same(ours, theirs):
+    """Whether two printed numbers are one, to the digits of the shorter; a lesson may say "costs 1.1" for −1.08."""
+    value, rounded = (float(text.replace("−", "-")) for text in (ours, theirs))
+    value = value if theirs[0] in "+−" else abs(value)
+    digits = min(len(text.partition(".")[2]) for text in (ours, theirs))
+    return abs(value - rounded) <= 0.51 * 10**-digits
 
 
 # Words
@@ -206,23 +282,26 @@ def test_every_glyph_is_in_a_common_font(path):
 
 
 def test_the_notes_of_a_deck_are_korean_and_say_what_the_page_says(tmp_path):
-    lesson = deck.read_lesson(deck.LESSONS / "05_2_label_smoothing.py")
-    picture = ROOT / "figures" / f"{lesson.exports[0]}.png"
-    deck.deck([(lesson, picture), (lesson, None)], "ko").save(tmp_path / "deck.pptx")
+    one = deck.read_lesson(deck.LESSONS / "05_2_label_smoothing.py")
+    picture = ROOT / "figures" / f"{one.exports[0]}.png"
+    deck.deck([(one, picture), (one, None)], "ko").save(tmp_path / "deck.pptx")
     _, figure, questions, _ = Presentation(str(tmp_path / "deck.pptx")).slides
     page = read(korean.PAGES / "05_cosine_and_smoothing.md")
     for slide in (figure, questions):
         said = slide.notes_slide.notes_text_frame.text
         assert "5회 · 코사인 감쇠와 레이블 스무딩" in said and "notebooks/05_2_label_smoothing.ipynb" in said
-        for question in re.findall(r"^\d\. .*", page.partition("## 토론 질문")[2], flags=re.MULTILINE):
+        for question in re.findall(
+            r"^\d\. .*", page.partition("## 토론 질문")[2].partition("\n## ")[0], flags=re.MULTILINE
+        ):
             assert question.replace("*", "") in said
-        assert not re.search(r"\*\*|\]\(|\$|^\|", said, flags=re.MULTILINE)
+        assert "\n결론\n05_2 레이블 스무딩" in said and "05_1 코사인 감쇠" not in said
+        assert not re.search(r"\*\*|\]\(|\$|^[|>]", said, flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize("path", sorted(deck.LESSONS.glob("*.py")), ids=lambda path: path.stem)
 def test_every_lesson_has_korean_notes(path):
     said = korean.notes(path.stem)
-    assert all(f"\n{part}\n" in said for part in ("한 줄 요약", "토론 질문"))
+    assert all(f"\n{part}\n" in said for part in ("한 줄 요약", "결론", "토론 질문"))
     assert not re.search(r"\*\*|\]\(|\{\{|^\|", said, flags=re.MULTILINE)
     assert korean.rejected_forms(said, TERMS) == []
 
@@ -241,8 +320,8 @@ def test_a_link_leads_to_a_file(path):
     assert links
     for link in links:
         target = path.parent / link
-        if lesson := LESSON.search(link):  # a lesson may not be built yet
-            target = ROOT / "notebooks" / "src" / f"{lesson[1]}.py"
+        if found := LESSON.search(link):  # a lesson may not be built yet
+            target = ROOT / "notebooks" / "src" / f"{found[1]}.py"
         assert target.exists(), link
 
 
@@ -267,12 +346,30 @@ def test_there_is_a_page_for_each_session_with_its_lessons():
 @pytest.mark.parametrize("path", SESSIONS[1:], ids=lambda path: path.name)
 def test_a_session_has_the_shape_that_was_agreed(path):
     text = read(path)
-    assert re.findall(r"^## (.*)", text, flags=re.MULTILINE) == SHAPE
+    planned = ["진행", "발제자 체크리스트"] if path == PLANNED else []
+    assert re.findall(r"^## (.*)", text, flags=re.MULTILINE) == [*SHAPE[:-1], *planned, SHAPE[-1]]
     assert text.index("**한 줄 요약.**") < text.index("## 문제")
     questions = text.partition("## 토론 질문")[2].partition("\n## ")[0]
     assert len(re.findall(r"^\d\. ", questions, flags=re.MULTILINE)) == 3
     misread = text.partition("## 오해하기 쉬운 점")[2].partition("\n## ")[0]
     assert len(re.findall(r'^- \*\*".*?\."\*\* ', misread, flags=re.MULTILINE)) >= 4
+
+
+def test_the_plan_of_a_session_fills_its_90_minutes():
+    parts = re.findall(r"^\d+\. \*\*(\d+)–(\d+)분 · ", read(PLANNED), flags=re.MULTILINE)
+    begins, ends = zip(*(map(int, part) for part in parts), strict=True)
+    assert begins == (0, *ends[:-1]) and ends[-1] == 90 and all(a < b for a, b in zip(begins, ends, strict=True))
+
+
+def test_a_button_that_a_page_names_is_there():
+    named = {word for path in PAGES for word in re.findall(r"\*([A-Z][\w ]+)\*(?:을|를)", read(path))}
+    assert {"Guess as a group", "Reveal"} <= named
+    buttons = re.findall(r'description="([^"]+)"', read(ROOT / "tricks" / "course" / "questions.py"))
+    assert named <= {*buttons}
+
+
+def test_what_came_after_has_arms():
+    assert {*korean.AFTER} <= {*AFTER_ARMS}
 
 
 def test_the_readme_names_the_lessons_and_minutes_of_the_english_one():
