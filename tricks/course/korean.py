@@ -271,7 +271,7 @@ def rate(done: str, peak: str) -> str:
 
 def smoothed(eps: str, classes: str) -> str:
     """What label smoothing gives to each wrong class, ε/(K − 1)."""
-    return f"{float(eps) / (int(classes) - 1):.3f}"
+    return f"{float(eps) / (int(classes) - 1):.3f}".rstrip("0")
 
 
 def listed(where: str) -> str:
@@ -465,10 +465,10 @@ NOTES = ("한 줄 요약", "결론", "오해하기 쉬운 점", "토론 질문")
 def box(page: str, lesson: str) -> str:
     """The box of a lesson in the conclusions of a session's page, without the marks of a quotation; "" if none."""
     part = page.partition("\n## 결론\n")[2].partition("\n## ")[0]
-    quoted = (
-        re.sub(r"^> ?", "", each, flags=re.MULTILINE) for each in part.strip().split("\n\n") if each.startswith(">")
-    )
-    return next((each for each in map(str.strip, quoted) if f"/{lesson}.ipynb" in each.partition("\n")[0]), "")
+    for quoted in part.strip().split("\n\n"):
+        if f"/{lesson}.ipynb" in quoted.partition("\n")[0]:
+            return re.sub(r"^> ?\n?", "", quoted, flags=re.MULTILINE)
+    return ""
 
 
 def notes(lesson: str) -> str:
