@@ -1,6 +1,7 @@
 """The Trick Lab in a real JupyterLab: its shape at two sizes, controls by keyboard, buttons by state, copy and save."""
 
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -26,6 +27,13 @@ Path("pid").write_text(str(os.getpid()))
 shapes.TRAIN_IMAGES, shapes.TEST_IMAGES = 2_000, 200
 lab = tricks.course.lab.Lab("shapes")
 lab
+"""
+KEPT = """
+from pathlib import Path
+
+from tricks.records import make
+
+make.CACHE = Path("cache").resolve()  # not the course's own
 """
 LONG = "lab.set(epochs=40)"
 FOUR = """
@@ -266,6 +274,70 @@ def alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("width, height", [(1440, 900), *SIZES.values()])
+def test_steps_are_taken_by_keyboard_one_at_a_time_and_are_there_after_a_restart(width, height, lab):
+    def said(picture, step):
+        expect(picture).to_have_attribute("alt", re.compile(rf"Drawn for step {step}$"), timeout=60_000)
+
+    recipe = f"lab.set(mixup_alpha=0.4, seed={height // 100})"  # one of its own for each size
+    with lab.window(width, height):
+        lab.run(notebook(KEPT, OPEN, FOUR, recipe), f"steps_{width}")
+        panel = lab.page.locator(".tricks-lab")
+        panel.evaluate(SCROLL)
+        tab = panel.get_by_role("tab", name="Step by step", exact=True)
+        tab.focus()
+        lab.page.keyboard.press("Enter")
+        status(panel, "One step: the loop takes one optimiser step")
+        picture = panel.locator("img.tricks-steps")
+        expect(picture).to_be_hidden()
+        one = button(panel, "One step")
+        one.focus()
+        lab.page.keyboard.press("Space")
+        said(picture, 1)
+        before = picture.get_attribute("src")
+        lab.page.keyboard.press("Space")  # the focus has stayed
+        said(picture, 2)
+        assert picture.get_attribute("src") != before
+        status(panel, "Recorded of this recipe: 2 steps")
+        expect(button(panel, "Train")).to_be_enabled()
+        assert panel.evaluate(TOO_WIDE) == []
+        box = picture.bounding_box()
+        natural = picture.evaluate("img => img.naturalWidth / img.naturalHeight")
+        assert box["width"] / box["height"] == pytest.approx(natural, rel=0.01)
+        assert 10 * box["width"] / 800 * 100 / 96 * (1.5 if width == 853 else 1) >= 9.5
+        panel.evaluate(SCROLL)
+        if width >= 900:
+            assert one.evaluate(SEEN) and picture.evaluate(SEEN)
+        lab.seen(f"lab_steps_{width}")
+        slider = panel.get_by_role("slider", name="recorded", exact=True)
+        slider.focus()
+        lab.page.keyboard.press("ArrowLeft")
+        said(picture, 1)
+        expect(slider).to_have_attribute("aria-valuetext", "step 1")
+        button(panel, "20 steps").focus()
+        lab.page.keyboard.press("Space")
+        status(panel, "Recorded of this recipe: 22 steps")
+        expect(button(panel, "Train")).to_be_enabled(timeout=60_000)
+        assert button(panel, "Train").evaluate(SEEN)
+        button(panel, "Export slide").click()
+        status(panel, "Saved 08_step-")
+        section(panel, "Training")
+        rows(panel)["learning rate"].get_by_role("slider").focus()
+        lab.page.keyboard.press("ArrowRight")
+        status(panel, "The recipe has changed: its steps begin anew.")
+        expect(picture).to_be_visible()
+        assert lab.errors() == []
+
+        lab.run(notebook(KEPT, OPEN, FOUR, recipe), f"steps_{width}_again")  # in another kernel
+        panel.get_by_role("tab", name="Step by step", exact=True).click()
+        status(panel, "Recorded of this recipe: 22 steps")
+        said(picture, 22)
+        button(panel, "Clear steps").click()
+        expect(picture).to_be_hidden()
+        assert lab.errors() == []
 
 
 def test_a_broken_callback_would_be_noticed(lab, monkeypatch):

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from tricks.course import cost, lab, lab_run
+from tricks.course import cost, lab, lab_run, lab_steps
 from tricks.course.lab import BUTTONS, Lab
 from tricks.course.lab_controls import CONTROLS, COPY, GONE, in_words
 from tricks.course.missions import MISSIONS
-from tricks.data.files import DataError
+from tricks.course.steps import load_steps
+from tricks.course.steps import record as record_steps
+from tricks.data.files import DataError, WriteError
 from tricks.data.loader import DeviceLoader
 from tricks.data.sets import Dataset, Split
 from tricks.label_smoothing import smooth
@@ -22,7 +24,7 @@ from tricks.models import resnet
 from tricks.plots.lab import overlay
 from tricks.plots.schedules import schedule
 from tricks.recipe import BASELINE, Recipe, changes, teacher_of
-from tricks.records import store
+from tricks.records import make, store
 from tricks.records.make import prepare
 from tricks.records.store import Run, find, load_run
 from tricks.studies import arms
@@ -52,6 +54,7 @@ def panel(monkeypatch, tmp_path):
     monkeypatch.setattr(cost, "speed", lambda: 1e9)
     monkeypatch.setattr(store, "RUNS", tmp_path / "runs")
     monkeypatch.setattr(store, "OWN_RUNS", tmp_path / "own")
+    monkeypatch.setattr(make, "CACHE", tmp_path / "cache")
     monkeypatch.setenv("TRICKS_BUDGET", "quick")
     monkeypatch.setenv("TRICKS_FIGURES", str(tmp_path / "figures"))
     record("cosine", 0)
@@ -599,6 +602,140 @@ def exploding(parts):
     with torch.no_grad():
         parts.model.head.weight.fill_(float("nan"))
     return parts
+
+
+# Step by step
+
+
+def pressed(panel, name="step"):
+    panel.step_buttons[name].click()
+    panel.wait()
+    return panel.steps.shown
+
+
+def test_each_press_takes_the_next_step_of_the_loop_and_shows_it(panel):
+    panel.set(mixup_alpha=0.4)
+    panel.pictures.selected_index = lab.BEFORE
+    walk, number = pressed(panel)
+    assert (number, panel.pictures.selected_index) == (1, lab.STEPS)
+    first = panel.steps.picture.value
+    assert pressed(panel) == (walk, 2) and panel.steps.picture.value != first
+    assert pressed(panel, "twenty")[1] == 20 and "at its end: 20 steps" in panel.status.value  # 2 epochs of 10
+    assert same(walk.steps, record_steps(panel.recipe, 20, 0, made_up()).steps)
+    assert "Drawn for step 20" in panel.steps.words.value and "recipe: 20 steps." in panel.steps.note.value
+    assert panel.steps.slider.label == "step 20" and "tricks-error" not in panel.status.value
+    panel.steps.slider.index = 0
+    assert panel.steps.shown == (walk, 1) and "Drawn for step 1<" in panel.steps.words.value
+
+
+def same(a, b):
+    """Whether steps are the same to the last bit."""
+    pairs = [pair for one, other in zip(a, b, strict=True) for pair in zip(one, other, strict=True)]
+    return all(np.array_equal(x, y) if isinstance(x, np.ndarray) else x == y for x, y in pairs)
+
+
+def test_another_recipe_begins_anew_says_so_and_the_list_keeps_the_steps_until_clear(panel, tmp_path):
+    walk, _ = pressed(panel)
+    pressed(panel)
+    panel.set(label_smoothing=0.1)
+    assert "begin anew" in panel.steps.note.value and panel.steps.shown == (walk, 2)
+    assert panel.pictures.selected_index == lab.STEPS
+    other, number = pressed(panel)
+    assert number == 1 and other.recipe.label_smoothing == 0.1
+    assert panel.steps.slider.label == "2 · step 1" and len(panel.steps.slider.options) == 3
+    assert "1  " in panel.steps.list.value and "label_smoothing = 0.1, seed 0: 1 step<" in panel.steps.list.value
+    panel.set(label_smoothing=0.0)
+    assert panel.steps.shown == (walk, 2)
+    assert pressed(panel) == (walk, 3)  # the other loop is gone, and the first one was led back here
+    assert same(walk.steps, record_steps(walk.recipe, 3, 0, made_up()).steps)
+    assert len(list(tmp_path.glob("cache/steps/*/*.npz"))) == 4
+    panel.step_buttons["clear_steps"].click()
+    assert panel.steps.walks == [] and panel.steps.slider.disabled and list(tmp_path.glob("cache/steps/*/*.npz")) == []
+    assert panel.step_buttons["clear_steps"].disabled
+    assert pressed(panel)[1] == 1 and "tricks-error" not in panel.status.value
+
+
+def test_steps_are_there_again_in_a_new_lab_and_go_on_from_there(panel):
+    panel.set(mixup_alpha=0.4, seed=2)
+    for _ in range(3):
+        pressed(panel)
+    again = Lab()  # as after a restart of the kernel, or in another tab
+    again.set(**TINY, mixup_alpha=0.4)
+    assert again.steps.walks == []  # another seed
+    again.set(seed=2)
+    walk, number = again.steps.shown
+    assert number == 3 and same(walk.steps, panel.steps.walks[0].steps)
+    assert again.steps.picture.value == panel.steps.picture.value
+    assert pressed(again) == (walk, 4)
+    assert same(walk.steps, record_steps(again.recipe, 4, 2, made_up()).steps)
+
+
+def test_stop_ends_steps_after_the_present_one_and_none_is_lost(panel, monkeypatch):
+    original = lab_steps.save_step
+
+    def stopping(folder, step):
+        original(folder, step)
+        if step.number == 3:
+            panel.buttons["stop"].click()
+
+    monkeypatch.setattr(lab_steps, "save_step", stopping)
+    walk, number = pressed(panel, "twenty")
+    assert number == len(load_steps(walk.folder)) == 3 and "Stopped. All steps" in panel.status.value
+
+
+def test_train_and_steps_do_not_run_at_the_same_time_and_a_second_press_adds_to_the_first(panel, monkeypatch):
+    held, original = threading.Event(), lab_steps.save_step
+    monkeypatch.setattr(lab_steps, "save_step", lambda *args: held.wait(20) and original(*args))
+    panel.step_buttons["step"].click()
+    assert panel.buttons["train"].disabled and not panel.buttons["stop"].disabled
+    assert not panel.step_buttons["step"].disabled and panel.step_buttons["clear_steps"].disabled
+    with pytest.raises(ValueError, match="A run is going on"):
+        panel.train()
+    held.set()
+    panel.step_buttons["twenty"].click()
+    panel.wait()
+    assert panel.steps.shown[1] == 20
+    assert not panel.buttons["train"].disabled and panel.buttons["stop"].disabled
+    panel.set(epochs=30)
+    panel.train()
+    assert panel.step_buttons["step"].disabled and panel.step_buttons["twenty"].disabled
+    with pytest.raises(ValueError, match="A run is going on"):
+        panel.step()
+
+
+def test_steps_of_another_recipe_wait_until_these_are_taken(panel, monkeypatch):
+    held, original = threading.Event(), lab_steps.save_step
+    monkeypatch.setattr(lab_steps, "save_step", lambda *args: held.wait(20) and original(*args))
+    panel.step()
+    panel.set(label_smoothing=0.1)
+    panel.step_buttons["step"].click()
+    assert "Steps of another recipe are being taken" in panel.status.value
+    held.set()
+    panel.wait()
+    assert panel.steps.walks[0].recipe.label_smoothing == 0 and "begin anew" in panel.steps.note.value
+
+
+def test_a_step_that_cannot_be_kept_is_a_message_and_the_next_press_goes_on_where_it_was(panel, monkeypatch):
+    walk, _ = pressed(panel)
+
+    def full(*_):
+        raise WriteError("The disk is full: free some space")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lab_steps, "save_step", full)
+        assert pressed(panel) == (walk, 1)
+    assert "The disk is full" in panel.status.value and 'role="alert"' in panel.status.value
+    assert pressed(panel) == (walk, 2)
+    assert same(walk.steps, record_steps(walk.recipe, 2, 0, made_up()).steps)
+
+
+def test_the_step_that_is_shown_is_what_is_exported(panel):
+    pressed(panel)
+    panel.buttons["export"].click()
+    assert "Saved 08_step-" in panel.status.value and "seed_0-step_1" in panel.status.value
+    panel.pictures.selected_index = lab.BEFORE
+    panel.buttons["export"].click()
+    assert "Saved 08_lab-" in panel.status.value
 
 
 # Records

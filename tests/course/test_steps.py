@@ -274,4 +274,7 @@ def test_twenty_steps_freeze_into_a_page_that_is_small_enough(tmp_path):
 
 def test_the_caption_says_n_budget_data_and_device():
     said = record(MIXED, 1, 2, made_up()).caption
-    assert said.startswith("n = 1 run, seed 2 · resnet8 · 160 images × 2 epochs, 10 steps each of 16 images · made up")
+    assert said.startswith(
+        "n = 1 run, seed 2 · resnet8, lr = 0.05, label_smoothing = 0.1, mixup_alpha = 0.4 · 160 images × 2 epochs, "
+        "10 steps each of 16 images · made up · "
+    )

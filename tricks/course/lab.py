@@ -1,15 +1,15 @@
 """Trick Lab: a recipe under controls, trained at the press of a button, its runs laid over each other.
 
 A run trains in a thread of its own, so that the kernel answers meanwhile. Before every batch the thread looks whether
-it is to stop; it is a daemon, so it ends with the kernel. Whoever changes the panel, from whichever thread, holds
-`_lock`.
+it is to stop; it is a daemon, so it ends with the kernel. Single steps are taken in such threads, too. Whoever changes
+the panel, from whichever thread, holds `_lock`.
 """
 
 import html
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -32,9 +32,11 @@ from tricks.course.lab_controls import (
     sections,
 )
 from tricks.course.lab_run import Stopped, code, difference, guesses, nearest, result
+from tricks.course.lab_steps import StepTab, Walk
 from tricks.course.lesson import budget, duration, short, time_left
 from tricks.course.missions import MISSIONS, Mission
 from tricks.course.sliders import Panel, paint, saved, without_us
+from tricks.course.steps import steps
 from tricks.data.files import DataError
 from tricks.data.order import balanced_order, batch_count, check, hold_out
 from tricks.data.sets import Dataset, load
@@ -42,6 +44,7 @@ from tricks.label_smoothing import smooth
 from tricks.mixup import mixup
 from tricks.plots.export import export_own
 from tricks.plots.lab import Before, before_training, overlay
+from tricks.plots.steps import Step
 from tricks.plots.style import Figure
 from tricks.recipe import Recipe, changes, teacher_of
 from tricks.records import store
@@ -60,7 +63,8 @@ BUTTONS = {  # method: what its button is called
     "export": "Export slide",
     "clear": "Clear runs",
 }
-BEFORE, AFTER = range(2)  # the pictures, by tab
+STEP_BUTTONS = {"step": "One step", "twenty": "20 steps", "clear_steps": "Clear steps"}  # of their own tab
+BEFORE, AFTER, STEPS = range(3)  # the pictures, by tab
 BETWEEN_LINES = 0.5  # seconds, of the status
 FAILURES = (ValueError, OSError, FloatingPointError, MemoryError, DataError)  # their message is for the reader
 
@@ -70,13 +74,19 @@ class Lab(Panel):
 
     `dataset` is a name or a path, as for `load`. What buttons do, methods do: `set(lr=0.4)`, `train()`, `wait()`.
     `runs` are those that were trained; one that did not get to its end has an empty `final`. `code.value` is the Python
-    that makes the recipe.
+    that makes the recipe. `steps.walks` are the single steps that were taken, by recipe; they are kept in files as they
+    come, and a lab that is opened anew has those of its recipe again.
     """
 
     def __init__(self, dataset: str = "auto") -> None:
         self._lock, self._stop = threading.RLock(), threading.Event()
         self._thread: threading.Thread | None = None
         self._running: Run | None = None
+        self._stepping: tuple[Recipe, int] | None = None  # recipe and seed of which steps are being taken
+        self._wanted = 0  # so many of them
+        self._walk: Walk | None = None  # the one that waits for its next step, with its loop
+        self._loop: Generator[Step, None, None] | None = None
+        self._looked_up: tuple[Recipe, int] | None = None
         self._setting = False  # several controls at once: the picture follows after the last
         self._drawn = ""  # data set of the picture
         self._reading: set[str] = set()
@@ -101,6 +111,8 @@ class Lab(Panel):
         self.asked = box(kind="tricks-ask")
         self.asked.layout.display = "none"
         self.buttons = {name: _button(label, self._press, getattr(self, name)) for name, label in BUTTONS.items()}
+        pressed = {name: _button(label, self._press, getattr(self, name)) for name, label in STEP_BUTTONS.items()}
+        self.step_buttons, self.steps = pressed, StepTab([*pressed.values()], self.start, self._lock, self._safely)
         self.message.add_class("tricks-note")
         self._lay_out()
         how = "Train the baseline, change one thing, train again: the curves are laid over each other."
@@ -127,7 +139,8 @@ class Lab(Panel):
         left.add_class("tricks-controls")
         before = widgets.VBox([self.picture, self.words, self.cost])
         after = widgets.VBox([self.result, self.result_words, self.grey])
-        self.pictures = widgets.Tab([before, after], titles=["What it asks for", "What came out"])
+        titles = ["What it asks for", "What came out", "Step by step"]
+        self.pictures = widgets.Tab([before, after, self.steps], titles=titles)
         self.pictures.add_class("tricks-pictures")
         self.children = [bar, box(left, self.pictures, kind="tricks-columns"), self.aid]
         self.add_class("tricks-lab")
@@ -200,6 +213,9 @@ class Lab(Panel):
                 self._fits(name)
                 self.code.value = code(recipe, self.seed)
                 super()._follow(change)
+                if self._looked_up != (recipe, self.seed) and not self._stepping:
+                    self._looked_up = recipe, self.seed
+                    self.steps.look_up(recipe, self.seed, self._sets[name])
             except ValueError as error:  # a combination that makes no sense
                 self.message.value = problem(f"This cannot be trained: {in_words(str(error))}")
                 return
@@ -207,8 +223,8 @@ class Lab(Panel):
                 self._enable()
             if clamped or "tricks-error" in self.status.value:  # which no longer holds
                 self._tell(clamped)
-            if change and not self._running:  # the reader's, not that of a data set or a speed
-                self.pictures.selected_index = BEFORE
+            if change and not self._running and self.pictures.selected_index == AFTER:
+                self.pictures.selected_index = BEFORE  # the reader's change, not that of a data set or a speed
 
     def _clamp(self, dataset: Dataset) -> str:
         """Bring the number of pictures, and the batch, within what the data set has. Says what was changed."""
@@ -302,7 +318,7 @@ class Lab(Panel):
     def train(self) -> None:
         """Train what the controls say. Moving them meanwhile changes the next run."""
         with self._lock:
-            if self._running:
+            if self._running or self._stepping:
                 raise ValueError("A run is going on. Stop it, or wait for its end.")
             recipe = self.recipe
             if recipe.dataset in self._sets:
@@ -317,7 +333,7 @@ class Lab(Panel):
             self._thread.start()
 
     def stop(self) -> None:
-        """End the run. Its finished epochs stay in the picture."""
+        """End the run, or the steps. Finished epochs stay in the picture, and all steps that were taken."""
         self._stop.set()
 
     def wait(self) -> None:
@@ -365,6 +381,90 @@ class Lab(Panel):
             self._follow(None)  # the prediction is a better one now
             self._judge()
             self._tell(ending, alert)
+
+    # Step by step
+
+    def step(self, count: int = 1) -> None:
+        """Take the next optimiser step of what the controls say, and keep it."""
+        with self._lock:
+            now = self.recipe, self.seed
+            if self._running or self._stepping not in (None, now):
+                what = "A run is going on" if self._running else "Steps of another recipe are being taken"
+                raise ValueError(f"{what}. Stop it, or wait for its end.")
+            if self._stepping:  # one press more
+                self._wanted += count
+                return
+            if now[0].dataset in self._sets:
+                self._work(now[0])  # ValueError if it makes no sense
+            self._stepping, self._wanted = now, count
+            self._stop.clear()
+            self.pictures.selected_index = STEPS
+            self._enable()
+            self._thread = threading.Thread(target=self._step, args=now, name="trick-lab", daemon=True)
+            self._thread.start()
+
+    def twenty(self) -> None:
+        """Take the next twenty optimiser steps of what the controls say, and keep them."""
+        self.step(20)
+
+    def clear_steps(self) -> None:
+        """Take the steps out of the list, and remove what is kept of them."""
+        with self._lock:
+            if self._stepping:
+                raise ValueError("Steps are being taken. Stop them, or wait for their end.")
+            self._end_loop()
+            self.steps.clear()
+            self._enable()
+
+    def _step(self, recipe: Recipe, seed: int) -> None:
+        def report(text: str) -> None:
+            if self._stop.is_set():
+                raise Stopped
+            self._report(text)
+
+        try:
+            report("Reading the data")
+            dataset = self._read(recipe)
+            with self._lock:
+                walk = self.steps.begin(recipe, seed, dataset)
+                if self._loop is None or walk is not self._walk:
+                    self._end_loop()
+                    self._walk, self._loop = walk, steps(recipe, dataset, seed, report)
+            self._report("The next step")
+            for step in self._loop:
+                with self._lock:
+                    if step.number > len(walk.steps):
+                        self.steps.add(walk, step)
+                        self._wanted -= 1
+                    else:  # weights are not kept, so the loop starts at the first step
+                        self._report(f"Step {step.number} of the {len(walk.steps)} that are recorded, once more")
+                    if self._stop.is_set():
+                        raise Stopped
+                    if not self._wanted:
+                        self._ended("")  # before the lock is given back: a press from now on starts a thread
+                        return
+            self._ended(f"The run is at its end: {len(walk.steps)} steps.")
+        except Stopped:
+            self._end_loop()
+            self._ended("Stopped. All steps that were taken are kept.")
+        except Exception as error:
+            self._end_loop()
+            self._ended(in_words(str(error)) if isinstance(error, FAILURES) else without_us(error), alert=True)
+
+    def _ended(self, text: str, alert: bool = False) -> None:
+        """No more steps are taken now."""
+        with self._lock:
+            self._stepping = None
+            self._report("")
+            self._follow(None)  # the controls may have moved on
+            if text:
+                self._tell(text, alert)
+
+    def _end_loop(self) -> None:
+        """Let go of the loop that waits for its next step; its steps are kept, and taken again when it goes on."""
+        loop, self._walk, self._loop = self._loop, None, None
+        if loop:
+            loop.close()
 
     # What came out
 
@@ -420,8 +520,14 @@ class Lab(Panel):
             self._show()
 
     def export(self) -> None:
-        """Write the picture of the runs for slides, as PNG, SVG and PDF in figures/own/."""
+        """Write the picture of the runs, or of the step, for slides, as PNG, SVG and PDF in figures/own/."""
         with self._lock:
+            if self.pictures.selected_index == STEPS and self.steps.shown and self.steps.figure:
+                walk, number = self.steps.shown
+                values = {**changes(walk.recipe, self.start), "seed": walk.seed, "step": number}
+                takeaway = f"Step {number}: {difference(walk.recipe, self.start) or 'baseline'}"
+                self._tell(saved(export_own(self.steps.figure, "08_step", values, takeaway=takeaway)))
+                return
             run = self.runs[-1] if self.runs else Run("lab", self.recipe, self.seed, [], {})
             grey = nearest(run.recipe)
             takeaway = " ".join(list(self._labelled())[-1].split()[1:]) if self.runs else ""
@@ -483,14 +589,19 @@ class Lab(Panel):
 
     def _enable(self) -> None:
         """Buttons can be pressed where they do something."""
+        possible = not self._running and not self.message.value
         able = {
-            "train": not self._running and not self.message.value,
-            "stop": bool(self._running),
+            "train": possible and not self._stepping,
+            "stop": bool(self._running or self._stepping),
             "ask": any(run.final for run in self.runs),
             "clear": any(run is not self._running for run in self.runs),
+            "step": possible,  # also while steps are taken: a button that is switched off loses the keyboard
+            "twenty": possible,
+            "clear_steps": bool(self.steps.walks) and not self._stepping,
         }
+        buttons = self.buttons | self.step_buttons
         for name, yes in able.items():
-            self.buttons[name].disabled = not yes
+            buttons[name].disabled = not yes
 
     def _report(self, text: str) -> None:
         """How far the run is: a line of its own, which no message shares."""

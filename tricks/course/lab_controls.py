@@ -114,6 +114,7 @@ STYLE = """<style>
 .tricks-lab img { width: 100%; max-width: 800px; margin: 0; height: auto; flex: 0 0 auto; }
 .tricks-lab img.tricks-before { aspect-ratio: 80 / 29; }
 .tricks-lab img.tricks-after { aspect-ratio: 80 / 42; }
+.tricks-lab img.tricks-steps { margin: 4px 0; }
 .tricks-lab .tricks-code { width: 100%; }
 .tricks-lab .tricks-code textarea { height: 150px; font-family: var(--jp-code-font-family, monospace); }
 .tricks-lab .tricks-ask.widget-box { border: 1px solid var(--jp-border-color1, #bdbdbd); padding: 4px 8px;
@@ -137,7 +138,7 @@ setTimeout(() => { said.textContent = ''; }, 10000);
 COPY = f"""<button class="jupyter-button widget-button" style="width: auto; margin: 0" onclick="{html.escape(COPIED)}"
 title="Copy the Python that makes this recipe">Copy as code</button> <span role="status"></span>"""
 GONE = """<div class="tricks-lost" role="alert">The kernel was restarted or has ended, and this lab with it. Run its
-cell again for a new one. Runs that were not saved are gone; saved ones are in data/own.</div>"""
+cell again for a new one. Runs that were not saved are gone; saved ones are in data/own. Steps are kept.</div>"""
 
 
 def label_of(name: str) -> str:

@@ -14,6 +14,7 @@ import io
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,14 +27,14 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from tricks import augment, precision
 from tricks.after.cutmix import cutmix
-from tricks.course.lab_run import Stopped
+from tricks.course.lab_run import Stopped, difference
 from tricks.data.files import write_atomic, write_error
 from tricks.data.order import batch_count
 from tricks.data.sets import Dataset, load
 from tricks.label_smoothing import smooth
 from tricks.mixup import mixup
 from tricks.plots.steps import Step
-from tricks.recipe import Recipe
+from tricks.recipe import BASELINE, Recipe
 from tricks.records import make
 from tricks.records.make import describe, identity, prepare
 from tricks.records.store import locked
@@ -82,7 +83,7 @@ def _held(work: Callable[[Callable[[Step], None]], None]) -> Generator[Step, Non
     finally:
         closed.set()
         asked.release()
-        thread.join()
+        thread.join(1.0)  # it only waits; but when Python ends, no thread comes back
 
 
 def watch(recipe: Recipe, parts: Parts, seed: int, keep: Callable[[Step], None]) -> None:
@@ -215,11 +216,13 @@ def caption(recipe: Recipe, seed: int, dataset: Dataset) -> str:
     """n, budget, data and device of steps that are taken here."""
     images = recipe.train_images or len(dataset.train.labels)
     each = batch_count(images, recipe.batch_size, train=True)
+    budget = ("dataset", "image_size", "train_images", "split", "net", "epochs", "batch_size")
+    what = difference(recipe, replace(BASELINE, **{name: getattr(recipe, name) for name in budget}))
     device = describe(nn.Identity(), dataset.about, (images, 0), 0.0)["device"]
     return (
-        f"n = 1 run, seed {seed} · {recipe.net} · {images:,} images × {recipe.epochs} epochs, {each:,} steps each of "
-        f"{recipe.batch_size} images · {dataset.source} · {device} · code v{TRAIN_VERSION} · predictions and this "
-        "picture's loss: in its batch, before and after the step"
+        f"n = 1 run, seed {seed} · {', '.join(filter(None, (recipe.net, what)))} · {images:,} images × {recipe.epochs} "
+        f"epochs, {each:,} steps each of {recipe.batch_size} images · {dataset.source} · {device} · code "
+        f"v{TRAIN_VERSION} · predictions and this picture's loss: in its batch, before and after the step"
     )
 
 
