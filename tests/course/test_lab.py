@@ -681,6 +681,8 @@ def test_stop_ends_steps_after_the_present_one_and_none_is_lost(panel, monkeypat
     monkeypatch.setattr(lab_steps, "save_step", stopping)
     walk, number = pressed(panel, "twenty")
     assert number == len(load_steps(walk.folder)) == 3 and "Stopped. All steps" in panel.status.value
+    assert pressed(panel)[1] == 4  # the loop has waited
+    assert same(walk.steps, record_steps(panel.recipe, 4, 0, made_up()).steps)
 
 
 def test_train_and_steps_do_not_run_at_the_same_time_and_a_second_press_adds_to_the_first(panel, monkeypatch):

@@ -120,7 +120,7 @@ def test_what_a_step_shows_is_what_torch_says_of_it(momentum):
         assert list(step.updates) == [n.removesuffix(".weight") for n, (a, _) in moved.items() if a.ndim > 1]
         for layer, share in step.updates.items():
             before, after = moved[f"{layer}.weight"]
-            assert share == pytest.approx(float((after - before).norm() / before.norm()), rel=1e-2)
+            assert share == pytest.approx(((after - before).norm() / before.norm()).item(), rel=1e-2)
         mean, std = np.array(MEAN), np.array(STD)
         pictures, wanted = [step.mixed, *step.partners], [mixed[shown], x[shown], x[perm[shown]]]
         for picture, seen in zip(pictures, wanted, strict=True):

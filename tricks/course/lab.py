@@ -65,6 +65,7 @@ BUTTONS = {  # method: what its button is called
 }
 STEP_BUTTONS = {"step": "One step", "twenty": "20 steps", "clear_steps": "Clear steps"}  # of their own tab
 BEFORE, AFTER, STEPS = range(3)  # the pictures, by tab
+STOPPED = "Stopped. All steps that were taken are kept."
 BETWEEN_LINES = 0.5  # seconds, of the status
 FAILURES = (ValueError, OSError, FloatingPointError, MemoryError, DataError)  # their message is for the reader
 
@@ -438,15 +439,14 @@ class Lab(Panel):
                         self._wanted -= 1
                     else:  # weights are not kept, so the loop starts at the first step
                         self._report(f"Step {step.number} of the {len(walk.steps)} that are recorded, once more")
-                    if self._stop.is_set():
-                        raise Stopped
-                    if not self._wanted:
-                        self._ended("")  # before the lock is given back: a press from now on starts a thread
+                    if self._stop.is_set() or not self._wanted:
+                        # before the lock is given back: a press from now on starts a thread
+                        self._ended(STOPPED if self._stop.is_set() else "")
                         return
             self._ended(f"The run is at its end: {len(walk.steps)} steps.")
-        except Stopped:
+        except Stopped:  # before the first step
             self._end_loop()
-            self._ended("Stopped. All steps that were taken are kept.")
+            self._ended(STOPPED)
         except Exception as error:
             self._end_loop()
             self._ended(in_words(str(error)) if isinstance(error, FAILURES) else without_us(error), alert=True)
