@@ -7,14 +7,16 @@
 # %% tags=["hide-input"]
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from scipy.special import stdtrit
 
-from tricks.course import cost, lab_run, missions
+from tricks.course import cost, lab_run, missions, steps
 from tricks.course.lab import Lab
-from tricks.course.lesson import show, table
+from tricks.course.lesson import show, sliders, table
 from tricks.course.questions import bug_hunt, check, predict, quiz
+from tricks.plots.steps import one_step
 from tricks.recipe import BASELINE, changes
 from tricks.records import paper, statistics, store
 from tricks.studies.studies import recipe_of
@@ -384,6 +386,34 @@ check("seeds", seeds, lambda s, d: min(n for n in range(2, 2_000) if stdtrit(n -
 # **4. Predict, train, explain** (10 minutes, medium). Set the rate to 0.4 with a warm-up of a quarter of the run, and
 # cosine decay. Then take only one of the three changes away, whichever you think the least important. Which was it, and
 # was it? The part below does the first of the two as code.
+
+# %% [markdown]
+# ## Deeper: one step at a time
+#
+# **A step lowers the loss of its batch, if the rate is small enough. Does it lower the loss of each picture in it?**
+#
+# Guess, then open the tab *Step by step* in the lab above and press **One step**: the loop takes one step of your
+# recipe, and waits. You see a picture as it went in, its target, what the network said before the step and says after
+# it, and by how much each layer's weights have moved. What is recorded stays when the kernel ends. Below are the first
+# twenty steps of a recipe with warm-up, mixup and smoothing, taken just now.
+
+# %% tags=["hide-input"]
+budget = {"train_images": 5_000, "epochs": 12, "batch_size": 128}
+stepped = replace(lab.start, **budget, lr=0.4, warmup_epochs=0.4, label_smoothing=0.1, mixup_alpha=0.4)
+twenty = steps.record(stepped, 20)
+most = min(range(1, 21), key=lambda step: abs(twenty.steps[step - 1].lam - 0.5))
+sliders(
+    partial(one_step, classes=twenty.classes, caption=twenty.caption), twenty.at, step=(1, 20),
+    goal="Find the step that mixes most: λ nearest to ½.", reached=lambda step: step == most, solution={"step": most},
+)
+
+# %% tags=["hide-input", "hide-output"]
+rose = [step.number for step in twenty.steps if step.picture_loss[1] > step.picture_loss[0]]
+print(f"The loss of the picture that is shown rose in {len(rose)} of {len(twenty.steps)} steps: {rose}")
+
+# %% [markdown]
+# The step follows the mean gradient of 128 pictures. One picture's own gradient may point elsewhere, and a rate that
+# fits the others may overshoot for it.
 
 # %% [markdown]
 # ## Deeper: the same clicks as code
