@@ -133,7 +133,8 @@ warm.veil(f"After 60 epochs: {said(SAID['warm-up'][1])}. A longer run repairs mo
 # ### Four times the batch
 #
 # *Hypothesis.* Linear scaling makes up for fewer steps by longer ones (§3.1), as long as there are many. With 36 steps
-# in all it does harm.
+# in all it does harm. (In the lab the batch and the rate grow by four, from 128 pictures. The recorded runs come from
+# 64 pictures, so their factor is eight.)
 #
 # *Train* it as it is, with 512 pictures a batch, and with linear scaling.
 #
@@ -189,7 +190,7 @@ debrief(white, "whitening", "after-whitening", "after-bag")
 # %% tags=["hide-input", "hide-output"]
 if ahead := SAID["whitening"][0]:
     white.veil("There " + ("the lead lasts to the end." if ahead.clear and ahead.mean > 0 else
-               "no lead is left: in 3,120 steps a first layer is learnt as well. Your runs have a few hundred.")
+               "no lead is to be seen: in 3,120 steps a first layer is learnt as well. Your runs have a few hundred.")
                + " What would refute the hypothesis: no lead after the first epoch.")
 
 # %% [markdown]
@@ -390,12 +391,13 @@ check("seeds", seeds, lambda s, d: min(n for n in range(2, 2_000) if stdtrit(n -
 # %% [markdown]
 # ## Deeper: one step at a time
 #
-# **A step lowers the loss of its batch, if the rate is small enough. Does it lower the loss of each picture in it?**
+# **Without momentum, a step lowers the loss of its batch if the rate is small enough. Does it lower the loss of each
+# picture in it?**
 #
 # Guess, then open the tab *Step by step* in the lab above and press **One step**: the loop takes one step of your
 # recipe, and waits. You see a picture as it went in, its target, what the network said before the step and says after
-# it, and by how much each layer's weights have moved. What is recorded stays when the kernel ends. Below are the first
-# twenty steps of a recipe with warm-up, mixup and smoothing, taken just now.
+# it, and by how much each layer's weights have moved. The steps are kept in `data/cache`, so they are still there when
+# the kernel has ended. Below are the first twenty steps of a recipe with warm-up, mixup and smoothing, taken just now.
 
 # %% tags=["hide-input"]
 budget = {"train_images": 5_000, "epochs": 12, "batch_size": 128}
@@ -412,8 +414,9 @@ rose = [step.number for step in twenty.steps if step.picture_loss[1] > step.pict
 print(f"The loss of the picture that is shown rose in {len(rose)} of {len(twenty.steps)} steps: {rose}")
 
 # %% [markdown]
-# The step follows the mean gradient of 128 pictures. One picture's own gradient may point elsewhere, and a rate that
-# fits the others may overshoot for it.
+# The step follows the momentum, in which the mean gradient of these 128 pictures is only the latest part. One picture's
+# own gradient may point elsewhere, and a rate that fits the others may overshoot for it. So do not take a single
+# picture whose loss rises for a bug: judge a step by the batch, and a run by test accuracy.
 
 # %% [markdown]
 # ## Deeper: the same clicks as code
