@@ -16,5 +16,6 @@ addEventListener('DOMContentLoaded', () => {
     target.scrollIntoView();
   };
   addEventListener('hashchange', open);
+  addEventListener('beforeprint', () => document.querySelectorAll('details.deeper').forEach(part => part.open = true));
   open();
 });

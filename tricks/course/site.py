@@ -71,14 +71,14 @@ CONFIG: dict[str, Any] = {
 def freeze(jobs: int = 2) -> None:
     """Freeze the panels of all lessons that are not as they were, or whose code or records are not.
 
-    Each lesson is executed for it, with the smallest runs, `jobs` at a time. RuntimeError if one fails.
+    Each lesson is executed for it, with the smallest runs, `jobs` at a time. ValueError if one fails.
     """
     old = [path.stem for path in sorted(LESSONS.glob("*.py")) if panels_of(path.stem)["key"] != lesson_key(path)]
     if old:
         print(f"{len(old)} lessons are executed to freeze their panels, a quarter of an hour for all.", flush=True)
         tool = [sys.executable, str(ROOT / "tools" / "build_notebooks.py"), "--panels", str(PANELS)]
         if subprocess.run([*tool, "--jobs", str(jobs), *old], cwd=ROOT).returncode:
-            raise RuntimeError("not all panels are frozen; what is named above says why. The same command goes on")
+            raise ValueError("not all panels are frozen; what is named above says why. The same command goes on")
 
 
 def panels_of(lesson: str, panels: Path | None = None) -> dict[str, Any]:
