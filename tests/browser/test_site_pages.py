@@ -25,6 +25,8 @@ if os.environ.get("CI") != "true":  # there, a package that is missing is an err
 from tricks.course import site
 
 BUILD_SECONDS = 1800
+# Panels of what a live run has left behind, by the start of their lesson's name: they stay pictures
+LIVE = {"03_1": 2, "05_3": 1, "06_1": 2, "06_2": 1, "A": 1}
 # The states of the page's panel: how many there are, and whether the picture is that of the one it says it shows
 STATES = """async () => {
     const packed = Uint8Array.from(atob(document.getElementById('states').textContent), letter => letter.charCodeAt(0));
@@ -69,16 +71,16 @@ def names(files):
 
 @pytest.mark.timeout(BUILD_SECONDS)
 def test_all_panels_of_the_lessons_are_frozen_in_their_place(files):
-    calls = frames = 0
+    calls = 0
     for source in tool.sources([]):
         page = (files / "notebooks" / f"{source.stem}.html").read_text(encoding="utf8")
         here = re.findall(r'<iframe src="\.\./(_static/panels/[^"]+)"', page)
         assert all((files / name).is_file() for name in here)
         wanted = len(re.findall(r"^ *sliders\(", source.read_text(encoding="utf8"), re.MULTILINE))
-        if len(here) != wanted:
-            print(f"{source.stem}: {len(here)} of {wanted} panels are frozen")
-        calls, frames = calls + wanted, frames + len(here)
-    assert calls > 40 and frames == calls
+        live = next((count for name, count in LIVE.items() if source.stem.startswith(f"{name}_")), 0)
+        assert len(here) == wanted - live, source.stem
+        calls += wanted
+    assert calls > 45
 
 
 @pytest.mark.timeout(BUILD_SECONDS)
@@ -91,7 +93,7 @@ def test_every_page_opens_without_an_error_or_an_outside_request_and_fits(files,
     look = {"viewport": {"width": width, "height": 900}, "color_scheme": scheme}
     page = opened("index.html", start=start, **look)
     shown = names(files)
-    assert len(shown) > 40
+    assert len(shown) > 35
     wide = []
     for name in shown:
         page.goto(f"{start}/{name}")

@@ -9,6 +9,7 @@ import base64
 import html
 import io
 import json
+import os
 import posixpath
 import re
 import shutil
@@ -32,7 +33,7 @@ from tricks.data.files import write_atomic, write_error
 
 FOLDER = ROOT / "data" / "cache" / "site"
 PANELS = FOLDER / "panels"
-STATIC = (Path(__file__).with_name("site.css"), Path(__file__).with_name("site.js"))
+STATIC = tuple(Path(__file__).with_name(name) for name in ("site.css", "site.js", "site.svg"))
 CARD = "docs/decision_card.md"
 FIRST = (
     CARD,
@@ -57,6 +58,7 @@ CONFIG: dict[str, Any] = {
     "suppress_warnings": ["myst.header"],  # a cell may begin with a heading of the third level
     "html_theme": "furo",
     "html_title": NAME,
+    "html_favicon": "_static/site.svg",
     "html_math_renderer": "mathml",
     "html_static_path": ["_static"],
     "html_css_files": ["site.css"],
@@ -77,7 +79,9 @@ def freeze(jobs: int = 2) -> None:
     if old:
         print(f"{len(old)} lessons are executed to freeze their panels, a quarter of an hour for all.", flush=True)
         tool = [sys.executable, str(ROOT / "tools" / "build_notebooks.py"), "--panels", str(PANELS)]
-        if subprocess.run([*tool, "--jobs", str(jobs), *old], cwd=ROOT).returncode:
+        threads = str(max(1, (os.cpu_count() or 1) // jobs))  # more of them than cores wait for each other
+        environment = {**os.environ, "OMP_NUM_THREADS": threads}
+        if subprocess.run([*tool, "--jobs", str(jobs), *old], cwd=ROOT, env=environment).returncode:
             raise ValueError("not all panels are frozen; what is named above says why. The same command goes on")
 
 
@@ -200,7 +204,7 @@ def linked(text: str, folder: str, pages: set[str]) -> str:
 def index_page(lessons: Sequence[str], docs: Sequence[str]) -> str:
     """The first page: what the README says of the course and its lessons, and what stands in the sidebar."""
     readme = (ROOT / "README.md").read_text("utf8")
-    begin = readme.partition("\n## ")[0]
+    begin = readme.partition("\n## ")[0].replace("(README.ko.md)", "(docs/ko/README.md)")
     table = readme.partition("\n## Lessons\n")[2].partition("\n## ")[0]
     korean = sorted((name for name in docs if name.startswith("docs/ko/")), key=lambda name: "README" not in name)
     lists = {
