@@ -366,8 +366,8 @@ for name in ("ladder-baseline", "ladder-mixup", "ladder-all"):
 # ## Three networks
 #
 # Table 6 has three networks, with one teacher, a ResNet-152-D, for all of them. Beside each stands our small one of the
-# same family, as far as its runs are recorded: 10,000 pictures, 12 epochs, a resnet14 as the teacher. Two of the three
-# have no residual blocks, in the paper and here.
+# same family: 10,000 pictures, 12 epochs, a resnet14 as the teacher. Two of the three have no residual blocks, in the
+# paper and here.
 
 # %% tags=["hide-input"]
 STEPS = {  # row of ours with the trick and without it; the paper's
@@ -450,9 +450,11 @@ for net, (ours, _) in NETWORKS.items():
 # %% [markdown]
 # ↑ and ↓ mark an interval that does not hold 0. Read along a row. In the paper, cosine decay and smoothing help all
 # three, mixup (with its 80 epochs) too, and distillation helps the one network whose teacher is of its own family. So
-# distillation is what tells the networks apart, though for two of them on one run each. In runs as short as ours a
-# student has most to learn, and a teacher of any family may still know more; ask a long run before you carry an arrow
-# over.
+# distillation is what tells the networks apart, though for two of them on one run each. Here it does not: on top of
+# mixup the ResNet's answers help students of the other families, too, and without it the intervals hold the paper's
+# loss and a gain. Our students are far from knowing their training pictures after 12 epochs, and a better answer than
+# the label still helps them. Whether a teacher of another family harms a network that fits its pictures, only long runs
+# can tell; so ask one before you carry an arrow over.
 #
 # ## Short runs and long runs
 #
