@@ -173,7 +173,7 @@ def test_words_are_escaped_and_bytes_are_those_of_the_notebook(tmp_path):
     assert base64.b64decode("".join(first)) in files.values()
 
 
-def test_warnings_of_sphinx_are_an_error_with_their_place(monkeypatch, tmp_path, capsys):
+def test_warnings_of_sphinx_are_an_error_with_their_place(built, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(site, "sources", lambda *_: {"index.md": b"# T\n\n[there](nowhere.md)\n"})
     monkeypatch.setattr(site, "freeze", lambda: None)
     monkeypatch.setattr(site, "write", lambda write=site.write: write(folder=tmp_path))
@@ -181,6 +181,7 @@ def test_warnings_of_sphinx_are_an_error_with_their_place(monkeypatch, tmp_path,
     said = capsys.readouterr().err
     assert f"the site in {tmp_path / 'html'} has faults. " in said
     assert re.search(r"/index\.md:3: WARNING: .*nowhere\.md", said)
+    assert "already registered" not in said  # by another site in this process
 
 
 def test_the_workflow_publishes_what_the_command_makes():

@@ -23,6 +23,7 @@ from typing import Any
 from docutils import nodes
 from latex2mathml.converter import convert
 from sphinx.application import Sphinx
+from sphinx.util.docutils import docutils_namespace, patch_docutils
 
 from tricks import ROOT
 from tricks.course import card
@@ -115,8 +116,8 @@ def write(lessons: Sequence[str] | None = None, panels: Path | None = None, fold
 def build(source: Path, pages: Path, doctrees: Path) -> str:
     """Let Sphinx make pages of a folder of sources; its warnings, one a line."""
     warnings = io.StringIO()
-    app = Sphinx(source, None, pages, doctrees, "html", CONFIG, status=None, warning=warnings)
-    app.build()
+    with patch_docutils(), docutils_namespace():  # or a second call in a process would warn of what the first one left
+        Sphinx(source, None, pages, doctrees, "html", CONFIG, status=None, warning=warnings).build()
     return re.sub(r"\x1b\[[0-9;]*m", "", warnings.getvalue()).strip()
 
 
