@@ -251,8 +251,8 @@ def test_options_are_not_abbreviated(trained, capsys):
         ("train --seed", "'--seed'", "Expected 1 value"),
         ("run --budget tiny", "'tiny' for argument '--budget'", str(tuple(lesson.BUDGETS))),
         ("study smoothing --jobs x", "--jobs", "invalid literal for int() with base 10: 'x'"),
-        ("nothing", "nothing", "run, deck, data, study, train, info"),
-        ("", "Missing subcommand", "run, deck, data, study, train, info"),
+        ("nothing", "nothing", "run, deck, site, data, study, train, info"),
+        ("", "Missing subcommand", "run, deck, site, data, study, train, info"),
     ],
 )
 def test_wrong_usage_names_the_option_its_value_and_what_is_allowed(arguments, option, allowed, trained, capsys):

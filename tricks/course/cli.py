@@ -90,8 +90,9 @@ def deck(
 def site() -> None:
     """Make web pages of all lessons and documents: data/cache/site/html/index.html.
 
-    They need neither a kernel nor a network. Lessons are shown as they were built; panels with sliders work. For that,
-    lessons that have changed are executed, with the smallest runs.
+    They need neither a kernel nor a network, and panels with sliders work.
+
+    For that, lessons that have changed are executed, with the smallest runs.
     """
     from tricks.course import site
 
