@@ -51,8 +51,8 @@ two_ways_up()
 # pictures, *distillation* with a larger network as a teacher.
 #
 # **Claim.** What a trick is worth depends on what it is added to, so a row of a table is no property of the trick. The
-# paper's own ladder of tricks rises by 3.42 points, a seventh of its authors' own baseline's errors, and on the way the
-# network, the length of training and the source of the targets change too.
+# paper's own ladder of tricks rises by 3.42 points, a seventh of the errors of its authors' own baseline. On the way
+# the network, the length of training and the source of the targets change too.
 #
 # After this lesson you can
 # 1. say in a sentence what each of the paper's tricks does;
@@ -67,7 +67,8 @@ two_ways_up()
 #
 # Our own version of the ladder has a small network, CIFAR-10 and 12 epochs, with the learning rate chosen on held-out
 # pictures. By how much is the recipe with warm-up, zero γ, no bias decay, tweak D and cosine decay above the plain
-# procedure? The paper's gain for these (and for a larger batch, FP16, B and C, which ours does not have):
+# procedure? (Each is a sentence further down.) The paper's gain for these (and for a larger batch, FP16, B and C, which
+# ours does not have):
 
 # %%
 own = paper.table("2")["ResNet-50"]["baseline_top1"]
@@ -83,7 +84,7 @@ guess = predict("Change in test accuracy", low=-5, high=10)
 # other common form is **leave-one-out**: from the complete recipe, take out one trick at a time.
 #
 # On paper, with 100 test pictures. The plain network gets 30 of them wrong. Trick A repairs six of these, trick B five,
-# and two of the pictures are repaired by either:
+# and two of the pictures are repaired by A as well as by B:
 
 # %%
 A, B = set(range(0, 6)), set(range(4, 9))  # numbers of the pictures that each repairs
@@ -118,8 +119,8 @@ sliders(
 )
 
 # %% [markdown]
-# The panel starts at the paper's own interaction. To explain it, one would have to know that a second run gives the
-# same; more on that below.
+# The panel starts at the paper's own interaction. Before you explain it, ask whether a second run would give the same:
+# below, under "Evidence".
 #
 # ## The tricks, a sentence each
 #
@@ -132,7 +133,7 @@ sliders(
 # | FP16 | most is computed in numbers of 16 bits: faster, and accuracy should stay | 3.2 |
 # | tweak B | the main path of a block that halves the picture no longer skips pixels | 4 |
 # | tweak C | three 3×3 convolutions take the place of the first 7×7 | 4 |
-# | tweak D | that block's shortcut skips no pixels either: it averages, then convolves | 4 |
+# | tweak D | the shortcut of a block that halves the picture skips none either: it averages, then convolves | 4 |
 # | cosine decay | the learning rate falls along half a cosine instead of in three steps | 5.1 |
 # | label smoothing | the target of the right class is 0.9 and not 1; the other classes share the rest | 5.2 |
 # | distillation | what a larger trained network, the teacher, says of each class is a target, too | 5.3 |
@@ -194,8 +195,9 @@ print("own gain, by section:", ", ".join(f"{part} {gain:+.2f}" for part, gain in
 # %% [markdown]
 # ### What else changes on the way up
 #
-# "ResNet-50" is at the bottom and at the top, and the run is another one. The column of multiply-adds is Table 5's,
-# in 10⁹ for one picture; the rest is from §2.1, §3 and §5.5.
+# "ResNet-50" is at the bottom and at the top, and the run is another one. The column of multiply-adds is Table 5's, in
+# 10⁹ for one picture (Table 1 prints 3.9 for the first row's network; lesson 04 counts 3.86); the rest is from §2.1, §3
+# and §5.5.
 
 # %% tags=["hide-input"]
 flops = {net: row["FLOPs"] for net, row in paper.table("5").items()}
@@ -249,9 +251,9 @@ print(f"{words}; the next pair of seeds would be another distance apart.")
 #
 # ## Evidence
 #
-# Our baseline is the plain procedure of section 2, with what a learning rate and the time of its first division can do
-# for it, tried on held-out training pictures; the other recipe had the same kind of search ("Deeper" has both). Your
-# guess against what was measured:
+# Our baseline is the plain procedure of section 2. Its learning rate and the time of its first division were chosen on
+# held-out training pictures, and so was the other recipe's learning rate ("Deeper" has both searches; the long runs had
+# none). Your guess against what was measured:
 
 # %% tags=["hide-output"]
 baseline, cosine = statistics.same_seeds({name: arm(name) for name in ("baseline", "cosine")}).values()
@@ -342,8 +344,8 @@ conclusion(
         removed.""",
     use="""You read or write a table of tricks. Ask of each row: added to what, from whose baseline, what else changed,
         how many seeds? Give points and the share of the errors.""",
-    harms="""You add up rows of different tables, or copy a row's gain into another recipe: it was measured on top of
-        the rows below it, with that network and that length of training.""",
+    harms="""You add up rows that do not join, or copy a row's gain into another recipe: it was measured on top of
+        the rows before it, with that network and that length of training.""",
 )
 
 # %% [markdown]
@@ -635,8 +637,8 @@ for new, old in (("cosine", "baseline"), ("full-cosine", "full-standard")):
     print(f"{new} − {old}: {recipe.changes(recipe_of(new), recipe_of(old))}")
 
 # %% [markdown]
-# (`first_decay` belongs to step decay; a cosine does not read it. The long pair takes its rates from the paper, with
-# no search.)
+# (`first_decay` belongs to step decay; a cosine does not read it. The long pair has the paper's two rates, 0.1 and 0.4,
+# at our batch of 128 and with no search.)
 
 # %% [markdown]
 # ## Deeper: the course, lesson by lesson

@@ -52,9 +52,10 @@ two_teams({"ResNet-50": "ResNet-50-D_top1", "Inception-V3": "Inception-V3_top1",
 
 # %% [markdown]
 # A bar is the distance between the paper's baseline and the accuracy that others had published for the same network
-# (Table 2). A dot is the size of what one refinement of section 5 changes (Table 6). For two of the three networks the
-# teams are further apart than any refinement moves them. The paper's ResNet-50 is better than the published one, its
-# Inception-V3 and MobileNet are worse, and it does not say which part of the procedure makes the difference.
+# (Table 2). A dot is the size of what one refinement of section 5 changes (Table 6; its ResNet-50 is a ResNet-50-D,
+# lesson 04). For two of the three networks the teams are further apart than any refinement moves them. The paper's
+# ResNet-50 is better than the published one, its Inception-V3 and MobileNet are worse, and it does not say which part
+# of the procedure makes the difference.
 #
 # **Claim.** A trick can be measured only inside a procedure that is known down to its last constant. This lesson writes
 # the procedure from zero, and then takes the paper's apart.
@@ -169,7 +170,7 @@ zero = race({"from zero": train}, data, caption=f"live, seed 0 · the loop from 
 
 # %% [markdown]
 # Guessing gives 10 %, and a loss of log 10 = 2.30 *nats*, the unit of a cross-entropy with the natural logarithm. This
-# is the loop that the next lessons change, each by the one to three lines that its trick is:
+# is the loop that the next lessons change, each by the few lines that its trick is:
 #
 # | line of the loop | what is in the paper | lesson |
 # |---|---|---|
@@ -181,8 +182,8 @@ zero = race({"from zero": train}, data, caption=f"live, seed 0 · the loop from 
 # | `loss = F.cross_entropy(net(x), y)` | label smoothing; distillation | 5.2; 5.3 |
 # | forward, backward, step | mixed precision | 3.2 |
 #
-# The library's loop does the same steps in the same order. What it has more is switches for the tricks, a stream of
-# random numbers for each of their draws, and augmentation on the device in one pass. Its optimiser, its rate and its
+# The library's loop does the same steps in the same order. It also has switches for the tricks, a stream of random
+# numbers of its own for each kind of draw, and augmentation on the device in one pass. Its optimiser, its rate and its
 # batch, and its update (`scaler` does nothing until lesson 3.2):
 
 # %% tags=["hide-input"]
@@ -307,7 +308,8 @@ sliders(
 
 # %% [markdown]
 # As drawn at first, longer steps without momentum get as far as Nesterov's: for the most part, momentum *is* a longer
-# step. At μ = 0.9 they bounce off the walls of the valley, and momentum averages the bounces away.
+# step. At μ = 0.9 the long steps without momentum bounce off the walls of the valley; momentum averages the bounces
+# away.
 #
 # ## What weight decay does to a weight
 #
@@ -537,7 +539,7 @@ conclusion(
 # %% tags=["hide-input"]
 quiz("A batch of 128 in place of 32. What happens to the gradient?", {
     "Its expectation is the same, the noise around it is half as large": (
-        True, "The variance is a quarter, and noise is its square root. Lesson 3.1 turns that into a rule for η."),
+        True, "The variance is a quarter, and noise is its square root. Lesson 3.1 asks what η then has to do."),
     "Its expectation is the same, the noise around it is a quarter as large": (
         False, "The variance is a quarter. What kicks the weights is its square root."),
     "It is four times as large": (
@@ -558,7 +560,7 @@ quiz("Weight decay λ = 0.01, η = 0.1, and a weight that gets no gradient from 
     "a bit more than a third of what it was": (True, "0.999 to the power of 1,000 is 0.368."),
     "0.01 of what it was": (False, "λ is no target. Each step multiplies by 1 − ηλ = 0.999."),
 })
-quiz("Two runs with another procedure differ by 1 point. One of them has label smoothing. What did smoothing bring?", {
+quiz("Two runs with two procedures differ by 1 point. One of them has label smoothing. What did smoothing bring?", {
     "1 point": (False, "Two things differ. The procedure alone may be worth more than a trick: the first picture."),
     "Nothing that can be told from these two": (True, "First make the procedures equal, then change one thing."),
     "Something between 0 and 1 point": (False, "The procedure may have cost points, and smoothing brought more."),

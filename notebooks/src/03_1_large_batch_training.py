@@ -36,13 +36,13 @@ fig
 # Both networks saw the same 10,000 pictures eight times, at the same learning rate. A large batch keeps a large machine
 # busy (section 3.2 is about that); here it costs accuracy, since an eighth of the steps does not get as far.
 #
-# **Claim.** With k times as many pictures a step goes k times the learning rate: one step then moves the weights as
-# far as k small ones, as long as the gradient stands still, and a warm-up is for the first steps, in which it does
-# not. Zero γ and no bias decay are two more habits of the paper's setting; what they are worth depends on how long
-# you train.
+# **Claim.** k times as many pictures in a step call for k times the learning rate: one step then moves the weights as
+# far as k small ones, as long as the gradient stands still. In the first steps it does not: the warm-up is for them.
+# Zero γ and no bias decay are two more habits of the paper's setting; what they are worth depends on how long you
+# train.
 #
 # After this lesson you can
-# 1. derive linear scaling, say what it takes for granted, and what is different for Adam;
+# 1. derive linear scaling, say what it takes for granted, and what is different for Adam ("Deeper");
 # 2. show what warm-up is for, and state it in steps;
 # 3. explain why a block with γ = 0 still learns, by its gradients at the first two steps;
 # 4. say which numbers of a network decay, and what that was worth;
@@ -247,13 +247,13 @@ plain = loop()
 warm = loop({"return peak * 0.1 **": "return min(1, done / 0.25) * peak * 0.1 **"})
 
 # %% [markdown]
-# (`done` is 0 at the very first step, so that this step is lost. The library's first step has 1/m of the peak. And a
-# constant warm-up share is our choice: the records have 2 epochs of warm-up in both regimes.)
+# (`done` is 0 at the very first step, so that this step is lost. The library's first step has 1/m of the peak. A
+# quarter of the run is 2 of its 8 epochs, as in the short records; the long ones have 2 epochs of warm-up, too, of 60.)
 #
-# The race: 512 a step at 0.4, with and without. What to expect: in the records further down, warm-up gained many
-# points in a run this short. This is one seed of a slightly different network, and single runs scatter by a point or
-# two. So the sign should come out, and the size may not. Neither run reaches what a small batch does in as many
-# epochs.
+# The race: 512 a step at 0.4, with and without. What to expect: in the records further down, warm-up gained many points
+# in a run this short. This is one seed of a slightly different network, and single runs scatter by a point or two. So a
+# gain of many points would show; if the two end within two points, the race has decided nothing, and the records have
+# to. Neither run reaches what a small batch does in as many epochs.
 
 # %%
 ends = race({"scaled": plain.train, "scaled, warm-up": warm.train}, data, batch_size=512, peak=0.4,
@@ -394,11 +394,11 @@ about = statistics.caption(OURS["short"]["linear scaling"] + unscaled)
 guess.reveal(ADDS["short"]["linear scaling"], label="8 times the rate,\n152 steps", caption=about)
 
 # %% [markdown]
-# All rows, and both regimes. On the left, how far 512 a step is from 64 a step with linear scaling alone; on the
-# right, what each row adds to the one before. The paper's diamonds are its 1024 beside its 256; the lines through
-# them are what two runs of one recipe may be apart there. (Lesson [C](C_when_to_believe.ipynb) has where that is known
-# from, and the four verdicts of the table.) The axis is linear between −1 and 1 and logarithmic beyond:
-# the paper's effects are tenths of a point, ours are points.
+# All rows, and both regimes. On the left, how far each row at 512 a step is from one recipe at 64 a step, that with
+# linear scaling alone; on the right, what each row adds to the one before. The diamonds are the paper's, 1024 beside
+# 256; the lines through them are what two runs of one recipe may be apart there. (Lesson [C](C_when_to_believe.ipynb)
+# has where that is known from, and the four verdicts of the table.) The axis is linear between −1 and 1 and logarithmic
+# beyond: the paper's effects are tenths of a point, ours are points.
 
 # %% tags=["hide-input", "hide-output"]
 ROWS = ["Linear scaling", "+ LR warmup", "+ Zero gamma", "+ No bias decay"]  # in Table 4
@@ -473,7 +473,7 @@ guess.veil(Markdown(f"""
   unscaled rate in both.
 - **The gap to the small batch.** With scaling and warm-up it is {s_gap} points in the short regime. In the long one it
   is {l_gap}: no gap can be told from none, and one of {worst:.1f} points is not excluded. So with steps enough, these
-  two close most of it or all. All four do not, as they do in the paper: with zero γ and no bias decay on top,
+  two close most of it or all. In the paper all four close it, here they do not: with zero γ and no bias decay on top,
   {brief(GAP["long"]["+ no bias decay"])} points are left in the long regime.
 - **Zero γ costs** in the short regime ({s_zero}), is not resolved in the long one ({l_zero}), and gains
   {PAPER_ADDS["+ zero γ"].delta:+.2f} in the paper. A block has to wake up within the run, and what moves its γ is the
@@ -482,7 +482,7 @@ guess.veil(Markdown(f"""
   the records agree with that reason. That zero γ *gains* in long runs, they do not show.
 - **No bias decay: nothing to be seen**, {s_bias} and {l_bias}. Decay alone would leave {left["short"]:.0f} % of a γ
   by the end of a short run and {left["long"]:.0f} % by the end of a long one, so in the long one there is something to
-  leave out. To see the paper's 0.34 points at this spread would take {needed} seeds; here are {len(unseen)}.
+  leave out. To see the paper's 0.34 points at the long runs' spread would take {needed} seeds; here are {len(unseen)}.
 """))
 
 # %% [markdown]
@@ -554,8 +554,8 @@ quiz("You get eight machines and keep the number of epochs: 100 steps in all. Wh
 })
 
 # %% [markdown]
-# **Bug hunt** (5 minutes). All four heuristics in one function. It trains, and every picture gets the same answer.
-# Which line is wrong?
+# **Bug hunt** (5 minutes). All four heuristics in one function. It runs without an error, and every picture gets the
+# same answer. Which line is wrong?
 
 # %% tags=["hide-input"]
 def blocks_start_as_their_shortcuts(names):

@@ -59,9 +59,9 @@ stalled(mixed=False, height=3.0)
 # otherwise; fp16 and bf16 are its two formats of half the size. Nothing else is different. (fp32 stops too, at a
 # millionth.)
 #
-# **Claim.** In 16 bits alone, small gradients become 0 and small updates are rounded away; a scale on the loss mends
-# the first, weights kept in 32 bits mend the second, and together they are *mixed precision*. It is a trick for time
-# and memory, and accuracy is meant to stay where it was.
+# **Claim.** In 16 bits alone, small gradients become 0 (in fp16) and small updates are rounded away (in fp16 and bf16);
+# a scale on the loss mends the first, weights kept in 32 bits mend the second, and together they are *mixed precision*.
+# It is a trick for time and memory, and accuracy is meant to stay where it was.
 #
 # After this lesson you can
 # 1. say from a format's bits which numbers it has, and where it has none;
@@ -74,8 +74,9 @@ stalled(mixed=False, height=3.0)
 #
 # ## Before you go on: predict
 #
-# Table 4 of the paper has a row "+ FP16" at each batch size; what it adds is printed below. Our records have one recipe
-# in fp32 and in mixed precision. By how much does its test accuracy change? The answer comes with an interval.
+# Table 4 of the paper has a row "+ FP16" at each batch size; what it adds is printed below, ± what two runs of one
+# recipe may be apart there. Our records have one recipe in fp32 and in mixed precision. By how much does its test
+# accuracy change? The answer comes with an interval.
 
 # %% tags=["hide-input"]
 theirs = {batch: paper.effect("4", "+ FP16", "+ No bias decay", f"BS{batch}_top1") for batch in (256, 1024)}
@@ -115,9 +116,9 @@ table([
 ])
 
 # %% [markdown]
-# A gradient can be as small as the second number: fp16 makes it 0. An update can be as small as the last step: both
-# 16-bit formats lose it. Drag x. Above: each mark is a number of the format, a band means that they are too close to
-# draw, the dot is what x is stored as. Below: where x is in the range of each.
+# A gradient can be as small as the second number: fp16 makes it 0. Beside its weight an update can be as small as the
+# 0.0004 in the last row: both 16-bit formats lose it. Drag x. Above: each mark is a number of the format, a band means
+# that they are too close to draw, the dot is what x is stored as. Below: where x is in the range of each.
 
 # %% tags=["hide-input"]
 sliders(
@@ -195,7 +196,7 @@ sliders(
 # %% [markdown]
 # Zeros that are zero in fp32 already (behind a ReLU that is off) are left out. The scale is divided out again in fp32,
 # before the optimiser sees the gradient: it decides only what is rounded to 0 on the way, and what becomes ∞. bf16,
-# with the range of fp32, needs none.
+# with the range of fp32, needs no scale.
 #
 # ## A loss scaler by hand
 #
@@ -519,7 +520,7 @@ conclusion(
         {len(fp16.seeds)} seeds. {"No clear difference" if not (bf16.clear or fp16.clear) else "A difference is seen"};
         in bf16, nothing from {bf16.mean - bf16.half:+.1f} to {bf16.mean + bf16.half:+.1f} points is excluded.""",
     use="""Always on a GPU that a batch keeps busy: bf16 where the hardware has it, else fp16 with a loss scale. Spend
-        the memory on a larger batch, and check the time: it is the only gain.""",
+        the memory on a larger batch, and check the time: accuracy does not gain.""",
     harms="""Weights or sums are kept in 16 bits too; fp16 runs without a scale, or with squares and a small ε of your
         own in it; or the network is so small, or the CPU so old, that the casts cost more than they save.""",
 )
@@ -568,7 +569,7 @@ quiz("Your fp16 run logs a loss scale of 0.000001 and falling. What do you look 
 
 # %% [markdown]
 # **Bug hunt** (5 minutes). One step with a loss scale. It takes all its steps, and small gradients are lost as if there
-# were no scale at all.
+# were no scale at all. Which line is wrong?
 
 # %% tags=["hide-input"]
 def small_gradients_count(names):
@@ -783,8 +784,8 @@ fig
 # %% [markdown]
 # ## Deeper: Table 3, and a small network
 #
-# The paper's table as a picture. Nor does the accuracy belong to the precision: the efficient setting also has the
-# warm-up, zero γ, and no bias decay. Table 4 separates those for ResNet-50, and gives no times.
+# The paper's table as a picture. The accuracies are not those of the precision alone: the efficient setting also has
+# the warm-up, zero γ, and no bias decay. Table 4 separates those for ResNet-50, and gives no times.
 
 # %% tags=["hide-input"]
 @style.styled

@@ -66,8 +66,9 @@ preprocessing.images_grid(
 # ## Before you go on: predict
 #
 # The names B, C and D are cumulative, here as in the paper: C is B and another *stem* (the first layers of the
-# network), D is C and another shortcut. What all three add to ResNet-50 on ImageNet is printed below. By how much will
-# they change the test accuracy of a small ResNet on Imagenette (ten classes of ImageNet, 64 px), in 8 epochs?
+# network), D is C and another shortcut. What all three add to ResNet-50 on ImageNet is printed below, ± what two runs
+# of one recipe may be apart there. By how much will they change the test accuracy of a small ResNet on Imagenette (ten
+# classes of ImageNet, 64 px), in 8 epochs?
 
 # %%
 theirs = paper.effect("5", "ResNet-50-D", "ResNet-50", "top1")
@@ -233,7 +234,7 @@ for name, made in {"plain": plain, "tweak D": pooled}.items():
 
 # %% [markdown]
 # What may come out of a race? In this network D changes two of three shortcuts, and path A read everything before. One
-# seed and eight epochs on a fifth of the pictures see differences of two or three points, and no smaller ones.
+# seed and eight epochs on a fifth of the pictures see differences of three points or more, and no smaller ones.
 
 # %%
 data = pictures(dataset)
@@ -440,7 +441,7 @@ conclusion(
         seeds like ours. In resnet8, whose path A reads everything, D brings {basic.mean:+.2f} ± {basic.half:.2f}.""",
     long=long,
     use="""You train a residual network from scratch. Take D always: it is one line and costs nothing that counts. Take
-        B where blocks are bottlenecks; most libraries have it already. Take C last: it costs as much as B, and
+        B where blocks are bottlenecks; torchvision's has it already. Take C last: it costs as much as B, and
         its step in the paper is within the noise of two runs.""",
     harms="""You load weights that were trained without it: what comes out of a shortcut that suddenly averages, nobody
         has learnt to read. Or you compare with a library's ResNet-50, which has B, and count B twice.""",

@@ -68,7 +68,7 @@ sliders(
 #
 # What the row with mixup adds to ResNet-50-D on ImageNet, on top of label smoothing, is printed below. By how much will
 # it change the test accuracy of our small network on CIFAR-10, also with smoothing, and with *as many epochs* (12) as
-# without mixup?
+# without mixup? (The paper's ± is how far apart two single runs may be there.)
 
 # %% tags=["hide-input"]
 theirs = paper.effect("6", "+ mixup w/o distill", "+ label smoothing", "ResNet-50-D_top1")
@@ -219,10 +219,12 @@ print("“Outer” in the answers to new points of the inner ring:", end=" ")
 print(", ".join(f"{100 * share:.1f} % at α = {alpha:g}" for alpha, share in says_outer.items()))
 
 # %% [markdown]
-# The rings show where it goes wrong. Take two points of the outer ring, on opposite sides. Their target is "outer",
-# with certainty, and their mixture may lie inside the *inner* ring. This is called *manifold intrusion*: a mixture
-# lands where real pictures of another class are. Pictures have thousands of dimensions, and a mixture of two seldom
-# looks like a third, so it should be rarer among them; it cannot be ruled out.
+# The rings show where it goes wrong. The line under them has the mean *probability* of "outer" at points of the inner
+# ring: few of these points are classified wrongly, as the table's accuracy says, but the network is less sure of them.
+# Take two points of the outer ring, on opposite sides. Their target is "outer", with certainty, and their mixture may
+# lie inside the *inner* ring. This is called *manifold intrusion*: a mixture lands where real pictures of another class
+# are. Pictures have thousands of dimensions, and a mixture of two seldom looks like a third, so it should be rarer
+# among them; it cannot be ruled out.
 #
 # ## In the loop from zero
 #
@@ -288,8 +290,8 @@ show(train.draw_mixing)
 #
 # **The paper's number is two changes.** Its row "+ mixup w/o distill" differs from "+ label smoothing" in α = 0.2,
 # *and* in 200 epochs for 120 (§5.5), for all three networks. The difference cannot be divided between the two. So we
-# trained the combinations: label smoothing with and without mixup, for 12 and for 20 epochs, and for 200 with and
-# without, 120 without, most of the long ones on a GPU.
+# trained with label smoothing, with and without mixup, for 12, for 20 and for 200 epochs, and without mixup for 120;
+# most of the long runs on a GPU.
 
 # %% tags=["hide-output"]
 plain_12, plain_20, mix_12, mix_20 = (arm(name) for name in ("smoothing-0.1", "long", "smooth-mixup", "long-mixup"))
@@ -353,7 +355,8 @@ guess.veil(f"200 epochs: {100 - right:.0f} of 100 test pictures are still wrong,
 # than one (MiSLAS, issue 10).
 #
 # And the last column of the table: smoothing alone makes a network claim less than it could, and mixup on top of it
-# still less.
+# still less, in 12 and in 20 epochs. In 200 the three seeds scatter too far to say so. If somebody uses the
+# probabilities, look at this column before you use both.
 #
 # ## Conclusion
 
@@ -373,7 +376,7 @@ conclusion(
     use="""Clean training accuracy comes near 100 % while test pictures are still wrong, and you can afford more epochs.
         Then it is worth a try, with α = 0.2 and against a run of equal length; with less weight decay if the network no
         longer fits (an author's advice, not tested here).""",
-    harms="""The run is short or the network small: it has not learned its pictures yet. Where mixtures land on another
+    harms="""The run is too short for the network to learn its pictures. Where mixtures land on another
         class (the rings). And where confidence counts and smoothing is on: it lowers what is too low already.""",
 )
 
@@ -390,7 +393,7 @@ quiz("Table 6 (CVPR): ResNet-50-D gains 0.6 points in the row with mixup. What d
 })
 quiz("You switch mixup on. Training accuracy drops from 80 to 50 %. What is broken?", {
     "Nothing: it is counted on mixtures, against one of two labels": (
-        True, "Measure it on clean pictures. Exercise 2 has the ceiling of the other count."),
+        True, "Measure it on clean pictures. Exercise 1 has the ceiling of the other count."),
     "The labels are no longer those of the pictures": (
         False, "They belong to them, in two halves. A program that counts against one label misses the other."),
     "The learning rate is too large for mixed pictures": (
@@ -514,7 +517,8 @@ check("lowest loss", lowest_loss, measured, [(0.3, 0.1, 10), (0.9, 0.1, 1000), (
 # **4.** (10 minutes, predict–train–explain) With mixup, lower the weight decay: that is the advice of one of its
 # authors to somebody whose network no longer fitted. Write down first: at a fifth of the weight decay,
 # `weight_decay=1e-4`, will clean training accuracy and test accuracy of the mixed run rise or fall in 8 epochs? Then
-# call `race` with `mixes.train` and say why. (Half a minute on two idle cores.)
+# call `race` with `mixes.train` and this keyword, and say why. The clean training accuracy is then
+# `plain.accuracy(kept[-1], *data[0])`. (Half a minute on two idle cores.)
 
 # %%
 def less_decay():
@@ -571,7 +575,7 @@ for alpha, says in says_outer.items():
 # %% [markdown]
 # ## Deeper: mixup and batch norm
 #
-# Batch norm divides by the running variance of what it saw in training, and that were mixtures. An average of two
+# Batch norm divides by the running variance of what it saw in training, and those were mixtures. An average of two
 # pictures has less contrast than either: the variance of λa + (1 − λ)b, for independent a and b, is λ² + (1 − λ)² times
 # theirs. People ask whether clean test pictures then meet the wrong statistics. Measure it: the two networks from
 # above, the variances that they remember beside those of clean training pictures, and the accuracy before and after

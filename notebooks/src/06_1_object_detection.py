@@ -113,8 +113,9 @@ sliders(
 )
 
 # %% [markdown]
-# A third of its width is too far. The same distance *down* costs less, since a person is twice as high as wide. And a
-# box in the right place that is 30 % too large in both directions has an IoU of 1/1.3² = 0.59: it counts as right.
+# More than a third of its width is too far. The same distance *down* costs less, since a person is twice as high as
+# wide. And a box in the right place that is 30 % too large in both directions has an IoU of 1/1.3² = 0.59: it counts as
+# right.
 #
 # ## By hand: average precision of five boxes
 #
@@ -151,8 +152,9 @@ sliders(
 # %% [markdown]
 # One of four. A detector should not be judged at one threshold. **Average precision** (AP) is the area under the blue
 # line on the right: at each recall, the highest precision at that recall or more. Mean AP, **mAP**, is its mean over
-# the classes. COCO takes the mean at the recalls 0, 0.01, ..., 1 in place of the area. PASCAL VOC took 0, 0.1, ..., 1
-# in 2007, and the area itself from 2010 on. The line is 1 up to recall 1/4, then 3/4 up to recall 3/4, then 0:
+# the classes. Each data set has its own rule. COCO takes the mean at the recalls 0, 0.01, ..., 1 in place of the area.
+# PASCAL VOC, the paper's, took 0, 0.1, ..., 1 in 2007, and the area itself from 2010 on. The line is 1 up to recall
+# 1/4, then 3/4 up to recall 3/4, then 0:
 
 # %%
 area = 1 / 4 * 1 + (3 / 4 - 1 / 4) * 3 / 4
@@ -330,6 +332,9 @@ print(f"Half-widths of the rows below the first: {min(halves):.1f} to {max(halve
 # two or more. And two of five folds share three quarters of their training pictures, so that our intervals are a little
 # too narrow. Larger test sets help where the test pictures are the noise; a part of "Deeper" says how much. The paper's
 # own rows are one run each, and nobody knows their noise.
+#
+# So, is a better classifier a better detector? In Table 8 it is. Here a pretrained backbone is better than a random
+# one, and among the pretrained ones the question is open: do not choose between two of them by these runs.
 #
 # ## Conclusion
 
@@ -683,8 +688,8 @@ by_pictures(len(few.test), (high - low) / 2, effects)
 
 # %% [markdown]
 # Where the blue line is above a dashed one, so many test pictures cannot see that effect, however many seeds are run on
-# them. The training of a new seed adds noise of its own, which pictures do not remove. A study of the paper's size
-# needs both: thousands of test pictures, and more than one run a row.
+# them. The training of a new seed adds noise of its own, which more test pictures do not remove. A study of the paper's
+# size needs both: thousands of test pictures, and more than one run a row.
 
 # %% [markdown]
 # ## Deeper: how many boxes does it look at?

@@ -124,8 +124,9 @@ opening
 # ## 1. Ablation study
 #
 # **What is one trick worth?** An ablation study changes one thing at a time and measures each time, so that the
-# difference of two rows is the worth of one change, beside all that is in both rows. The paper's Table 4 adds one
-# thing a row, to ResNet-50 on ImageNet; the changes are ours to compute:
+# difference of two rows is the worth of one change, beside all that is in both rows. The paper's Table 4 adds one thing
+# a row, to ResNet-50 on ImageNet, once at batch size b = 256 and once at 1024. What the five things are is for lessons
+# 03_1 and 03_2; here it only matters that one is added in each row. The changes are ours to compute:
 
 # %% tags=["hide-input"]
 rows, before = [], {}
@@ -184,10 +185,9 @@ sliders(
 
 # %% [markdown]
 # **Often misread:** *"Logits are probabilities that are not normalised yet."* No: exp z is; a logit may be negative,
-# and
-# 100 more on all of them changes nothing. Only differences count. *"A loss of 2.3 is a bad network."* With ten classes
-# it is one that has learnt nothing yet: log 10. Most curves of the first picture begin near it. Used in
-# [lesson 05_2](05_2_label_smoothing.ipynb).
+# and 100 more on all of them changes nothing. Only differences count. *"A loss of 2.3 is a bad network."* With ten
+# classes it is one that has learnt nothing yet: log 10. Most curves of the first picture begin near it. Used in [lesson
+# 05_2](05_2_label_smoothing.ipynb).
 #
 # ## 4. Mini-batch SGD
 #
@@ -242,7 +242,7 @@ table(rows)
 
 # %% [markdown]
 # **Often misread:** *"Without a bias, a network overfits."* No: a bias is one more number to fit with. Without it, the
-# layer's output at the input 0 is 0, which is a limit and no excess. Batch norm has a bias of its own, β, which comes
+# layer's output at the input 0 is always 0, so it can fit less. Batch norm has a bias of its own, β, which comes
 # *after* the mean is subtracted and does count. *"A weight says how important an input is."* Only for inputs of one
 # scale: measure a car's way in kilometres instead of miles, and the weight shrinks by 1.6 while no prediction changes.
 # Used in [lesson 04](04_model_tweaks.ipynb), whose convolutions have none.
@@ -274,15 +274,16 @@ sliders(
 # **Often misread:** *"Decay makes a network smaller."* No: all weights stay, and are closer to 0. Nor has it to do with
 # the number of hyper-parameters; it is one more. *"It goes for all parameters."* In the paper's efficient setting only
 # for weights of convolutions and linear layers: not for biases, nor batch norm's γ and β. *"And that exemption is what
-# prevents overfitting."* Look at its row in section 1. With momentum the two lines above still agree if the decay is
-# taken as a gradient, which is what `torch.optim.SGD` does; in Adam they are two methods, and the first is called
-# AdamW. A weight *before a batch norm* can shrink without changing the output at all; what decay does there is in
-# [lesson 03_1](03_1_large_batch_training.ipynb).
+# prevents overfitting."* Look at its row in section 1. With momentum the two lines above are two methods:
+# `torch.optim.SGD` is the second, it adds λw to the gradient before the momentum. In Adam they differ most, and the
+# first is called AdamW. A weight *before a batch norm* can shrink without changing the output at all; what decay does
+# there is in [lesson 03_1](03_1_large_batch_training.ipynb).
 #
 # ## 7. Reduced precision
 #
 # **Which numbers exist in 16 bits?** Fewer: a format with m mantissa bits has 2ᵐ numbers between 1 and 2, as many
-# between 2 and 4, and so on, so the distance from a number to the next grows with the number.
+# between 2 and 4, and so on, so the distance from a number to the next grows with the number. Of the two 16-bit
+# formats, fp16 has m = 10 and bf16 has m = 7.
 
 # %% tags=["hide-input"]
 sliders(
@@ -351,7 +352,8 @@ table([
 # ## 10. Transfer learning
 #
 # **How does a better classifier help a detector?** Its trained weights, without the last layer, become the beginning of
-# the detector, which is then trained further on its own task. The paper's seven backbones, and what became of them:
+# the detector, which is then trained further on its own task. The paper's seven backbones, and what became of them (mAP
+# and mIoU, in %, say how well boxes and pixels are found; lessons 06_1 and 06_2 compute them):
 
 # %% tags=["hide-input"]
 table([
@@ -361,9 +363,9 @@ table([
 ])
 
 # %% [markdown]
-# **Often misread:** *"The better the classifier, the better everything."* The middle column rises to the end, the right
-# one is highest in its third row. *"The detector keeps its VGG-19."* VGG-19 is what was replaced. *"Smoothing and mixup
-# are used in training the detector."* Only in pretraining its backbone. Used in
+# **Often misread:** *"The better the classifier, the better everything."* Detection rises from row to row, and
+# segmentation is highest in the third row, with cosine decay alone. *"The detector keeps its VGG-19."* VGG-19 is what
+# was replaced. *"Smoothing and mixup are used in training the detector."* Only in pretraining its backbone. Used in
 # [lessons 06_1](06_1_object_detection.ipynb) and [06_2](06_2_semantic_segmentation.ipynb).
 #
 # ## 11. Why residual
@@ -672,7 +674,8 @@ display(preprocessing.images_grid([image[0].numpy() for image, _ in mixes.values
 #
 # - **Ablation:** one change a row. Ask to what it was added, and how many runs there are.
 # - **Logits to nats:** only differences of logits count; a loss of log K means that nothing is learnt yet.
-# - **Mini-batch:** the right gradient on average, with variance 1/b and spread 1/√b.
+# - **Mini-batch:** the right gradient on average, with variance 1/b and spread 1/√b. A larger batch buys less noise
+#   with fewer steps: count both before you change it.
 # - **Bias, decay:** a bias before batch norm does nothing, leave it out. Decay is a factor 1 − ηλ a step; say for which
 #   parameters it is meant.
 # - **Precision, annealing:** multiply in 16 bits, update in 32. Let the rate fall towards the end, whatever the curve.

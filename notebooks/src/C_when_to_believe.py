@@ -173,7 +173,8 @@ print(f"mean width in the picture: {left:.2f} points on the left, {right:.2f} on
 #
 # A trick's gain is a difference of two *arms*, the recipe with it and the recipe without. Subtract seed by seed, and
 # treat the n differences as the runs above. Two arms on the same seed have the same first weights, order of pictures
-# and crops; whatever luck they share cancels. By hand, for two of our arms:
+# and crops; whatever luck they share cancels. By hand, for label smoothing with ε = 0.05 on top of cosine decay, and
+# the same recipe without it:
 
 # %%
 new, old = arms["smoothing-0.05"], arms["cosine"]
@@ -185,9 +186,10 @@ print(f"the library:  {compare(new, old)}")
 assert math.isclose(compare(new, old).half, 2.776 * s / math.sqrt(n), rel_tol=1e-3)
 
 # %% [markdown]
-# How much does it help? Five tricks, each with and without it. On the left a line is a seed: level lines are luck that
-# cancels, crossed ones luck that does not. On the right are the two intervals, paired, and as if the runs had nothing
-# in common. The means are taken out.
+# How much does pairing help? Five changes, each with and without it: label smoothing (ε = 0.1), cosine decay, a teacher
+# (distillation), mixup, and five tricks at once (*§3 and D*: warm-up with a larger rate, zero γ, no bias decay and
+# tweak D). On the left a line is a seed: level lines are luck that cancels, crossed ones luck that does not. On the
+# right are the two intervals, paired, and as if the runs had nothing in common. The means are taken out.
 
 # %% tags=["hide-input"]
 COMPARED = {  # trick: the arm with it, and the same arm without
@@ -265,9 +267,10 @@ for n in (1, 2, 3):
     print(few_seeds(everything, n))
 
 # %% [markdown]
-# A single pair tells differences of several points. Under half a point, where most of the paper's steps are, it says
-# little more than a coin, and it has no interval to say which of the two it was. (The comparisons share arms, so they
-# are fewer than they look, and "all seeds" have the chosen ones among them: the truth is a little worse.)
+# A single pair tells differences of several points. With our scatter, under half a point, the size of most of the
+# paper's steps, it says little more than a coin (the paper's runs scatter less, see below), and it has no interval to
+# say which of the two it was. (The comparisons share arms, so they are fewer than they look, and "all seeds" have the
+# chosen ones among them: the truth is a little worse.)
 #
 # ## Best epoch against last
 #
@@ -307,11 +310,11 @@ lines = [f"{e:>3} epochs, {len(found):>3} runs: mean {statistics.mean(found):.2f
 guess.veil("\n".join(lines))
 
 # %% [markdown]
-# It is never below 0, and it grows with the number of epochs to choose from, up to the size of a whole step in the
-# paper's Table 6. Where both arms do it, part of it cancels; what is left favours the arm whose curve wobbles more, and
-# a schedule that ends at a small learning rate wobbles less. Against a number from somebody else's last epoch, nothing
-# cancels. The result of this course is the last epoch's. Need to choose an epoch? Choose it on held-out training
-# pictures.
+# It is never below 0, and on the whole it grows with the number of epochs to choose from, up to the size of a whole
+# step in the paper's Table 6. Where both arms do it, part of it cancels; what is left favours the arm whose curve
+# wobbles more, and a schedule that ends at a small learning rate wobbles less. Against a number from somebody else's
+# last epoch, nothing cancels. The result of this course is the last epoch's. Need to choose an epoch? Choose it on
+# held-out training pictures.
 #
 # ## How many seeds?
 #
@@ -334,8 +337,8 @@ for effect in (0.25, 0.5, 1.0, 2.0):
 print(f"s: {S:.2f} points here; {theirs:.2f} in the paper, our estimate from the CVPR version")
 
 # %% [markdown]
-# The paper's runs scatter less: they are far longer, and ImageNet's test set has five times as many pictures. Three
-# seeds would have seen there what takes more than ten here.
+# The paper's runs scatter less: they are far longer, and tested on five times as many pictures (ImageNet's 50,000 for
+# validation). Three seeds would have seen there what takes more than ten here.
 #
 # ### What a null says
 #
@@ -362,8 +365,9 @@ for effect in (1.0, 0.5, 0.25):
 #
 # The arXiv version of the paper has one run in each cell. The version printed at CVPR 2019 repeats one column, Table
 # 6's ResNet-50-D, as mean ± standard deviation: 0.04 to 0.13 points a run. Only there is the noise known; we lend it to
-# the same network's Tables 4 and 5. It is small, and so are the effects. Hence four verdicts in this course. Five
-# made-up studies, as `against` judges them; the paper's column has what two single runs may be apart:
+# the ResNet-50s of Tables 4 and 5. It is small, and so are the effects. Hence four verdicts in this course. Five
+# made-up studies, as the library judges them (its code is under "Deeper: repeating the paper's column"); the paper's
+# column has what two single runs may be apart:
 
 # %% tags=["hide-input"]
 TWO_RUNS = 0.15  # sd of the paper's difference of two runs, made up
@@ -481,8 +485,8 @@ def colleagues(new, old):
 
 
 # %% [markdown]
-# Write it again without the faults. The check runs four studies, each made to catch one kind of fault, and says at
-# which input you part.
+# Write it again without the faults (`stdtrit(n - 1, 0.975)` is Student's t). The check runs four studies, each made to
+# catch one kind of fault, and says at which input you part.
 
 
 # %%

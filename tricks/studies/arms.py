@@ -14,7 +14,7 @@ EFFICIENT = replace(SHORT, lr=0.4, warmup_epochs=1.0, zero_gamma=True, no_bias_d
 COSINE = replace(EFFICIENT, schedule="cosine")
 SMOOTH = replace(COSINE, label_smoothing=0.1)
 DISTILL = replace(SMOOTH, teacher="resnet14")
-# Of the step schedule's first decay, the paper's quarter of the run leaves 3 of 12 epochs at the peak: half did better.
+# Of the step schedule's first decay, the paper's quarter comes after 3 of 12 epochs: half of the run did better.
 STEP = replace(EFFICIENT, first_decay=0.5)
 # The same teacher for students that have no residual blocks to give tweak D and zero γ to, and another rate (§5.5).
 RESNET_TEACHER = "resnet14 lr=0.4 tweak_d zero_gamma"
