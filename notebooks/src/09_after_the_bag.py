@@ -152,22 +152,22 @@ print(f"The sum has {float(variances[1] / variances[0]):.0f} times the variance 
 
 # %% tags=["hide-input"]
 @cache
-def of_patches(kernel):
-    """Directions of patches (D, 3, k, k) and their variances, the largest first, from the training pictures."""
-    squares = whitening.patches(data[0][0][:2_000].cpu(), kernel)
+def of_patches():
+    """Directions of 3×3 patches (27, 3, 3, 3) and their variances, the largest first, from the training pictures."""
+    squares = whitening.patches(data[0][0][:2_000].cpu(), 3)
     variances, directions = torch.linalg.eigh(squares.T.cov().double())
-    return directions.flip(1).T.reshape(-1, 3, kernel, kernel).numpy(), variances.flip(0).numpy()
+    return directions.flip(1).T.reshape(-1, 3, 3, 3).numpy(), variances.flip(0).numpy()
 
 
-def share(kernel, kept):
-    return of_patches(kernel)[1][:kept].sum() / of_patches(kernel)[1].sum()
+def share(kept):
+    return of_patches()[1][:kept].sum() / of_patches()[1].sum()
 
 
 def whitened(kept=16):
-    return after.Directions(*of_patches(3), kept)
+    return after.Directions(*of_patches(), kept)
 
 
-fewest = next(kept for kept in range(1, 28) if share(3, kept) >= 0.95)
+fewest = next(kept for kept in range(1, 28) if share(kept) >= 0.95)
 takeaway = "Nearly all variance of patches is brightness; whitening gives every direction the same variance"
 idea = after.directions(whitened())
 slide(idea, "09_idea", takeaway=takeaway)
