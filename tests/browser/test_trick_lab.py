@@ -341,6 +341,30 @@ def test_steps_are_taken_by_keyboard_one_at_a_time_and_are_there_after_a_restart
         assert lab.errors() == []
 
 
+@pytest.mark.timeout(600)
+def test_a_closed_page_loses_no_step(lab):
+    lab.run(notebook(KEPT, OPEN, FOUR, "lab.set(mixup_alpha=0.4, seed=3)"), "steps_closed")
+    panel = lab.page.locator(".tricks-lab")
+    panel.get_by_role("tab", name="Step by step", exact=True).click()
+    button(panel, "20 steps").click()
+    status(panel, re.compile(r"Recorded of this recipe: \d+ step"))
+    lab.page.goto("about:blank")
+    for _ in range(300):  # the kernel goes on without a page
+        if len(taken := sorted(lab.root.glob("cache/steps/*/*.npz"))) == 20:
+            break
+        time.sleep(0.1)
+    assert [path.stem for path in taken] == [f"{number:06}" for number in range(1, 21)]
+
+    lab.run(notebook(KEPT, OPEN, FOUR, "lab.set(mixup_alpha=0.4, seed=3)"), "steps_closed_again")
+    panel.get_by_role("tab", name="Step by step", exact=True).click()
+    status(panel, "Recorded of this recipe: 20 steps")
+    expect(panel.locator("img.tricks-steps")).to_have_attribute("alt", re.compile(r"Drawn for step 20$"))
+    button(panel, "Clear steps").click()
+    status(panel, "All recorded steps are removed.")
+    assert list(lab.root.glob("cache/steps/*/*.npz")) == []
+    assert lab.errors() == []
+
+
 def test_a_broken_callback_would_be_noticed(lab, monkeypatch):
     monkeypatch.setattr(sys.modules[test_sliders.__name__], "SECONDS_FOR_A_PICTURE", 3)
     lab.run(notebook(OPEN, BROKEN), "broken_lab")
