@@ -1,13 +1,17 @@
 """Frozen panels as files in a real browser without a network: by keyboard, by mouse, by link, in both themes."""
 
+import ast
 import itertools
 import statistics
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import expect
 from test_sliders import CONTRASTS
 
 from tricks.course.freeze import frame, freeze, picture
+from tricks.course.lab import Lab
+from tricks.course.lab_controls import CONTROLS
 from tricks.course.lesson import sliders
 from tricks.plots.smoothing import optimal_gap
 
@@ -40,12 +44,18 @@ def built_anew(eps=0.1, way="plain", dark=False):
     return figure
 
 
+def of_a_recipe(weight_decay=1e-4, linear_scaling=False):
+    return built_anew(10 * weight_decay, dark=linear_scaling)
+
+
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("panels")
     panel = sliders(optimal_gap, eps=EPS, K=K, **GOAL)
     freeze(panel, folder / "gap.html")
     freeze(sliders(built_anew, eps=[0.1, 0.2], way=["plain", "many"], dark=False), folder / "kinds.html")
+    as_in_the_lab = {name: CONTROLS["Training"][name] for name in ("weight_decay", "linear_scaling")}
+    freeze(sliders(of_a_recipe, **as_in_the_lab), folder / "recipe.html")
     page = f"<!doctype html><p>A page</p>{frame(panel, 'gap.html')}"
     (folder / "page.html").write_text(page, encoding="utf8")
     return folder
@@ -137,6 +147,19 @@ def test_a_link_opens_its_setting(opened, link, state):
     page.evaluate("() => { location.hash = '#eps=0.01&K=2' }")
     at(page, 0)
     assert page.locator("#link").get_attribute("href") == "#eps=0.01&K=2"
+
+
+@pytest.mark.parametrize("weight_decay, linear_scaling", [(2e-5, True), (0.005, False), (0.0, True)])
+def test_a_link_and_the_labs_copied_code_say_the_same_values(weight_decay, linear_scaling, opened):
+    lab = Lab("shapes")
+    lab.set(weight_decay=weight_decay, linear_scaling=linear_scaling)
+    calls = [node for node in ast.walk(ast.parse(lab.code.value)) if isinstance(node, ast.Call)]
+    copied = {keyword.arg: ast.literal_eval(keyword.value) for keyword in calls[0].keywords}
+    wanted = {"weight_decay": copied["weight_decay"], "linear_scaling": copied.get("linear_scaling", False)}
+    assert wanted == {"weight_decay": weight_decay, "linear_scaling": linear_scaling}
+    page = opened("recipe.html", "#" + "&".join(f"{name}={value!r}" for name, value in wanted.items()))
+    said = parse_qs(urlsplit(page.locator("#link").get_attribute("href")).fragment)
+    assert {name: ast.literal_eval(text) for name, (text,) in said.items()} == wanted
 
 
 def test_a_link_hides_controls_and_the_goal(opened):

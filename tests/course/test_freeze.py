@@ -1,5 +1,6 @@
 """Frozen panels as files: what is in them is what the panel draws and says. tests/browser moves their controls."""
 
+import ast
 import base64
 import gzip
 import itertools
@@ -15,7 +16,9 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from tricks.course import freeze as module
 from tricks.course.freeze import Drawing, freeze, freeze_shown, grid, picture
+from tricks.course.lab_controls import CONTROLS
 from tricks.course.lesson import sliders
+from tricks.course.sliders import control
 from tricks.label_smoothing import theoretical_gap
 from tricks.plots.smoothing import optimal_gap
 from tricks.plots.style import canvas, styled, with_redraw
@@ -122,6 +125,17 @@ def test_controls_are_native_and_have_names(tmp_path):
     axes, states = read(path)
     assert [axis["texts"] for axis in axes[1:]] == [["plain", "steep"], ["False", "True"]]
     assert states["reached"] == states["verdicts"] == []
+
+
+def test_links_say_every_number_of_the_labs_controls_as_python_reads_it():
+    checked = 0
+    for name, spec in {name: spec for section in CONTROLS.values() for name, spec in section.items()}.items():
+        made = control(name, spec, None)
+        for value in module.positions(name, made):
+            said = module.text(value, getattr(made, "readout_format", ""))
+            assert said == value if isinstance(value, str) else ast.literal_eval(said) == value, (name, value, said)
+            checked += 1
+    assert checked > 300
 
 
 def test_freezing_leaves_the_panel_as_it_is(tmp_path):
