@@ -114,7 +114,7 @@ def network(classes):
 
 # %% tags=["loop"]
 def augmented(x):
-    """Mirror every second picture of (B, 3, side, side), and move each by up to 4 pixels over a grey ground."""
+    """Toss a coin to mirror each picture of (B, 3, side, side); move it by up to 4 pixels over a grey ground."""
     side, device = x.shape[3], x.device
     x = torch.where(torch.rand(len(x), 1, 1, 1, device=device) < 0.5, x.flip(3), x)
     places = F.pad(x, (4, 4, 4, 4)).unfold(2, side, 1).unfold(3, side, 1)  # (B, 3, 9, 9, side, side), nothing is copied

@@ -351,7 +351,7 @@ clean = {new: np.mean([run.rows[-1]["train_accuracy"] for run in arm(new)]) for 
 guess.veil(tabled([
     {"last epoch, all test pictures": where, "cosine − step, points": f"{style.signed(each.mean)} ± {each.half:.2f}",
      "seeds": len(each.seeds), "beside the paper": str(each.against(theirs)),
-     "training pictures right, %": f"{clean[PAIRS[where][0]]:.1f}"}
+     "cosine runs: training pictures right, %": f"{clean[PAIRS[where][0]]:.1f}"}
     for where, each in found.items()
 ]))
 

@@ -215,7 +215,7 @@ for shape in SHAPES:
                      "plane with confidence below 90 %": f"{100 * unsure.float().mean():.0f} %"})
 table(rows)
 display(mixup_plots.decision_map(plane("rings", 1.0)))
-print("“Outer” in the answers to new points of the inner ring:", end=" ")
+print("Mean probability of “outer” at new points of the inner ring:", end=" ")
 print(", ".join(f"{100 * share:.1f} % at α = {alpha:g}" for alpha, share in says_outer.items()))
 
 # %% [markdown]
