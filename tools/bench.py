@@ -4,6 +4,7 @@ Run it on a machine that does nothing else. `--write` puts the table into docs/p
 """
 
 import argparse
+import copy
 import itertools
 import os
 import platform
@@ -26,6 +27,7 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 
 from tricks import ROOT, augment, process, train
+from tricks.after.whitening import first_conv, patches, whiten_
 from tricks.course.lesson import sliders
 from tricks.data.loader import DeviceLoader
 from tricks.data.sets import Split, load
@@ -38,6 +40,7 @@ from tricks.train import Loader
 
 PAGE = ROOT / "docs" / "performance.md"
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
+AFTER = {"with a whitened first convolution": {"whitening": True}, "with averaged weights": {"ema_decay": 0.98}}
 MEAN, STD = ([value / 255 for value in values] for values in (augment.MEAN, augment.STD))
 
 
@@ -57,7 +60,11 @@ class Result:
 def our_loop(recipe: Recipe, loader: Loader, few: Loader) -> Iterator[object]:
     """`train.epochs`, evaluating on a single small batch, so that what is timed is training."""
     model = make.model_for(recipe, loader.num_classes, seed=0)
-    return train.epochs(recipe, train.Parts(model, loader, clean_sample=few, test_sample=few, test=few))
+    if recipe.whitening:
+        conv = first_conv(model)
+        whiten_(conv, torch.cat([patches(x, conv.kernel_size[0]) for x, _ in few]))
+    average = copy.deepcopy(model).requires_grad_(False) if recipe.ema_decay else None
+    return train.epochs(recipe, train.Parts(model, loader, few, few, few, average=average))
 
 
 class OneBatch:
@@ -176,6 +183,8 @@ def training_speed(images: int, batch_size: int, repeats: int) -> list[Result]:
             "ours": our_loop(recipe, ours, few),
             "limit": our_loop(recipe, OneBatch(ours), few),
         }
+        if kind == "crop_flip":
+            loops |= {name: our_loop(replace(recipe, **fields), ours, few) for name, fields in AFTER.items()}
         for workers in (0, 2):
             pictures = Pictures(split, usual_transform(kind, side))
             usual = DataLoader(
@@ -194,6 +203,7 @@ def training_speed(images: int, batch_size: int, repeats: int) -> list[Result]:
             ratio(f"our loop / {best}, {kind}", seconds[best], seconds["ours"], least),
             ratio(f"our loop / limit, {kind}", seconds["limit"], seconds["ours"], 0.95),
             Result(f"our loop, {kind}", f"{len(ours) * batch_size / middle['ours']:,.0f} images/s"),
+            *(cost(f"a step {name}", seconds[name], seconds["ours"]) for name in AFTER if name in loops),
         ]
     return results
 
@@ -203,6 +213,13 @@ def ratio(what: str, theirs: list[float], ours: list[float], least: float) -> Re
     ratios = [a / b for a, b in zip(theirs, ours, strict=True)]
     middle = statistics.median(ratios)
     return Result(what, f"{middle:.2f} ({min(ratios):.2f} to {max(ratios):.2f})", f"at least {least}", middle >= least)
+
+
+def cost(what: str, dearer: list[float], plain: list[float]) -> Result:
+    """How many per cent longer than `plain` it takes: median and range over the repetitions."""
+    more = [100 * (a / b - 1) for a, b in zip(dearer, plain, strict=True)]
+    middle = statistics.median(more)
+    return Result(what, f"{middle:+.1f} % ({min(more):+.1f} to {max(more):+.1f})", "below 5 % more", middle < 5)
 
 
 def peak_memory(images: int) -> Result:

@@ -78,7 +78,7 @@ def freeze(jobs: int = 2) -> None:
     """
     old = [path.stem for path in sorted(LESSONS.glob("*.py")) if panels_of(path.stem)["key"] != lesson_key(path)]
     if old:
-        print(f"{len(old)} lessons are executed to freeze their panels, a quarter of an hour for all.", flush=True)
+        print(f"{len(old)} lessons are executed to freeze their panels; all of them take 5 to 15 minutes.", flush=True)
         tool = [sys.executable, str(ROOT / "tools" / "build_notebooks.py"), "--panels", str(PANELS)]
         threads = str(max(1, (os.cpu_count() or 1) // jobs))  # more of them than cores wait for each other
         environment = {**os.environ, "OMP_NUM_THREADS": threads}
