@@ -150,6 +150,12 @@ def test_a_link_to_what_is_no_page_becomes_words_and_other_brackets_stay():
         assert site.linked(text, "docs", pages) == wanted
 
 
+def test_a_link_to_a_picture_stays_and_the_picture_goes_along(tmp_path):
+    files = site.sources(["08_trick_lab"], tmp_path)
+    assert b"](../docs/images/trick_lab.png)" in files["notebooks/08_trick_lab.ipynb"]
+    assert files["docs/images/trick_lab.png"] == (ROOT / "docs" / "images" / "trick_lab.png").read_bytes()
+
+
 def test_files_that_did_not_change_keep_their_date_and_others_go(tmp_path):
     assert not site.lay(tmp_path, {"a.md": b"a", "b/c.md": b"c"})
     before = (tmp_path / "a.md").stat().st_mtime_ns

@@ -147,13 +147,12 @@ def sources(lessons: Sequence[str] | None, panels: Path) -> dict[str, bytes]:
     texts[CARD] = card_page()
     docs = [*FIRST, *sorted(texts.keys() - {*FIRST})]
     texts["index.md"] = index_page(names, docs)
-    pages = {*texts, *(f"notebooks/{name}.ipynb" for name in names)}
+    pictures = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in (ROOT / "docs/images").glob("*.png")}
+    pages = {*texts, *pictures, *(f"notebooks/{name}.ipynb" for name in names)}
     files = {name: linked(text, posixpath.dirname(name), pages).encode() for name, text in texts.items()}
     for name in names:
         files |= lesson_files(name, pages, panels)
-    pictures = (ROOT / "docs" / "images").glob("*.png")
-    files |= {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in pictures}
-    return files | {f"_static/{path.name}": path.read_bytes() for path in STATIC}
+    return files | pictures | {f"_static/{path.name}": path.read_bytes() for path in STATIC}
 
 
 def lesson_files(name: str, pages: set[str], panels: Path) -> dict[str, bytes]:
