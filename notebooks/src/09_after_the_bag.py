@@ -626,7 +626,7 @@ put(tabled([
 # %% tags=["hide-input"]
 def listed(names):
     single = [name for name in names if name not in SEVERAL]
-    return ", ".join(f"{ADDED[name]} ({style.signed(difference(name).mean, 1)} points)" for name in single) or "none"
+    return ", ".join(f"{ADDED[name]} ({style.signed(difference(name).mean)} points)" for name in single) or "none"
 
 
 def in_long_runs():

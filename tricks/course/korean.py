@@ -292,7 +292,7 @@ def after_the_bag(kind: str) -> str:
     sign = {"gain": 1, "loss": -1, "open": 0}[kind]
     compared = ((text, card.gain(name, "after-bag")) for name, text in AFTER.items())
     found = [(text, each) for text, each in compared if each and each.clear * (1 if each.mean > 0 else -1) == sign]
-    return ", ".join(f"{text} {signed(each.mean, 1)}점" for text, each in found) or "없음"
+    return ", ".join(f"{text} {signed(each.mean)}점" for text, each in found) or "없음"
 
 
 def best_over_last(name: str) -> str:
