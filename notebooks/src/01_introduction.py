@@ -305,17 +305,8 @@ repeated = {row: cvpr[row]["ResNet-50-D_top1_mean"] for row in corner}
 spread = math.hypot(*(cvpr[row]["ResNet-50-D_top1_std"] for row in corner))
 again = repeated[BOTH] - repeated[DISTILL] - repeated[MIXUP] + repeated[SMOOTH]
 
-
-def interaction_of(none, a, b, both):
-    """What two tricks gain together beyond the sum of what each gains alone, seed by seed, from four arms."""
-    square = statistics.same_seeds({name: arm(name) for name in (none, a, b, both)})
-    by_seed = [sorted(runs, key=lambda run: run.seed) for runs in square.values()]
-    four = [[run.accuracy for run in runs] for runs in zip(*by_seed, strict=True)]
-    seeds, sums = [run.seed for run in by_seed[0]], [w - x - y + z for z, x, y, w in four]
-    return statistics.Comparison(tuple(seeds), tuple(sums), "points")
-
-
-ours_together = interaction_of("smoothing-0.1", "distill", "smooth-mixup", "distill-mixup")
+four = [arm(name) for name in ("smoothing-0.1", "distill", "smooth-mixup", "distill-mixup")]
+ours_together = statistics.interaction(*four)
 print(f"interaction of distillation and mixup\npaper, arXiv, one run each {theirs_together:+.2f}; CVPR {again:+.2f};",
       f"standard deviation of such a sum of four single runs {spread:.2f} points")
 print(f"ours, {recipe_of('distill').epochs} epochs: {ours_together}")

@@ -442,20 +442,12 @@ preprocessing.images_grid(drawn, list(steps), columns=4)
 # First the change that you guessed, after the first division of our short runs:
 
 # %% tags=["hide-input", "hide-output"]
-def change_at(group, division):
-    """The change of test accuracy in the first epoch after a division of η, run by run."""
-    lr = [row["lr"] for row in group[0].rows]
-    epoch = [e for e in range(1, len(lr)) if lr[e] < lr[e - 1] / 2][division]
-    changes = [run.rows[epoch]["test_accuracy"] - run.rows[epoch - 1]["test_accuracy"] for run in group]
-    return statistics.Comparison(tuple(run.seed for run in group), tuple(changes), "points")
-
-
 runs = arm("baseline")
 theirs = paper.curve("3b", "step")[1]  # per epoch, a fraction
 jumps = {}
 for k, epoch in enumerate((30, 60, 90)):
     effect = paper.Effect(100 * (theirs[epoch] - theirs[epoch - 1]))
-    jumps[f"division {k + 1}"] = change_at(runs, k), effect
+    jumps[f"division {k + 1}"] = statistics.after_division(runs, k), effect
 guess.reveal(*jumps["division 1"])
 
 # %% [markdown]
@@ -504,7 +496,7 @@ guess.veil(fig)
 
 # %% tags=["hide-input"]
 long = arm("full-standard")
-first, first_long = jumps["division 1"][0], change_at(long, 0)
+first, first_long = jumps["division 1"][0], statistics.after_division(long)
 apart = [paper.table("2")[net]["baseline_top1"] - paper.table("2")[net]["reference_top1"] for net in paper.table("2")]
 conclusion(
     mechanism="""The gradient of a batch is right on average and noisy, with a variance proportional to 1/b. Momentum

@@ -81,7 +81,7 @@ for batch_size in (256, 512, 1024):
 # Where does the noise come in? The distance on average, the *mean* displacement, gives the rule. By lesson 02, the
 # gradient of b pictures has the variance V(1)/b, with V(1) for a single picture. Eight independent steps at η have the
 # variance 8 · η² · V(1)/64, one step at 8η has (8η)² · V(1)/512, which is the same number. So 1/b is not the reason for
-# the rule; it makes the spread agree as well. Multiply by √8 instead, and neither agrees. (The paper's own words in §3.1
+# the rule; it makes the spread agree as well. Multiply by √8 instead, and neither agrees. (The paper's own words, §3.1,
 # start from the noise: a larger batch has less of it, so the step may be longer. That allows a longer step, and does
 # not say how long.)
 #

@@ -294,9 +294,7 @@ put(tabled([
 
 # %% tags=["hide-input", "hide-output"]
 if all(square.values()):
-    a, b, c, d = (square[name] for pair in FOUR.values() for name in pair)
-    across = tuple((r.accuracy - q.accuracy) - (p.accuracy - o.accuracy) for o, p, q, r in zip(a, b, c, d, strict=True))
-    interaction = statistics.Comparison(tuple(run.seed for run in a), across, "points")
+    interaction = statistics.interaction(*(square[name] for pair in FOUR.values() for name in pair))
     verdict = {
         "gains": "The biases' rate does better beside whitening, as in airbench's table.",
         "loses": "The biases' rate does worse beside whitening: the opposite of airbench's table.",
