@@ -503,7 +503,7 @@ def change(first, last):
 became = {name: change(SHORT[name], LONG[name]) for name in STEPWISE + TO_THE_END}
 for what in dict.fromkeys(became.values()):
     print(f"from short to long, {what}: {', '.join(name for name, said in became.items() if said == what)}")
-print("what efficient training of 120 epochs loses without a trick:")
+print("120 epochs of efficient training, with a trick − without it:")
 for label, name in {"warm-up": "warmup", "zero γ": "zero", "no bias decay": "no-bias", "tweak D": "d"}.items():
     print(f"    {label}: {card.words(card.gain('full-efficient', f'full-without-{name}'))}")
 FULL_STACK = {"full-smooth": "efficient training, cosine decay, smoothing", "full-mixup": "the same and mixup",
