@@ -510,8 +510,7 @@ conclusion(
         a step.""",
     long=f"""{l_steps} steps of 512: scaling alone {l_scaling}, then warm-up {l_warm}, zero γ {l_zero}, no bias decay
         {l_bias}. With scaling and warm-up, the gap to 64 a step is {l_gap}: not resolved. In
-        {whole[0].recipe.epochs} epochs at {whole[0].recipe.batch_size} a step, leaving out warm-up loses what it is
-        worth: {e_warm}.""",
+        {whole[0].recipe.epochs} epochs at {whole[0].recipe.batch_size} a step, warm-up is worth {e_warm}.""",
     use="""Whenever the batch grows, scale the rate of SGD with it, together with a warm-up, and count the steps that
         are left. Zero γ: in deep residual networks and long runs, on the paper's word; no run here gained by it. No
         bias decay: as a convention; expect nothing from it.""",
