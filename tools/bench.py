@@ -4,7 +4,6 @@ Run it on a machine that does nothing else. `--write` puts the table into docs/p
 """
 
 import argparse
-import copy
 import itertools
 import os
 import platform
@@ -27,11 +26,11 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 
 from tricks import ROOT, augment, process, train
-from tricks.after.whitening import first_conv, patches, whiten_
 from tricks.course.lesson import sliders
 from tricks.data.loader import DeviceLoader
 from tricks.data.sets import Split, load
 from tricks.plots import smoothing
+from tricks.plots.style import signed
 from tricks.recipe import BASELINE, Recipe
 from tricks.records import make
 from tricks.records.statistics import t_interval
@@ -59,12 +58,8 @@ class Result:
 
 def our_loop(recipe: Recipe, loader: Loader, few: Loader) -> Iterator[object]:
     """`train.epochs`, evaluating on a single small batch, so that what is timed is training."""
-    model = make.model_for(recipe, loader.num_classes, seed=0)
-    if recipe.whitening:
-        conv = first_conv(model)
-        whiten_(conv, torch.cat([patches(x, conv.kernel_size[0]) for x, _ in few]))
-    average = copy.deepcopy(model).requires_grad_(False) if recipe.ema_decay else None
-    return train.epochs(recipe, train.Parts(model, loader, few, few, few, average=average))
+    parts = make.prepare(recipe)._replace(train=loader, clean_sample=few, test_sample=few, test=few)
+    return train.epochs(recipe, parts)
 
 
 class OneBatch:
@@ -176,15 +171,14 @@ def training_speed(images: int, batch_size: int, repeats: int) -> list[Result]:
 
     few = loader(Split(split.images[:32], split.labels[:32]), 32, "none", False)
     results = []
-    for kind, least in (("crop_flip", 1.3), ("paper", 2.0)):
+    for kind, least, more in (("crop_flip", 1.3, AFTER), ("paper", 2.0, {})):
         recipe = replace(BASELINE, batch_size=batch_size, augment=kind, epochs=repeats + 1, lr=0.01)
         ours = loader(split, batch_size, kind, True)
         loops: dict[str, Iterator[object]] = {
             "ours": our_loop(recipe, ours, few),
             "limit": our_loop(recipe, OneBatch(ours), few),
+            **{name: our_loop(replace(recipe, **fields), ours, few) for name, fields in more.items()},
         }
-        if kind == "crop_flip":
-            loops |= {name: our_loop(replace(recipe, **fields), ours, few) for name, fields in AFTER.items()}
         for workers in (0, 2):
             pictures = Pictures(split, usual_transform(kind, side))
             usual = DataLoader(
@@ -203,7 +197,7 @@ def training_speed(images: int, batch_size: int, repeats: int) -> list[Result]:
             ratio(f"our loop / {best}, {kind}", seconds[best], seconds["ours"], least),
             ratio(f"our loop / limit, {kind}", seconds["limit"], seconds["ours"], 0.95),
             Result(f"our loop, {kind}", f"{len(ours) * batch_size / middle['ours']:,.0f} images/s"),
-            *(cost(f"a step {name}", seconds[name], seconds["ours"]) for name in AFTER if name in loops),
+            *(cost(f"a step {name}", seconds[name], seconds["ours"]) for name in more),
         ]
     return results
 
@@ -219,7 +213,8 @@ def cost(what: str, dearer: list[float], plain: list[float]) -> Result:
     """How many per cent longer than `plain` it takes: median and range over the repetitions."""
     more = [100 * (a / b - 1) for a, b in zip(dearer, plain, strict=True)]
     middle = statistics.median(more)
-    return Result(what, f"{middle:+.1f} % ({min(more):+.1f} to {max(more):+.1f})", "below 5 % more", middle < 5)
+    found = f"{signed(middle, 1)} % ({signed(min(more), 1)} to {signed(max(more), 1)})"
+    return Result(what, found, "below 5 % more", middle < 5)
 
 
 def peak_memory(images: int) -> Result:

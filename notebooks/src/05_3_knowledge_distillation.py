@@ -340,7 +340,7 @@ except LookupError:
 guess.veil(of_resnet20)
 
 # %% [markdown]
-# One teacher each taught all three students: the interval holds the students' luck, and not their teachers'.
+# Each teacher is one network, which taught all three of its students: the interval holds their luck, not the teacher's.
 # Elsewhere a teacher far above its student's reach taught worse than a middling one (Mirzadeh et al. 2020, who put a
 # network of middle size between the two). We took resnet14. And Müller, Kornblith and Hinton (2019) found students of
 # *smoothed* teachers worse (exercise 3). The paper's teacher and ours are smoothed; an unsmoothed one is not recorded.

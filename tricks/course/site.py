@@ -191,7 +191,7 @@ def still(file: str, words: str, size: Mapping[str, int]) -> str:
 
 
 def linked(text: str, folder: str, pages: set[str]) -> str:
-    """Markdown in which links to files of the course that are no pages of the site are words."""
+    """Markdown in which links to files of the course that the site does not have (`pages` it has) are words."""
 
     def kept(match: re.Match[str]) -> str:
         target = posixpath.normpath(posixpath.join(folder, match[2].partition("#")[0]))
