@@ -4,6 +4,7 @@ Run it on a machine that does nothing else. `--write` puts the table into docs/p
 """
 
 import argparse
+import copy
 import itertools
 import os
 import platform
@@ -26,6 +27,7 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 
 from tricks import ROOT, augment, process, train
+from tricks.after.whitening import first_conv, patches, whiten_
 from tricks.course.lesson import sliders
 from tricks.data.loader import DeviceLoader
 from tricks.data.sets import Split, load
@@ -58,8 +60,12 @@ class Result:
 
 def our_loop(recipe: Recipe, loader: Loader, few: Loader) -> Iterator[object]:
     """`train.epochs`, evaluating on a single small batch, so that what is timed is training."""
-    parts = make.prepare(recipe)._replace(train=loader, clean_sample=few, test_sample=few, test=few)
-    return train.epochs(recipe, parts)
+    model = make.model_for(recipe, loader.num_classes, seed=0)
+    if recipe.whitening:  # not by `make.prepare`, which wants a data set: bench_precision.py has none
+        conv = first_conv(model)
+        whiten_(conv, torch.cat([patches(x, conv.kernel_size[0]) for x, _ in few]))
+    average = copy.deepcopy(model).requires_grad_(False) if recipe.ema_decay else None
+    return train.epochs(recipe, train.Parts(model, loader, few, few, few, average=average))
 
 
 class OneBatch:
