@@ -320,7 +320,7 @@ others = {net: paper.delta("6", "+ label smoothing", "+ cosine decay", f"{net}_t
           for net in ("Inception-V3", "MobileNet")}
 guess.veil("\n".join([
     *(f"paper, {net}: {delta:+.2f} points, one run each" for net, delta in others.items()),
-    *(f"{where}: {found}. To see the paper's {theirs.delta:+.2f}: {needed(found)} seeds, in 80 of 100 studies; "
+    *(f"{where}: {found}.\n    To see the paper's {theirs.delta:+.2f} in 80 of 100 studies: {needed(found)} seeds; "
       f"here are {len(found.seeds)}"
       for where, found in lengths.items()),
 ]))
