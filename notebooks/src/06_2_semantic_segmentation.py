@@ -256,8 +256,8 @@ for net, side in (("bottleneck14-pool", 17), ("resnet50", 81)):
             model = ResNet(NETS[net], 2, tweak_b=True, tweak_c=True, tweak_d=True)
         change_(model)
         costs.append(multiply_adds(model, 160) / 1e9)
-    print(f"{net}: one output reads {', '.join(f'{n} rows {name}' for name, n in rows.items())}; "
-          f"dilation takes {costs[1] / costs[0]:.1f} times the multiply-adds")
+    print(f"{net}: one output reads {', '.join(f'{n} rows {name}' for name, n in rows.items())};\n"
+          f"    dilation takes {costs[1] / costs[0]:.1f} times the multiply-adds")
 
 # %% [markdown]
 # The dilated network reads the *same* window with the *same* weights as the one that was trained, and does so at
