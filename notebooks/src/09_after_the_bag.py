@@ -425,7 +425,8 @@ print("Alternating flips on top of the bag:", difference("after-flips"))
 # a brake costs time. torchvision's authors, whose recipe for ResNet-50 has TrivialAugment (+0.31, before they made the
 # run longer) and CutMix (+0.28, at 600 epochs), write that such noise-like techniques "require longer training cycles".
 # CutMix's own 21.4 % error against 23.7 % are of 300 epochs. So the question before you switch one on is whether there
-# is anything to brake. Eight epochs of 50,000 pictures beside 120 of 10,000, for both, and for Muon, which is no brake:
+# is anything to brake. Here are eight epochs of 50,000 pictures, on top of the bag, beside 120 of 10,000, on top of lesson
+# 5.2's recipe, for both, and for Muon, which is no brake:
 
 # %% tags=["hide-input"]
 def fit(runs):
