@@ -425,8 +425,8 @@ print("Alternating flips on top of the bag:", difference("after-flips"))
 # a brake costs time. torchvision's authors, whose recipe for ResNet-50 has TrivialAugment (+0.31, before they made the
 # run longer) and CutMix (+0.28, at 600 epochs), write that such noise-like techniques "require longer training cycles".
 # CutMix's own 21.4 % error against 23.7 % are of 300 epochs. So the question before you switch one on is whether there
-# is anything to brake. Here are eight epochs of 50,000 pictures, on top of the bag, beside 120 of 10,000, on top of lesson
-# 5.2's recipe, for both, and for Muon, which is no brake:
+# is anything to brake. Here are eight epochs of 50,000 pictures, on top of the bag, beside 120 of 10,000, on top of
+# lesson 5.2's recipe, for both, and for Muon, which is no brake:
 
 # %% tags=["hide-input"]
 def fit(runs):
@@ -457,10 +457,10 @@ table([
 
 # %% [markdown]
 # **The sign turns with the budget.** After eight epochs the network is wrong on one training picture in seven and still
-# learns. A brake costs points; Muon, which gets further with each step, gains. After 120 it knows its pictures by heart,
-# and is wrong on one test picture in five: what is missing is no longer fit. TrivialAugment gains, CutMix no longer
-# loses, and Muon, which fits the same pictures sooner, has nothing left to win. So look at clean training accuracy
-# first: it says which half of the picture is yours.
+# learns. A brake costs points; Muon, which gets further with each step, gains. After 120 it knows its pictures by
+# heart, and is wrong on one test picture in five: what is missing is no longer fit. TrivialAugment gains, CutMix no
+# longer loses, and Muon, which fits the same pictures sooner, has nothing left to win. So look at clean training
+# accuracy first: it says which half of the picture is yours.
 #
 # What these runs leave open: with either brake the network still misses one training picture in fifteen, so more epochs
 # could add to it; and Muon's rate was chosen for eight.
@@ -995,7 +995,8 @@ table([
 # %% tags=["hide-input"]
 CHOICES = {name: store.find(studies.recipe_of(name)) for name in studies.study("pilot_after").arms}
 table([
-    {"tried on held-out pictures": name.removeprefix("pilot-"), "accuracy, %": f"{runs[0].accuracy:.2f}"}
+    {"tried on held-out pictures": name.removeprefix("pilot-").removesuffix("-True"),
+     "accuracy, %": f"{runs[0].accuracy:.2f}"}
     for name, runs in CHOICES.items()
 ])
 spread = fmean(stdev(difference(name).differences) for name in ALONE)
