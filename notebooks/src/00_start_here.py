@@ -317,9 +317,9 @@ worth(
 )
 
 # %% [markdown]
-# In our short runs (Imagenette: ten classes of ImageNet, at 64 px) only D's gain is clear, and it is one line: the first
-# tweak to take. In the long ones, of a network without bottlenecks on CIFAR-10, it is smaller, near the paper's, and still
-# clear. Three seeds cannot tell whether B and C gain.
+# In our short runs (Imagenette: ten classes of ImageNet, at 64 px) only D's gain is clear, and it is one line: the
+# first tweak to take. In the long ones, of a network without bottlenecks on CIFAR-10, it is smaller, near the paper's,
+# and still clear. Three seeds cannot tell whether B and C gain.
 #
 # ## 6 The way down
 #
@@ -451,8 +451,8 @@ worth(
 
 # %% [markdown]
 # The detector follows the classifier. The segmenter is best with cosine decay alone: label smoothing takes back what
-# cosine had added, with a teacher or without, and mixup takes more. So choose a network at its own task. Our few street
-# scenes say little of either.
+# cosine had added, with a teacher or without, and mixup takes more. On our street scenes the whole bag makes a better
+# detector, and no better segmenter. So choose a network at its own task.
 #
 # ## Train it yourself
 #
