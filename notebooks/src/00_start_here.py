@@ -451,8 +451,8 @@ worth(
 
 # %% [markdown]
 # The detector follows the classifier. The segmenter is best with cosine decay alone: label smoothing takes back what
-# cosine had added, with a teacher or without, and mixup takes more. On our street scenes the whole bag makes a better
-# detector, and no better segmenter. So choose a network at its own task.
+# cosine had added, with a teacher or without, and mixup takes more. On our street scenes the whole bag's gain is clear
+# for the detector, if only just, and not for the segmenter. So choose a network at its own task.
 #
 # ## Train it yourself
 #

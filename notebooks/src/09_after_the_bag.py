@@ -459,11 +459,11 @@ table([
 # **The sign turns with the budget.** After eight epochs the network is wrong on one training picture in seven and still
 # learns. A brake costs points; Muon, which gets further with each step, gains. After 120 it knows its pictures by
 # heart, and is wrong on one test picture in five: what is missing is no longer fit. TrivialAugment gains, CutMix no
-# longer loses, and Muon, which fits the same pictures sooner, has nothing left to win. So look at clean training
-# accuracy first: it says which half of the picture is yours.
+# longer loses clearly, and Muon, which fits the same pictures sooner, has nothing left to win. So look at clean
+# training accuracy first: it says which half of the picture is yours.
 #
-# What these runs leave open: with either brake the network still misses one training picture in fifteen, so more epochs
-# could add to it; and Muon's rate was chosen for eight.
+# What these runs leave open: with a brake the network still misses one training picture in 13 (CutMix) or 15, so more
+# epochs could add to it; and Muon's rate was chosen for eight.
 
 # %% [markdown]
 # ## Looking twice, and who may
