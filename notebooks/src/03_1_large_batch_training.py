@@ -491,7 +491,7 @@ guess.veil(Markdown(f"""
   leave out. To see the paper's 0.34 points at the long runs' spread would take {needed} seeds; here are {len(unseen)}.
 - **And at an ordinary batch?** {whole[0].recipe.epochs} epochs with {whole[0].recipe.batch_size} a step and a rate of
   {whole[0].recipe.lr:g}, all three in, each left out once: warm-up is worth {e_warm} points even there, zero γ
-  {e_zero}, no bias decay {e_bias}. The last two are not resolved (3 seeds).
+  {e_zero}, no bias decay {e_bias}. The last two are not resolved ({len(whole)} seeds).
 """))
 
 # %% [markdown]
