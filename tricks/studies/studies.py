@@ -101,8 +101,7 @@ STUDIES = {study.name: study for study in (
     Study("three_nets", "Do the refinements carry over to networks that are no ResNets?",
           "§5.5, Table 6", tuple(THREE_NETS), "inception-efficient", THREE, more_references=("mobilenet-efficient",)),
     Study("full_schedule", "What does each refinement of section 5 add with the paper's numbers of epochs?",
-          "§5.5, Table 6", tuple(FULL_ARMS), "full-efficient", THREE,
-          more={name: FIVE for name in FULL_ARMS if "distill" not in name}),  # those without a teacher
+          "§5.5, Table 6", tuple(FULL_ARMS), "full-efficient", FIVE),
     Study("full_leave_out", "Which heuristics of sections 3 and 4 carry a network that is trained to the end?",
           "§3.1, §4, Tables 4 and 5", ("full-efficient", *FULL_LEAVE_OUT), "full-efficient", THREE),
     Study("ladder", "What does the whole stack bring with all images, and which of its tricks carry it?",
