@@ -392,7 +392,7 @@ for net in ("Inception-V3", "MobileNet"):
     print(f"paper, {net}: {paper.delta('6', '+ distill w/o mixup', '+ label smoothing', f'{net}_top1'):+.2f}")
 
 # %% [markdown]
-# A large gain here in short runs, and a small one in long runs, of the paper's size: too small for so few seeds. In the
+# A large gain here in short runs. What may be left of it in long ones is too small for so few seeds to tell. In the
 # paper the same teacher, a ResNet, takes accuracy away from networks of another kind.
 #
 # ## 9 Pictures that do not exist
