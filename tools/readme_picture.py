@@ -9,7 +9,7 @@ from tricks.studies.studies import arm
 
 
 def main() -> None:
-    """The paper's curves on the left, three seeds of the same schedules on the right."""
+    """The paper's curves on the left, our seeds of the same schedules on the right."""
     runs = {"step": arm("full-efficient"), "cosine": arm("full-cosine")}
     theirs = {}
     for name in runs:

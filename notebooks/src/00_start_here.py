@@ -335,7 +335,7 @@ worth(cosine_decay=("05_1_cosine_decay", table_6("+ cosine decay", "Efficient"),
                     ("full-cosine", "full-efficient")))
 
 # %% [markdown]
-# A clear gain in the short runs. In the long ones it is smaller, as in the paper, and takes more seeds to settle.
+# A clear gain in the short runs and in the long ones. There it is smaller, as in the paper.
 #
 # ## 7 A target that can be reached
 #
@@ -355,8 +355,9 @@ worth(label_smoothing=("05_2_label_smoothing", table_6("+ label smoothing", "+ c
                        ("smoothing-0.1", "cosine"), ("full-smooth", "full-cosine")))
 
 # %% [markdown]
-# A clear gain in the paper. Here both intervals hold 0 and the paper's gain too, so they can tell neither: lesson
-# [5.2](05_2_label_smoothing.ipynb) says how many seeds would, and what smoothing does to the confidence.
+# A clear gain in the paper. Here both intervals hold 0. That of the short runs holds the paper's gain too and tells
+# neither; that of the long ones does not: so much is not gained there. What smoothing does to the confidence *is*
+# clear: lesson [5.2](05_2_label_smoothing.ipynb).
 #
 # ## 8 What a teacher tells
 #

@@ -468,9 +468,8 @@ worst = GAP["long"]["+ warm-up"].half - GAP["long"]["+ warm-up"].mean
 unseen = long["+ no bias decay"].differences
 needed = statistics.seeds_for(0.34, float(np.std(unseen, ddof=1)))
 whole = arm("full-efficient")  # all three tricks at an ordinary batch
-e_warm, e_zero, e_bias = (
-    brief(statistics.compare(whole, arm(f"full-without-{trick}"))) for trick in ("warmup", "zero", "no-bias")
-)
+left_out = [statistics.compare(whole, arm(f"full-without-{trick}")) for trick in ("warmup", "zero", "no-bias")]
+e_warm, e_zero, e_bias = map(brief, left_out)
 guess.veil(Markdown(f"""
 - **Linear scaling alone hurts in the short regime** ({s_scaling} points against the unscaled rate) and helps in the
   long one ({l_scaling}). Without a warm-up the first steps at 0.4 throw the network off (Deeper, below). In {s_steps}
@@ -491,7 +490,7 @@ guess.veil(Markdown(f"""
   leave out. To see the paper's 0.34 points at the long runs' spread would take {needed} seeds; here are {len(unseen)}.
 - **And at an ordinary batch?** {whole[0].recipe.epochs} epochs with {whole[0].recipe.batch_size} a step and a rate of
   {whole[0].recipe.lr:g}, all three in, each left out once: warm-up is worth {e_warm} points even there, zero γ
-  {e_zero}, no bias decay {e_bias}. The last two are not resolved ({len(whole)} seeds).
+  {e_zero}, no bias decay {e_bias}. The last two are not resolved ({len(left_out[-1].seeds)} seeds).
 """))
 
 # %% [markdown]

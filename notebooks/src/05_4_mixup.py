@@ -355,8 +355,7 @@ guess.veil(f"200 epochs: {100 - right:.0f} of 100 test pictures are still wrong,
 # than one (MiSLAS, issue 10).
 #
 # And the last column of the table: smoothing alone makes a network claim less than it could, and mixup on top of it
-# still less, in 12 and in 20 epochs. In 200 the three seeds scatter too far to say so. If somebody uses the
-# probabilities, look at this column before you use both.
+# still less, at each of the three lengths. If somebody uses the probabilities, look at this column before you use both.
 #
 # ## Conclusion
 
