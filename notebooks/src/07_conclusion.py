@@ -520,8 +520,8 @@ table([{"stack in long runs": label, "epochs": ARMS[name].epochs,
 # And much of what cosine decay gains over steps is gained in short runs, where a step schedule throws most of its time
 # away.
 #
-# The long intervals also say how little three seeds see: most are wider than the paper's whole gain. "No clear change"
-# is not "no change".
+# The long intervals have a width, too. Where it is more than the paper's whole gain, "no clear change" is not "no
+# change".
 #
 # ## Calibration, rung by rung
 #
