@@ -291,7 +291,7 @@ show(train.draw_mixing)
 # **The paper's number is two changes.** Its row "+ mixup w/o distill" differs from "+ label smoothing" in α = 0.2,
 # *and* in 200 epochs for 120 (§5.5), for all three networks. The difference cannot be divided between the two. So we
 # trained with label smoothing, with and without mixup, for 12, for 20 and for 200 epochs, and without mixup for 120;
-# most of the long runs on a GPU.
+# part of the long runs on a GPU.
 
 # %% tags=["hide-output"]
 plain_12, plain_20, mix_12, mix_20 = (arm(name) for name in ("smoothing-0.1", "long", "smooth-mixup", "long-mixup"))
