@@ -230,9 +230,9 @@ worth(
 )
 
 # %% [markdown]
-# In a short run zero γ costs our network of three blocks a good deal: leave it off there. In a long one three seeds
-# cannot tell a gain from a loss of four points. No bias decay shows next to nothing here, and the paper's own row with
-# it is lower: expect nothing from it.
+# In a short run zero γ costs our network of three blocks a good deal: leave it off there. In a long one neither a gain
+# nor a loss is resolved. No bias decay shows next to nothing here, and the paper's own row with it is lower: expect
+# nothing from it.
 #
 # ## 4 Half the bits
 #
