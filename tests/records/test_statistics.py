@@ -206,12 +206,14 @@ def test_few_seeds_count_every_choice_once(differences, data):
         assert (found.same, found.wrong) == (int(whole.mean != 0), 0) and found.clear == int(whole.clear)
 
 
-def test_comparisons_are_of_every_two_arms_on_one_set_of_data_with_seeds_enough():
+def test_comparisons_are_of_every_two_arms_as_long_and_on_one_set_of_data_with_seeds_enough():
     one, two, three = (replace(BASELINE, label_smoothing=eps) for eps in (0.0, 0.1, 0.2))
     runs = [run(seed, 70.0 + seed, recipe=one) for seed in range(3)]
     runs += [run(seed, 71.0 + 2 * seed, recipe=two) for seed in (2, 1, 0)]
     runs += [run(seed, 50.0, recipe=three) for seed in range(2)]
     runs += [run(seed, 50.0, recipe=replace(three, lr=0.7), source="other data") for seed in range(3)]
+    runs += [run(seed, 80.0, recipe=replace(one, epochs=10 * one.epochs)) for seed in range(3)]
+    runs += [run(seed, 60.0, recipe=replace(one, train_images=5_000)) for seed in range(3)]
     (found,) = comparisons(runs, seeds=3)
     assert (sorted(found.seeds), found.mean) == ([0, 1, 2], 2.0)
     assert len(comparisons(runs, seeds=2)) == 3

@@ -305,16 +305,16 @@ def best_over_last(runs: Iterable[Run]) -> list[float]:
 
 
 def comparisons(runs: Iterable[Run], seeds: int = 5) -> list[Comparison]:
-    """Every two arms that are evaluated on the same images and share that many seeds, or more, compared."""
+    """Every two arms that are as long, are evaluated on the same images and share that many seeds or more, compared."""
     arms: dict[tuple[Any, ...], list[Run]] = {}
     for run in runs:
         arms.setdefault((run.recipe, run.meta.get("source")), []).append(run)
 
-    def images(arm: Sequence[Run]) -> tuple[Any, ...]:
-        recipe = arm[0].recipe
-        return arm[0].meta.get("source"), recipe.dataset, recipe.split, recipe.metric
+    def alike(arm: Sequence[Run]) -> tuple[Any, ...]:
+        r = arm[0].recipe
+        return arm[0].meta.get("source"), r.dataset, r.split, r.metric, r.train_images, r.epochs
 
-    pairs = [(new, old) for old, new in combinations(arms.values(), 2) if images(old) == images(new)]
+    pairs = [(new, old) for old, new in combinations(arms.values(), 2) if alike(old) == alike(new)]
     shared = [(new, old) for new, old in pairs if len({r.seed for r in new} & {r.seed for r in old}) >= seeds]
     return [compare(new, old, new[0].recipe.metric) for new, old in shared]
 
