@@ -420,8 +420,8 @@ worth(mixup=("05_4_mixup", f"{table_6('+ mixup w/o distill', '+ label smoothing'
 
 # %% [markdown]
 # Mixup makes the task harder. A short run, which has not learnt its training pictures, loses by it; a long one does not
-# show that loss. The paper gives it 80 epochs more, so its number is mixup *and* time; both together bring about as much
-# here.
+# show that loss. The paper gives it 80 epochs more, so its number is mixup *and* time; both together bring about as
+# much here.
 #
 # ## 10 Does it help elsewhere?
 #
