@@ -478,8 +478,8 @@ guess.veil(Markdown(f"""
 - **The gap to the small batch.** With scaling and warm-up it is {s_gap} points in the short regime. In the long one it
   is {l_gap}, where scaling alone leaves {brief(GAP["long"]["linear scaling"])} and no scaling
   {brief(GAP["long"]["no scaling"])}. So with steps enough, these two close most of it and not all. In the paper all
-  four close it, here they do not: with zero γ and no bias decay on top, {brief(GAP["long"]["+ no bias decay"])} points are
-  left in the long regime.
+  four close it, here they do not: with zero γ and no bias decay on top, {brief(GAP["long"]["+ no bias decay"])} points
+  are left in the long regime.
 - **Zero γ costs** in the short regime ({s_zero}), is not resolved in the long one ({l_zero}), and gains
   {PAPER_ADDS["+ zero γ"].delta:+.2f} in the paper. A block has to wake up within the run, and what moves its γ is the
   sum of the rates: {way["short"]:.0f} in the short regime, {way["long"]:.0f} in the long one. At 64 a step the short

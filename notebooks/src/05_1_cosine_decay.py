@@ -393,7 +393,8 @@ conclusion(
     short=f"""{COSINE.epochs} epochs: {ours} against drops from half of the run on. Against the paper's drops
         {whole.mean:+.2f}, of which {place.mean:+.2f} is the place of the drops.""",
     long=f"""{long_cosine[0].recipe.epochs} epochs: {ours_long}. The shape of Fig. 3b is there, and its end: smaller
-        than in short runs, with the sign of the paper's {theirs.delta:+.2f}. No rate was chosen anew for these runs.""",
+        than in short runs, with the sign of the paper's {theirs.delta:+.2f}. No rate was chosen anew for these
+        runs.""",
     use=f"""You know how long the run will be. It has fewer constants than steps, and clearly lost in
         {len(lost) or "none"} of the comparisons above. Choose its peak on held-out pictures, plan it for the epochs
         that it gets, and judge it at the last one.""",
