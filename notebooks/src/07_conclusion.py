@@ -527,9 +527,9 @@ table([{"stack in long runs": label, "epochs": ARMS[name].epochs,
 # And much of what cosine decay gains over steps is gained in short runs, where a step schedule throws most of its time
 # away.
 #
-# On the right the long runs lie near the paper's numbers, though network and data are others: once the pictures are
-# fitted, a trick is worth here about what it is worth there. The long intervals have a width, too. Where it is more
-# than the paper's whole gain, "no clear change" is not "no change".
+# On the right the long runs lie much nearer to the paper's numbers than the short ones do, though network and data are
+# others; smoothing is the exception. The long intervals have a width, too. Where it is more than the paper's whole
+# gain, "no clear change" is not "no change".
 #
 # ## Calibration, rung by rung
 #
