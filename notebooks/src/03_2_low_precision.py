@@ -515,7 +515,7 @@ conclusion(
         {slow / fast:.1f} times as fast for ResNet-50 (Table 3), together with a batch four times as large.""",
     short=f"""{full[0].recipe.epochs} epochs, bf16 on a CPU: {ours}. To see a fifth of a point in 80 of 100 studies
         would take about {statistics.seeds_for(0.2, sd)} seeds.""",
-    long=f"""{arm("full-cosine")[0].recipe.epochs} epochs on a GPU, {clean:.1f} % of the training pictures right: bf16
+    long=f"""{arm("full-cosine")[0].recipe.epochs} epochs, {clean:.1f} % of the training pictures right. On a GPU, bf16
         {bf16.mean:+.2f} ± {bf16.half:.2f}, fp16 with a loss scale {fp16.mean:+.2f} ± {fp16.half:.2f} with
         {len(fp16.seeds)} seeds. {"No clear difference" if not (bf16.clear or fp16.clear) else "A difference is seen"};
         in bf16, nothing from {bf16.mean - bf16.half:+.1f} to {bf16.mean + bf16.half:+.1f} points is excluded.""",
