@@ -335,7 +335,7 @@ worth(cosine_decay=("05_1_cosine_decay", table_6("+ cosine decay", "Efficient"),
                     ("full-cosine", "full-efficient")))
 
 # %% [markdown]
-# A clear gain in the short runs and in the long ones. There it is smaller, as in the paper.
+# A clear gain in the short runs and in the long ones. There it is smaller, nearer to the paper's.
 #
 # ## 7 A target that can be reached
 #

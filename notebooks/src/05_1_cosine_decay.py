@@ -361,9 +361,8 @@ guess.veil(tabled([
 # 12 epochs, one of them warm-up. Drops from half on have nearly the cosine's area, and less of its lead is left; our
 # reading, not tested: that step schedule spends a third of the run at a hundredth of its peak or less, where it hardly
 # moves. In 120 epochs the network fits nearly all of its training pictures under both schedules. An early drop costs
-# little then, and the cosine's lead is smaller, as in the paper; five seeds tell it from nothing, three did not. (The
-# last column is that of the runs with cosine decay. The column *beside the paper* has one of four verdicts: lesson
-# [C](C_when_to_believe.ipynb).)
+# little then, and the cosine's lead is smaller, nearer to the paper's. (The last column is that of the runs with cosine
+# decay. The column *beside the paper* has one of four verdicts: lesson [C](C_when_to_believe.ipynb).)
 #
 # **On equal footing?** Not all of the table's first line is the cosine's merit. Only the place of the drops is
 # different between the two step schedules:

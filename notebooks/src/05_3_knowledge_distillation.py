@@ -228,9 +228,9 @@ table([
 gain, lead = scores["labels and teacher"] - scores["labels alone"], scores["labels and teacher"] - scores["teacher"]
 noise = 100 * math.sqrt(2 * 0.25 / len(labels))  # two shares near one half, as if they were independent
 if gain > 0:
-    print(f"The taught student is {gain:.1f} points ahead.", end=" ")
+    print(f"The taught student is {gain:.1f} points ahead.")
 else:
-    print(f"The taught student is {-gain:.1f} points behind: in this seed the teacher did not help.", end=" ")
+    print(f"The taught student is {-gain:.1f} points behind: in this seed the teacher did not help.")
 print(f"That is one seed; chance alone moves such a difference by {noise:.1f} points (standard deviation).")
 if lead > 0:
     print(f"It also ends {lead:.1f} points above its teacher. That is no mistake: it has the labels as well, and the")

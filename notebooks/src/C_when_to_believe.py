@@ -208,16 +208,23 @@ sliders(
 
 # %% [markdown]
 # The closer the two recipes, the more they share; after many steps even a small change has made them nearly as
-# different as two seeds. Over all our pairs of arms, pairing removes a part of the variance and not most of it:
+# different as two seeds. Over all our pairs of arms of one length, pairing removes a part of the variance and not most
+# of it:
 
 # %% tags=["hide-input"]
 classified = [run for run in load_all() if run.recipe.metric == "accuracy"]
-often = [run for run in classified if sum(other.recipe == run.recipe for other in classified) >= 5]
-everything = comparisons(often)  # of every two arms that are as long, tested alike, and share five seeds
+by_recipe = {}
+for run in classified:
+    by_recipe.setdefault(run.recipe, []).append(run)
+often = [runs for runs in by_recipe.values() if len(runs) >= 5]
+repeated = [run for runs in often for run in runs]
+everything = comparisons(repeated)  # of every two arms that are as long, tested alike, and share five seeds
 typical = math.sqrt(statistics.mean(statistics.variance(each.differences) for each in everything))
-single = math.sqrt(statistics.mean(statistics.variance([run.accuracy for run in runs]) for runs in arms.values()))
-print(f"sd of one run: {single:.2f} points")
-print(f"sd of a difference without any common luck: √2 · {single:.2f} = {math.sqrt(2) * single:.2f} points")
+spread_of_one, single = (
+    math.sqrt(statistics.mean(statistics.variance([run.accuracy for run in runs]) for runs in group))
+    for group in (often, arms.values()))
+print(f"sd of one run: {spread_of_one:.2f} points")
+print(f"sd of a difference without common luck: √2 · {spread_of_one:.2f} = {math.sqrt(2) * spread_of_one:.2f} points")
 print(f"sd of a paired difference, measured: {typical:.2f} points ({len(everything)} comparisons)")
 print("paired ÷ not paired, in the panel:", ", ".join(f"{paired / other:.2f}" for paired, other in widths.values()))
 
@@ -243,7 +250,8 @@ for low, high in zip(EDGES, EDGES[1:], strict=False):
 
 @style.styled
 def wrong_signs():
-    fig, ax = style.canvas(height=3.8, caption=f"{len(everything)} comparisons of arms with 5 seeds: {caption(often)}")
+    about = f"{len(everything)} comparisons of arms with 5 seeds: {caption(repeated)}"
+    fig, ax = style.canvas(height=3.8, caption=about)
     shares = [100 * (found.tries - found.same) / found.tries for found in groups.values()]
     ax.axhline(50, color=style.GREY, linestyle="--", linewidth=1)
     bars = ax.bar(list(groups), shares, color=style.COLOURS[1])
@@ -259,7 +267,7 @@ def wrong_signs():
 fig = wrong_signs()
 small = next(iter(groups.values()))
 takeaway = f"Under a quarter of a point, {small.tries - small.same} of {small.tries} single pairs have the wrong sign"
-slide(fig, "C_single_pairs", takeaway=takeaway, runs=often)
+slide(fig, "C_single_pairs", takeaway=takeaway, runs=repeated)
 fig
 
 # %%
