@@ -208,8 +208,8 @@ sliders(
 
 # %% [markdown]
 # The closer the two recipes, the more they share; after many steps even a small change has made them nearly as
-# different as two seeds. Over all our pairs of arms of one length, pairing removes a part of the variance and not most
-# of it:
+# different as two seeds. Over all our pairs of arms of one length, the long ones among them, pairing removes little of
+# the variance:
 
 # %% tags=["hide-input"]
 classified = [run for run in load_all() if run.recipe.metric == "accuracy"]
