@@ -393,8 +393,8 @@ for net in ("Inception-V3", "MobileNet"):
     print(f"paper, {net}: {paper.delta('6', '+ distill w/o mixup', '+ label smoothing', f'{net}_top1'):+.2f}")
 
 # %% [markdown]
-# A large gain here in short runs. What may be left of it in long ones is too small for so few seeds to tell. In the
-# paper the same teacher, a ResNet, takes accuracy away from networks of another kind.
+# A large gain here in short runs, and a small one in long ones. In the paper the same teacher, a ResNet, takes accuracy
+# away from networks of another kind.
 #
 # ## 9 Pictures that do not exist
 #
