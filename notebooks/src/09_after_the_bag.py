@@ -623,7 +623,8 @@ conclusion(
     long=f"""{"; ".join(f"{word}: {found}" for word, found in TWICE.items() if "120" in word)}.""",
     use=f"""You train from scratch and briefly: first {first_tries}, each tried on held-out pictures, an optimiser at
         a rate of its own. Test-time views where six times the work of an answer is affordable, for both sides of every
-        comparison. TrivialAugment when clean training accuracy comes near 100 %: in our long runs it is {fit(LONG_BAG):.1f} %.""",
+        comparison. TrivialAugment when clean training accuracy comes near 100 %: in our long runs it is
+        {fit(LONG_BAG):.1f} %.""",
     harms=f"""A constant is copied without its recipe: 64 times the biases' rate, here {measured}. Noise is added
         to a run that is too short to learn its pictures: CutMix here {difference("after-cutmix")};
         TrivialAugment {difference("after-trivial")}. Muon is taken into a long run with the rate of a short one: here
