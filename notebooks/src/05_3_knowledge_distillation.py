@@ -367,12 +367,12 @@ guess.veil(fig)
 
 # %% [markdown]
 # Every setting has the sign of the paper's ResNet. The four short runs have several times its size. In the two long
-# ones it is small and clear: every student is ahead of the same seed without a teacher, by less than a point in the
-# mean. The paper's number lies in the first of the two intervals, and below the second by less than its own noise. Why
-# is it more in short runs? Two reasons. Their students run out of epochs before they run out of things to learn, even
-# on their own training pictures (next lines), and a target that says more per picture is then worth more; after 120
-# epochs a student knows them without a teacher. And a long run leaves less to pass on: with 120 epochs our teacher is
-# itself less than a point above the student that had none, and about half of that arrives
+# ones the gain is small and clear: every student is ahead of the same seed without a teacher, by less than a point in
+# the mean. The paper's number lies in the first of the two intervals and just below the second. Why is the gain larger
+# in short runs? Two reasons. Their students run out of epochs before they run out of things to learn, even on their own
+# training pictures (next lines), and a target that says more per picture is then worth more; after 120 epochs a student
+# knows them without a teacher. And a long run leaves less to pass on: with 120 epochs our teacher is itself less than a
+# point above the student that had none, and about half of that distance reaches the student
 # ([evidence](../docs/evidence.md)). No row, of the paper's or of ours, counts the training of the teacher.
 
 # %% tags=["hide-input"]

@@ -22,6 +22,7 @@ from tricks.records import paper
 from tricks.records.statistics import (
     Comparison,
     best_over_last,
+    by_arm,
     caption,
     compare,
     comparisons,
@@ -212,17 +213,17 @@ sliders(
 # the variance:
 
 # %% tags=["hide-input"]
+def pooled(several):
+    """The standard deviation of one run, in points, from the seeds of several arms."""
+    return math.sqrt(statistics.mean(statistics.variance([run.accuracy for run in runs]) for runs in several))
+
+
 classified = [run for run in load_all() if run.recipe.metric == "accuracy"]
-by_recipe = {}
-for run in classified:
-    by_recipe.setdefault(run.recipe, []).append(run)
-often = [runs for runs in by_recipe.values() if len(runs) >= 5]
+often = [runs for runs in by_arm(classified) if len(runs) >= 5]
 repeated = [run for runs in often for run in runs]
 everything = comparisons(repeated)  # of every two arms that are as long, tested alike, and share five seeds
 typical = math.sqrt(statistics.mean(statistics.variance(each.differences) for each in everything))
-spread_of_one, single = (
-    math.sqrt(statistics.mean(statistics.variance([run.accuracy for run in runs]) for runs in group))
-    for group in (often, arms.values()))
+spread_of_one, single = pooled(often), pooled(arms.values())
 print(f"sd of one run: {spread_of_one:.2f} points")
 print(f"sd of a difference without common luck: √2 · {spread_of_one:.2f} = {math.sqrt(2) * spread_of_one:.2f} points")
 print(f"sd of a paired difference, measured: {typical:.2f} points ({len(everything)} comparisons)")

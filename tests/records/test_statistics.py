@@ -19,6 +19,7 @@ from tricks.records.statistics import (
     after_division,
     best_over_last,
     budget,
+    by_arm,
     comparisons,
     few_seeds,
     headline,
@@ -214,6 +215,7 @@ def test_comparisons_are_of_every_two_arms_as_long_and_on_one_set_of_data_with_s
     runs += [run(seed, 50.0, recipe=replace(three, lr=0.7), source="other data") for seed in range(3)]
     runs += [run(seed, 80.0, recipe=replace(one, epochs=10 * one.epochs)) for seed in range(3)]
     runs += [run(seed, 60.0, recipe=replace(one, train_images=5_000)) for seed in range(3)]
+    assert [len(arm) for arm in by_arm(reversed(runs))] == [3, 3, 3, 2, 3, 3]
     (found,) = comparisons(runs, seeds=3)
     assert (sorted(found.seeds), found.mean) == ([0, 1, 2], 2.0)
     assert len(comparisons(runs, seeds=2)) == 3

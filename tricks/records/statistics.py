@@ -304,17 +304,22 @@ def best_over_last(runs: Iterable[Run]) -> list[float]:
     return found
 
 
-def comparisons(runs: Iterable[Run], seeds: int = 5) -> list[Comparison]:
-    """Every two arms that are as long, are evaluated on the same images and share that many seeds or more, compared."""
+def by_arm(runs: Iterable[Run]) -> list[list[Run]]:
+    """The runs of each arm: of one recipe, on the same images."""
     arms: dict[tuple[Any, ...], list[Run]] = {}
     for run in runs:
         arms.setdefault((run.recipe, run.meta.get("source")), []).append(run)
+    return list(arms.values())
+
+
+def comparisons(runs: Iterable[Run], seeds: int = 5) -> list[Comparison]:
+    """Every two arms that are as long, are evaluated on the same images and share that many seeds or more, compared."""
 
     def alike(arm: Sequence[Run]) -> tuple[Any, ...]:
         r = arm[0].recipe
         return arm[0].meta.get("source"), r.dataset, r.split, r.metric, r.train_images, r.epochs
 
-    pairs = [(new, old) for old, new in combinations(arms.values(), 2) if alike(old) == alike(new)]
+    pairs = [(new, old) for old, new in combinations(by_arm(runs), 2) if alike(old) == alike(new)]
     shared = [(new, old) for new, old in pairs if len({r.seed for r in new} & {r.seed for r in old}) >= seeds]
     return [compare(new, old, new[0].recipe.metric) for new, old in shared]
 
