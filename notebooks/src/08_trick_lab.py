@@ -167,7 +167,7 @@ debrief(zero, "zero γ, 64 a batch", "small-zero", "small-warmup",
         paper.effect("4", "+ Zero gamma", "+ LR warmup", "BS256_top1"))
 
 # %% tags=["hide-input", "hide-output"]
-zero.veil(f"With 512 pictures a batch and 60 epochs: {said(SAID['zero γ'][1])}.\nOur network has three blocks, and γ "
+zero.veil(f"With 512 pictures a batch and 60 epochs: {said(SAID['zero γ'][1])}. Our network has three blocks, and γ "
           "needs hundreds of steps to grow. The paper's has sixteen blocks and 120 epochs; at batch 1024 it gained "
           f"{paper.delta('4', '+ Zero gamma', '+ LR warmup', 'BS1024_top1'):+.2f}.")
 

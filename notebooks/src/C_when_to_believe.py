@@ -276,10 +276,10 @@ for n in (1, 2, 3):
     print(few_seeds(everything, n))
 
 # %% [markdown]
-# A single pair tells differences of several points. With our scatter, under half a point, the size of most of the
-# paper's steps, it says little more than a coin (the paper's runs scatter less, see below), and it has no interval to
-# say which of the two it was. (The comparisons share arms, so they are fewer than they look, and "all seeds" have the
-# chosen ones among them: the truth is a little worse.)
+# A single pair tells differences of several points. With our scatter it says little more than a coin below a quarter of
+# a point, and is wrong about one time in five between a quarter and half a point, the size of most of the paper's steps
+# (whose runs scatter less, see below). And it has no interval to say which of the two it was. (The comparisons share
+# arms, so they are fewer than they look, and "all seeds" have the chosen ones among them: the truth is a little worse.)
 #
 # ## Best epoch against last
 #

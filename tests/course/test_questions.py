@@ -417,4 +417,5 @@ def test_a_saved_notebook_has_the_evidence_in_sight(screen):
     assert base64.b64decode(answer["image/png"]).startswith(b"\x89PNG") and "n = 3" in answer["text/plain"]
     assert details["text/plain"].startswith("measured: +0.50 ± 0.25 points")
     assert (words(text["text/html"]), text["text/plain"]) == ("the <answer>", "the <answer>")
+    assert "word-break: normal" in text["text/html"]  # JupyterLab breaks lines of a <pre> anywhere
     assert "image/png" in picture and table["text/markdown"] == "**bold**"

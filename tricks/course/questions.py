@@ -481,7 +481,8 @@ class Veiled(_Question):
 
     def __init__(self, thing: Any) -> None:
         if isinstance(thing, str):
-            shown = f'<pre style="white-space: pre-wrap; line-height: 1.4; margin: 0">{html.escape(thing)}</pre>'
+            look = "white-space: pre-wrap; word-break: normal; line-height: 1.4; margin: 0"  # JupyterLab's breaks words
+            shown = f'<pre style="{look}">{html.escape(thing)}</pre>'
             self.twin = {"text/html": shown, "text/plain": thing}, {}
             self.inside: widgets.Widget = widgets.HTML(shown)
         else:
